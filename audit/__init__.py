@@ -1,0 +1,1 @@
+"""The ledger: records, commit log, tree, checkpoints, verifier, and the commands."""

@@ -1,0 +1,290 @@
+"""The committer: the stream's one point of order (DESIGN §1, "decide at commit"; §7, steps 3 to 5).
+
+One thread takes operations in the order they were submitted, decides each seeing everything decided before it,
+chains and frames its record, and writes whatever is queued as one group: one ``pwritev``, one ``fdatasync``. While
+the sync runs the next group gathers, so the group size follows the load and nobody waits for a timer.
+
+Three outcomes only. *Not done*: refused before the write (``Unavailable``). *Done*: the record is durable. *Unknown*:
+the write was begun and failed; the log is poisoned, the process must stop, and recovery decides by the group.
+
+Not handled here: the rules themselves (``vault.state``), files (``audit.journal.log``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections import deque
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Final
+
+from audit.crash import crash_point
+from audit.journal import tiers
+from audit.journal.segment import frame_bytes
+from vault.errors import CorruptError, DurabilityError, OutcomeUnknown, S3Error, Unavailable, VaultError
+from vault.ports import Committed
+from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
+from vault.state.apply import apply, version_row
+from vault.state.decide import decide
+from vault.state.decision import Decision
+from vault.state.rows import VersionRow
+from vault.times import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from audit.clock import ComplianceClock
+    from audit.journal.log import CommitLog
+    from vault.ports import Done, Intent
+    from vault.storage.index import Sequenced
+    from vault.storage.leases import Leases
+
+_log: Final = logging.getLogger(__name__)
+
+#: Operations waiting to be decided; more are refused with 503.
+MAX_QUEUE: Final = 65_536
+#: Records of one group.
+MAX_GROUP_RECORDS: Final = 8_192
+#: Payload at which a group is closed, in bytes.
+GROUP_BYTES: Final = 4 * 1024 * 1024
+#: How long a look at the free disk space holds, in seconds.
+_SPACE_SECONDS: Final = 0.25
+#: What the head may take of a record at most, in bytes.
+_HEAD_BYTES: Final = 2048
+
+#: What has the bytes of ``row`` read after the record is durable.
+_READS: Final = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
+
+
+class Committer:
+    """Implements :class:`vault.ports.Journal`.
+
+    Args:
+        log: The commit log, as recovery left it.
+        state: The sequenced view.
+        clock: The compliance clock.
+        stream: The stream's name.
+        next_seq: Seq of the next record.
+        prev: Leaf hash of the last record, 32 bytes; SHA-256 of nothing at seq 0.
+        leases: Leases on bodies.
+        reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
+        on_fatal: Called once, in the committer's thread, when the log is poisoned.
+    """
+
+    def __init__(  # noqa: PLR0913 - the point where everything meets
+        self,
+        *,
+        log: CommitLog,
+        state: Sequenced,
+        clock: ComplianceClock,
+        stream: str,
+        next_seq: int,
+        prev: bytes,
+        leases: Leases,
+        reserve_bytes: int,
+        on_fatal: Callable[[VaultError], None],
+    ) -> None:
+        self._journal = log
+        self._state = state
+        self._clock = clock
+        self._stream = stream
+        self._seq = next_seq
+        self._prev = prev
+        self._leases = leases
+        self._reserve = reserve_bytes
+        self._on_fatal = on_fatal
+        self._queue: deque[tuple[Intent, Done]] = deque()
+        self._wake = Condition()
+        self._closing = False
+        self._poison: VaultError | None = None
+        self._free = (0.0, 0)
+        self._leaves: deque[bytes] = deque()
+        self._thread = Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to decide."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Decide what is queued, refuse what comes after, and end the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    @property
+    def poisoned(self) -> VaultError | None:
+        """What stopped the writer, if anything did."""
+        return self._poison
+
+    def take_leaves(self) -> list[bytes]:
+        """Leaf hashes of durable records since the last call, in order; for the sealer alone."""
+        taken = []
+        while self._leaves:
+            taken.append(self._leaves.popleft())
+        return taken
+
+    def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
+        """See :class:`vault.ports.Journal`."""
+        for intent in intents:
+            body = sum(map(len, intent.body))
+            if len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES or body > self._journal.max_payload // 2:
+                raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
+        with self._wake:
+            if self._poison is not None:
+                raise Unavailable("the ledger's writer has stopped; the operator must restart the server")
+            if self._closing:
+                raise Unavailable("the server is stopping; try again")
+            if len(self._queue) + len(intents) > MAX_QUEUE:
+                raise Unavailable("too many operations are waiting; try again later")
+            self._queue.extend(zip(intents, done, strict=True))
+            self._wake.notify()
+
+    def _gather(self) -> tuple[list[tuple[Intent, Done]], int]:
+        """What goes into the next group, with an upper bound of its payload; empty when it is time to end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or self._closing)
+            taken: list[tuple[Intent, Done]] = []
+            limit = min(GROUP_BYTES, self._journal.max_payload)
+            size = 0
+            while self._queue and len(taken) < MAX_GROUP_RECORDS:
+                intent = self._queue[0][0]
+                need = frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)))
+                if taken and size + need > limit:
+                    break
+                size += need
+                taken.append(self._queue.popleft())
+            return taken, size
+
+    def _run(self) -> None:
+        while True:
+            batch, bound = self._gather()
+            if not batch:
+                return
+            try:
+                self._commit(batch, bound)
+            except Exception as error:  # the loop that owns it: whatever it is, this writer writes no more
+                _log.critical("the ledger's writer stops: %s", error, exc_info=not isinstance(error, VaultError))
+                self._fail(error)
+                return
+
+    def _fail(self, error: Exception) -> None:
+        poison = error if isinstance(error, VaultError) else VaultError(f"{type(error).__name__}: {error}")
+        with self._wake:
+            self._poison = poison
+            left = list(self._queue)
+            self._queue.clear()
+        for _, done in left:
+            done(Unavailable("the ledger's writer has stopped; nothing was written"))
+        self._on_fatal(poison)
+
+    def _commit(self, batch: list[tuple[Intent, Done]], bound: int) -> None:
+        """Decide, write and answer one group."""
+        try:
+            target = self._journal.room(bound)  # before anything is sequenced: without room nothing is done
+        except Unavailable as error:
+            for _, done in batch:
+                done(error)
+            return
+        started = _Group(self._seq, self._prev)
+        free = self._free_bytes()
+        for intent, done in batch:
+            refused = intent.refused is not None
+            if not tiers.admitted(intent.tail.op, free, self._reserve, refused=refused):
+                done(Unavailable("disk space is running out: the operator must free some"))
+                continue
+            try:
+                committed = self._decide(intent, started, free)
+            except (S3Error, ValueError, CorruptError) as error:
+                # Nothing was sequenced for it. A value that should never have come so far is not our state's end.
+                _log.exception("operation %s could not be decided", intent.tail.op)
+                done(Unavailable(f"the operation could not be decided and nothing was written: {error}"))
+                continue
+            if committed is None:
+                done(Unavailable("disk space is running out: the operator must free some"))
+                continue
+            started.answers.append((done, committed))
+        if not started.records:
+            return
+        crash_point("commit.before-write")
+        try:
+            self._journal.append(target, self._seq, started.records)
+        except DurabilityError as error:
+            started.fail(OutcomeUnknown("the write to the ledger failed; recovery decides at the next start"))
+            raise error from None
+        crash_point("commit.after-write")
+        self._seq, self._prev = started.seq, started.prev
+        self._leaves.extend(started.leaves)
+        self._state.settle(self._seq)
+        for done, committed in started.answers:
+            done(committed)
+
+    def _decide(self, intent: Intent, group: _Group, free: int) -> Committed | None:
+        tail = intent.tail
+        now = self._clock.now()
+        if intent.refused is not None:
+            decision = Decision(error=intent.refused)
+        else:
+            decision = decide(tail, self._state, now, intent.parts)
+        error = decision.error
+        if error is not None and not tiers.admitted(tail.op, free, self._reserve, refused=True):
+            return None
+        head = Head(
+            v=VERSION,
+            stream=self._stream,
+            seq=group.seq,
+            prev=group.prev.hex(),
+            time=rfc3339(now.wall),
+            clock=rfc3339(now.clock),
+            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
+            reason=error.reason if error is not None else "",
+            version=decision.version,
+            lock=decision.lock,
+        )
+        record = splice(head, intent.encoded)
+        changes = apply(head, tail, self._state)
+        leaf = hashlib.sha256(b"\0" + record).digest()
+        row = decision.row
+        if error is None and row is None and decision.version is not None:
+            row = version_row(head, tail)
+        committed = Committed(head, leaf, row, error)
+        if error is None and tail.op in _READS and isinstance(row, VersionRow):
+            committed.release = self._leases.take(row.seq)
+        self._state.add(changes)
+        group.add(record, () if error is not None else intent.body, leaf)
+        return committed
+
+    def _free_bytes(self) -> int:
+        checked, free = self._free
+        now = time.monotonic()
+        if now - checked > _SPACE_SECONDS:
+            space = os.statvfs(self._journal.directory)
+            free = space.f_bavail * space.f_frsize
+            self._free = (now, free)
+        return free
+
+
+class _Group:
+    """A group being gathered: everything that becomes true at once, or not at all."""
+
+    __slots__ = ("answers", "leaves", "prev", "records", "seq")
+
+    def __init__(self, seq: int, prev: bytes) -> None:
+        self.seq = seq
+        self.prev = prev
+        self.records: list[tuple[bytes, Sequence[bytes]]] = []
+        self.leaves: list[bytes] = []
+        self.answers: list[tuple[Done, Committed]] = []
+
+    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
+        self.records.append((record, body))
+        self.leaves.append(leaf)
+        self.seq += 1
+        self.prev = leaf
+
+    def fail(self, error: VaultError) -> None:
+        for done, committed in self.answers:
+            committed.release()
+            done(error)

@@ -1,0 +1,298 @@
+"""The commit log on disk: segments that are open for reading, the one that is written, and spare ones.
+
+A record's bytes and its body are found by seq. Segments are pre-written with zeros, so that a group's fdatasync
+flushes data alone; spare ones wait under ``views/spare`` and are made in the background.
+
+Crash rules: a segment gets its header while it is still a spare, and only then its name under ``commit/``; numbers
+are never used again.
+
+Not handled here: what a group means (``audit.journal.committer``), which one may be cut (``audit.journal.recovery``),
+and moving settled content away (``audit.settle``).
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from threading import Condition, Lock
+from typing import TYPE_CHECKING, Final
+
+from audit.errors import LedgerCorrupt
+from audit.journal import segment as format_
+from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
+from vault import durable
+from vault.errors import CorruptError, DurabilityError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+#: Spare segments kept ready.
+SPARES: Final = 2
+SUFFIX: Final = ".log"
+
+
+def segment_path(directory: Path, number: int) -> Path:
+    """Where segment ``number`` stands."""
+    return directory / f"{number:010d}{SUFFIX}"
+
+
+class Segment:
+    """One segment file: where each of its records and bodies stands. Appended to by the committer alone."""
+
+    def __init__(self, path: Path, header: SegmentHeader) -> None:
+        self.path = path
+        self.header = header
+        self.first_seq = header.first_seq
+        self.end_offset = BLOCK
+        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._offsets = array("Q")
+        self._records = array("I")
+        self._bodies = array("I")
+
+    @property
+    def end_seq(self) -> int:
+        """One more than the last seq in it."""
+        return self.first_seq + len(self._offsets)
+
+    def note(self, record_offset: int, record_length: int, body_length: int) -> None:
+        """Remember where the next record stands."""
+        self._records.append(record_length)
+        self._bodies.append(body_length)
+        self._offsets.append(record_offset)  # last: readers go by its length
+
+    def record(self, seq: int) -> bytes:
+        """A record's exact bytes."""
+        index = seq - self.first_seq
+        return self._read(self._offsets[index], self._records[index])
+
+    def body(self, seq: int, offset: int, length: int) -> bytes:
+        """Bytes of a record's body."""
+        index = seq - self.first_seq
+        if offset + length > self._bodies[index]:
+            raise CorruptError(f"{self.path}: the body of record {seq} is shorter than {offset + length} bytes")
+        return self._read(self._offsets[index] + self._records[index] + offset, length)
+
+    def body_length(self, seq: int) -> int:
+        """Length of a record's body in bytes."""
+        return self._bodies[seq - self.first_seq]
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self.fd, length, offset)
+        if len(data) != length:
+            raise CorruptError(f"{self.path}: cannot read {length} bytes at offset {offset}")
+        return data
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.fd)
+
+
+class CommitLog:
+    """All segments of one stream's commit log.
+
+    Args:
+        directory: ``streams/<stream>/commit``.
+        spares: Where spare segments wait; all in it can be thrown away.
+        stream: From :func:`audit.journal.segment.stream_hash`.
+        segment_bytes: Length of new segments, a multiple of 4,096.
+    """
+
+    def __init__(
+        self, directory: Path, spares: Path, stream: bytes, segment_bytes: int = format_.SEGMENT_BYTES
+    ) -> None:
+        self.directory = directory
+        self.spares = spares
+        self.segment_bytes = segment_bytes
+        self._stream = stream
+        self._segments: list[Segment] = []
+        self._lock = Lock()
+        self._grown = Condition()
+        self._durable_end = 0
+        self._incarnation = 0
+        self._next_number = 0
+
+    @property
+    def max_payload(self) -> int:
+        """Largest payload of one group, in bytes."""
+        return min(format_.MAX_PAYLOAD_BYTES, self.segment_bytes - 2 * BLOCK)
+
+    @property
+    def durable_end(self) -> int:
+        """Number of durable records (= seq of the next). Nothing at or past it is ever shown."""
+        return self._durable_end
+
+    @property
+    def incarnation(self) -> int:
+        """This writer's incarnation."""
+        return self._incarnation
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of disk that segments take."""
+        with self._lock:
+            return sum(item.header.length for item in self._segments)
+
+    def begin(self, segments: Sequence[Segment], incarnation: int, durable_end: int, next_number: int) -> None:
+        """Take over what recovery found, before anybody reads or writes."""
+        self._segments = list(segments)
+        self._incarnation = incarnation
+        self._durable_end = durable_end
+        self._next_number = next_number
+
+    def open_segment(self, first_seq: int) -> Segment:
+        """Open the next segment for writing. Its header and name are durable on return.
+
+        A crash before the name is made leaves a spare; after it, an empty segment.
+
+        Raises:
+            Unavailable: No disk space; nothing was changed that counts.
+            DurabilityError: The file system failed.
+        """
+        number = self._next_number
+        spare = next(iter(sorted(self.spares.glob(f"*{SUFFIX}"))), None)
+        if spare is None:
+            spare = self.make_spare()
+        header = SegmentHeader(number, self._incarnation, first_seq, self.segment_bytes, self._stream)
+        fd = os.open(spare, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            durable.append_group(fd, [header.encode()], 0)
+        finally:
+            os.close(fd)
+        path = segment_path(self.directory, number)
+        durable.move(spare, path)
+        self._next_number = number + 1
+        opened = Segment(path, header)
+        with self._lock:
+            self._segments.append(opened)
+        return opened
+
+    def make_spare(self) -> Path:
+        """Write one spare segment of zeros.
+
+        Raises:
+            Unavailable: It cannot be made now, most likely because the disk is full.
+        """
+        taken = {item.name for item in self.spares.iterdir()}
+        name = next(f"{n:04d}{SUFFIX}" for n in range(len(taken) + 1) if f"{n:04d}{SUFFIX}" not in taken)
+        try:
+            durable.preallocate(self.spares / name, self.segment_bytes)
+        except DurabilityError as error:
+            raise Unavailable(f"no new commit segment can be written: {error}; free disk space") from error
+        return self.spares / name
+
+    def keep_spares(self) -> None:
+        """Top the spares up; called in the background."""
+        while len(list(self.spares.glob(f"*{SUFFIX}"))) < SPARES:
+            self.make_spare()
+
+    def room(self, payload: int) -> Segment:
+        """The segment a group of that payload goes to: the active one, or a new one where it does not fit.
+
+        Raises:
+            Unavailable: A new one is needed and cannot be made; nothing was written.
+        """
+        active = self._segments[-1] if self._segments else None
+        need = format_.padded(format_.GROUP_HEADER_BYTES + payload)
+        if active is None or active.end_offset + need > active.header.length:
+            return self.open_segment(self._durable_end)
+        return active
+
+    def append(self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
+        """Write one group. THE COMMIT POINT: a crash before the call means *not done*, one inside it *unknown*,
+        one after it *done*.
+
+        Args:
+            target: From :meth:`room`.
+            first_seq: Seq of the first record.
+            records: Exact bytes and body pieces of each.
+
+        Raises:
+            DurabilityError: Unknown outcome; nothing more may be written to this log by this process.
+        """
+        payload: list[bytes] = []
+        places: list[tuple[int, int, int]] = []
+        position = target.end_offset + format_.GROUP_HEADER_BYTES
+        for record, body in records:
+            body_length = sum(map(len, body))
+            head = format_.frame_header(record, body_length)
+            payload += (head, record, *body)
+            places.append((position + len(head), len(record), body_length))
+            position += len(head) + len(record) + body_length
+        header = GroupHeader(
+            count=len(records),
+            length=position - target.end_offset - format_.GROUP_HEADER_BYTES,
+            segment=target.header.number,
+            offset=target.end_offset,
+            incarnation=self._incarnation,
+            first_seq=first_seq,
+            durable_through=self._durable_end,
+            stream=self._stream,
+        )
+        durable.append_group(target.fd, format_.encode_group(header, payload), header.offset)
+        for place in places:
+            target.note(*place)
+        target.end_offset = header.end
+        with self._grown:
+            self._durable_end = max(self._durable_end, first_seq + len(records))
+            self._grown.notify_all()
+
+    def wait(self, seq: int, timeout: float) -> bool:
+        """Wait until record ``seq`` is durable, at most ``timeout`` seconds. Whether it is."""
+        with self._grown:
+            return self._grown.wait_for(lambda: self._durable_end > seq, timeout)
+
+    def _holding(self, seq: int) -> Segment | None:
+        with self._lock:
+            index = bisect_right(self._segments, seq, key=lambda item: item.first_seq) - 1
+            if index < 0 or not self._segments[index].first_seq <= seq < self._segments[index].end_seq:
+                return None
+            return self._segments[index]
+
+    def read(self, seq: int, offset: int, length: int) -> bytes | None:
+        """Bytes of a body, or None where the record is not in the commit log (any more)."""
+        found = self._holding(seq)
+        return found.body(seq, offset, length) if found is not None else None
+
+    def record(self, seq: int) -> bytes | None:
+        """A record's exact bytes, or None where it is not in the commit log (any more)."""
+        found = self._holding(seq)
+        return found.record(seq) if found is not None else None
+
+    def tail(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
+        """Durable records from ``from_seq`` on that are in the commit log, in order.
+
+        Raises:
+            LedgerCorrupt: ``from_seq`` is durable but not here: it was settled.
+        """
+        end = self._durable_end
+        for seq in range(from_seq, end):
+            data = self.record(seq)
+            if data is None:
+                raise LedgerCorrupt(str(self.directory), f"record {seq} is not in the commit log")
+            yield seq, data
+
+    @property
+    def first_seq(self) -> int:
+        """Seq of the oldest record still here."""
+        with self._lock:
+            return self._segments[0].first_seq if self._segments else self._durable_end
+
+    def closed(self) -> list[Segment]:
+        """Segments that are not written any more, oldest first."""
+        with self._lock:
+            return self._segments[:-1]
+
+    def forget(self, gone: Segment) -> None:
+        """A segment whose content lives elsewhere; its file is the caller's from here on."""
+        with self._lock:
+            self._segments.remove(gone)
+        gone.close()
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        with self._lock:
+            for item in self._segments:
+                item.close()
+            self._segments = []

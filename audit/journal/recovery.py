@@ -1,0 +1,225 @@
+"""What a start makes of the commit log: read everything, cut at most the last group, write the last good one again.
+
+*Every* start does this, after a clean stop too (DESIGN §4). Segments are read past the page cache, so that what
+counts is what a power cut would have left. The rules, numbered:
+
+ 1. A retired segment's content was verified elsewhere: it is removed.
+ 2. Groups follow one another without a hole. After the last good one of a segment nothing may look like a group.
+ 3. Bytes other than zeros after the last good group are a torn group. It may only stand at the end of what one
+    incarnation wrote: in the newest segment, or in one whose successor was opened by a later incarnation.
+ 4. Seqs have no gap between groups and segments; same seq with same bytes is dropped, with other bytes is an error.
+ 5. Each record's ``prev`` is the leaf hash of the one before.
+ 6. Nothing that a checkpoint, the anchor, a cursor or an index sync covers may be missing at the end.
+ 7. What is torn is copied to ``quarantine/`` before anything is written, and named by a ``ledger.recover`` record.
+ 8. The last good group is written again as the first of a new segment and synced; only then anybody reads or writes.
+
+A crash anywhere in here leaves a log on which the same rules give the same answer.
+
+Not handled here: settled records (``audit.ledger``), the checkpoint's own check (``audit.sealing``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from audit.crash import crash_point
+from audit.errors import LedgerCorrupt
+from audit.journal import segment as format_
+from audit.journal.log import SUFFIX, CommitLog, Segment
+from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
+from vault import durable
+from vault.errors import CorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from audit.journal.segment import Frame
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+@dataclass(slots=True)
+class Torn:
+    """A group that did not become durable whole: at ``file``, a copy of ``length`` bytes with that digest."""
+
+    file: str
+    length: int
+    digest: str
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a start found.
+
+    Attributes:
+        next_seq: Seq of the next record.
+        prev: Leaf hash of the last record.
+        incarnation: This writer's.
+        torn: What was cut, if anything.
+        first_seq: Oldest seq in the commit log (= ``next_seq`` where it is empty).
+    """
+
+    next_seq: int
+    prev: bytes
+    incarnation: int
+    first_seq: int
+    torn: list[Torn] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The state of one pass over all segments."""
+
+    expected: int | None = None
+    prev: bytes | None = None
+    incarnation: int = 0
+    last: tuple[GroupHeader, list[tuple[bytes, bytes]]] | None = None
+    segments: list[Segment] = field(default_factory=list)
+    tails: list[tuple[SegmentHeader, int, bytes]] = field(default_factory=list)
+
+
+def recover(
+    log: CommitLog,
+    quarantine: Path,
+    stream: bytes,
+    *,
+    settled: tuple[int, bytes],
+    covered: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Recovered:
+    """Bring the commit log to the state from which a writer goes on, and hand the segments to ``log``.
+
+    Args:
+        log: A commit log that was not begun; the caller holds the writer's lock.
+        quarantine: Where torn groups are copied to.
+        stream: From :func:`audit.journal.segment.stream_hash`.
+        settled: End seq of the settled ledger and the leaf hash of its last record.
+        covered: The largest number of records that anything else claims: checkpoint, anchor, cursors, index.
+        progress: Called with the number of records read, now and then.
+
+    Returns:
+        Where the stream goes on.
+
+    Raises:
+        LedgerCorrupt: The log is damaged or misses records that were durable; nothing was written.
+        DurabilityError: A write failed; start again.
+    """
+    scan = _Scan()
+    paths = sorted(log.directory.glob(f"*{SUFFIX}"))
+    number = -1
+    for path in paths:
+        number = max(number, int(path.stem))
+        _read_segment(path, stream, settled, scan)
+        progress(scan.expected or 0)
+    next_seq = scan.expected if scan.expected is not None else settled[0]
+    if next_seq < settled[0]:  # all of it was settled: then the commit log ends before it does
+        raise LedgerCorrupt(str(log.directory), f"it ends at record {next_seq}, settled ones at {settled[0]}")
+    prev = scan.prev if scan.prev is not None else settled[1]
+    torn = _judge_tails(log, scan, quarantine)
+    if next_seq < covered:
+        raise LedgerCorrupt(
+            str(log.directory),
+            f"records {next_seq} to {covered - 1} are missing, but a checkpoint, anchor, cursor or index covers "
+            "them; restore the newest copy of the directory, or run `strongroom recover`",
+        )
+    incarnation = scan.incarnation + 1
+    first = scan.segments[0].first_seq if scan.segments else next_seq
+    log.begin(scan.segments, incarnation, next_seq, number + 1)
+    crash_point("recover.before-rewrite")
+    if scan.last is not None:
+        header, records = scan.last
+        target = log.open_segment(header.first_seq)
+        log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
+    crash_point("recover.after-rewrite")
+    return Recovered(next_seq, prev, incarnation, first, torn)
+
+
+def _read_segment(path: Path, stream: bytes, settled: tuple[int, bytes], scan: _Scan) -> None:
+    place = str(path)
+    size = path.stat().st_size
+    data = durable.read_direct(path, 0, size)
+    header = format_.decode_segment_header(data[:BLOCK], place)
+    if header is None:  # rule 1; its bytes may be zeroed half way
+        durable.remove(path)
+        return
+    if header.stream != stream:
+        raise LedgerCorrupt(place, "it belongs to another stream")
+    if header.number != int(path.stem) or header.length != size:
+        raise LedgerCorrupt(place, f"it says it is segment {header.number} of {header.length} bytes")
+    if header.incarnation < scan.incarnation:
+        raise LedgerCorrupt(place, f"incarnation {header.incarnation} after {scan.incarnation}")
+    opened = Segment(path, header)
+    scan.segments.append(opened)
+    scan.incarnation = header.incarnation
+    offset = BLOCK
+    while (group := format_.read_group(data, offset, header)) is not None:
+        if group.incarnation != header.incarnation:
+            raise LedgerCorrupt(f"{place} at {offset}", "a group of another incarnation than its segment")
+        records = []
+        for frame in format_.frames(data, group, place):
+            body = data[frame.body_offset : frame.body_offset + frame.body_length]
+            _chain(frame, place, opened, settled, scan)
+            records.append((frame.record, body))
+        scan.last = (group, records)
+        offset = group.end
+    opened.end_offset = offset
+    for later in range(offset + BLOCK, size, BLOCK):  # rule 2
+        if data[later : later + 8] == format_.GROUP_MAGIC and format_.read_group(data, later, header) is not None:
+            raise LedgerCorrupt(f"{place} at {offset}", f"a damaged group before a good one at {later}")
+    rest = data[offset:].rstrip(b"\0")
+    scan.tails.append((header, offset, rest))
+
+
+def _chain(frame: Frame, place: str, opened: Segment, settled: tuple[int, bytes], scan: _Scan) -> None:
+    """Rules 4 and 5 for one record."""
+    leaf = hashlib.sha256(b"\0" + frame.record).digest()
+    if scan.expected is None:
+        if frame.seq > settled[0]:
+            raise LedgerCorrupt(place, f"records {settled[0]} to {frame.seq - 1} are missing before it")
+        scan.expected = frame.seq
+    if frame.seq == scan.expected:
+        if scan.prev is not None and not _names_prev(frame.record, scan.prev):
+            raise LedgerCorrupt(place, f"record {frame.seq} does not follow the one before it")
+        if frame.seq == settled[0] and not _names_prev(frame.record, settled[1]):
+            raise LedgerCorrupt(place, f"record {frame.seq} does not follow the settled ledger")
+        scan.prev = leaf
+        scan.expected += 1
+    elif frame.seq < scan.expected:
+        known = next(
+            (part.record(frame.seq) for part in reversed(scan.segments[:-1]) if part.first_seq <= frame.seq < part.end_seq),
+            None,
+        )
+        if known != frame.record:
+            raise LedgerCorrupt(place, f"record {frame.seq} stands twice with different bytes")
+    else:
+        raise LedgerCorrupt(place, f"records {scan.expected} to {frame.seq - 1} are missing before {frame.seq}")
+    if frame.seq != opened.end_seq:
+        raise LedgerCorrupt(place, f"record {frame.seq} stands where {opened.end_seq} belongs")
+    start = frame.body_offset - len(frame.record)
+    opened.note(start, len(frame.record), frame.body_length)
+
+
+def _names_prev(record: bytes, leaf: bytes) -> bool:
+    return b'"prev":"%b"' % leaf.hex().encode() in record[:512]
+
+
+def _judge_tails(log: CommitLog, scan: _Scan, quarantine: Path) -> list[Torn]:
+    """Rules 3 and 7."""
+    torn = []
+    for index, (header, offset, rest) in enumerate(scan.tails):
+        if not rest:
+            continue
+        place = log.directory / f"{header.number:010d}{SUFFIX}"
+        newest = index == len(scan.tails) - 1
+        if not newest and scan.tails[index + 1][0].incarnation == header.incarnation:
+            raise LedgerCorrupt(f"{place} at {offset}", "a damaged group before good ones in the next segment")
+        copy = quarantine / f"{header.number:010d}-{offset}.bin"
+        if not copy.exists():
+            durable.write_new(copy, rest)
+            torn.append(Torn(copy.name, len(rest), hashlib.sha256(rest).hexdigest()))
+        elif copy.read_bytes() != rest:
+            raise CorruptError(f"{copy}: not the torn bytes that stand in {place} at {offset}")
+    return torn

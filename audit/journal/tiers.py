@@ -1,0 +1,40 @@
+"""Disk reserve in tiers: as space runs out, first reads stop, then writes, then denials (DESIGN §7).
+
+The last tier is for what must always be possible: holds, deletes, and the ledger's and the clock's own records.
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Ops of the last tier, beside everything of ``ledger.`` and ``clock.``.
+_ALWAYS: Final = frozenset({"object.hold.put", "object.delete", "object.erased", "principal.disable"})
+_WRITES: Final = frozenset(
+    {
+        "object.put", "object.retention.put", "bucket.create", "bucket.delete", "bucket.versioning.put",
+        "bucket.lock.put", "multipart.create", "multipart.part", "multipart.complete", "multipart.abort",
+        "principal.add",
+    }
+)  # fmt: skip
+
+
+def tier(op: str, *, refused: bool) -> int:
+    """The tier an operation belongs to: 0 stops last, 3 first."""
+    if refused:
+        return 1
+    if op in _ALWAYS or op.startswith(("ledger.", "clock.")):
+        return 0
+    return 2 if op in _WRITES else 3
+
+
+def admitted(op: str, free: int, reserve: int, *, refused: bool) -> bool:
+    """Whether there is disk enough for an operation.
+
+    Args:
+        op: The operation.
+        free: Bytes free on the file system of the data directory.
+        reserve: Bytes kept for the tiers below reads; each tier stops at its share of it.
+        refused: The record would only tell of a refusal.
+    """
+    return free >= reserve * tier(op, refused=refused) // 3

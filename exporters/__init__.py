@@ -1,0 +1,1 @@
+"""Workers that carry the ledger to Kafka, Elastic and Splunk. They read the feed; nothing imports them."""

@@ -1,0 +1,83 @@
+"""Who may do what: roles and operations, one table (DESIGN §2; GB/T 22239 8.1.5.1-3 separation of duties).
+
+Pure. The front end may ask early; only the committer's answer allows.
+
+Not handled here: what a lock forbids (``vault.retention``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Roles of which nobody may hold two.
+EXCLUSIVE: Final = frozenset({"operator", "security", "auditor"})
+ROLES: Final = frozenset(
+    {"root", "operator", "security", "compliance", "auditor", "examiner", "owner", "writer", "reader"}
+)
+#: The server's own actor: clock, recovery, eraser.
+SYSTEM: Final = "system"
+
+_LOOK: Final = frozenset({"bucket.head", "bucket.list", "bucket.location"})
+_SETTINGS: Final = frozenset({"bucket.versioning.get", "bucket.lock.get"})
+_LISTS: Final = frozenset({"object.list", "object.versions"})
+_LOCKS_SEEN: Final = frozenset({"object.retention.get", "object.hold.get"})
+_READER: Final = _LOOK | _SETTINGS | _LISTS | _LOCKS_SEEN | {"object.get", "object.head"}
+_WRITER: Final = _LOOK | frozenset(
+    {
+        "object.put", "object.head", "object.list", "object.retention.put", "multipart.create", "multipart.part",
+        "multipart.list", "multipart.parts", "multipart.complete", "multipart.abort",
+    }
+)  # fmt: skip
+_COMPLIANCE: Final = (
+    _LOOK | _SETTINGS | _LISTS | _LOCKS_SEEN | {"object.head", "object.retention.put", "object.hold.put"}
+)
+_OWNER: Final = (
+    _READER
+    | _WRITER
+    | {
+        "bucket.create", "bucket.delete", "bucket.versioning.put", "bucket.lock.put", "object.delete",
+        "object.hold.put",
+    }
+)  # fmt: skip
+_SECURITY: Final = frozenset({"principal.add", "principal.disable"})
+
+#: What a role may do in every bucket. ``owner`` stands apart: only in the buckets it created.
+_ANYWHERE: Final[dict[str, frozenset[str]]] = {
+    "root": _OWNER | _SECURITY,
+    "operator": frozenset(),
+    "security": _SECURITY,
+    "compliance": _COMPLIANCE,
+    "auditor": frozenset(),
+    "examiner": frozenset(),
+    "owner": frozenset({"bucket.create", "bucket.list"}),
+    "writer": _WRITER,
+    "reader": _READER,
+}
+
+
+def allowed(roles: tuple[str, ...], op: str, *, owns: bool) -> bool:
+    """Whether somebody with these roles may do ``op``.
+
+    Args:
+        roles: As of this point of the sequence.
+        op: An operation of the record's enumeration.
+        owns: The caller created the bucket concerned.
+    """
+    return any(op in _ANYWHERE.get(role, ()) or (role == "owner" and owns and op in _OWNER) for role in roles)
+
+
+def may_bypass(roles: tuple[str, ...], *, owns: bool) -> bool:
+    """Whether a GOVERNANCE bypass counts when they ask for it."""
+    return "root" in roles or ("owner" in roles and owns)
+
+
+def check_roles(roles: tuple[str, ...]) -> str:
+    """Why nobody may hold exactly these roles, or an empty string."""
+    unknown = sorted(set(roles) - ROLES)
+    if unknown:
+        return f"unknown role {unknown[0]}; roles are {', '.join(sorted(ROLES))}"
+    if not roles:
+        return "a principal needs at least one role"
+    if len(EXCLUSIVE.intersection(roles)) > 1 or ("root" in roles and EXCLUSIVE.intersection(roles) - {"security"}):
+        return "nobody holds two of operator, security and auditor, and root is neither operator nor auditor"
+    return ""

@@ -1,0 +1,98 @@
+"""What the vault needs of the world around it. Each docstring is the contract (STYLE rule 1).
+
+A port is drawn where there are two implementations, or a real and a fault-injecting one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vault.errors import S3Error, VaultError
+from vault.record import Head, Tail
+from vault.state.rows import Row
+
+
+class State(Protocol):
+    """Ordered rows as of one point of the sequence (``vault.state.rows`` has the keys).
+
+    Reads never block on disk writes. Two views exist: *sequenced* (everything decided so far; the committer's own,
+    not thread-safe) and *durable* (only what the ledger holds durably; for any thread).
+    """
+
+    def get(self, key: bytes) -> Row | None:
+        """The row under exactly this key."""
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        """Rows with ``start <= key < end`` in order, as of the call or later, each at most once."""
+
+
+@dataclass(slots=True)
+class Intent:
+    """One operation on its way to the point of order.
+
+    Attributes:
+        tail: The front end's half of the record; all the decision needs is in it.
+        encoded: ``encode_tail(tail)``.
+        body: Bytes that become durable in the same group as the record; their identity is (stream, seq).
+        parts: For ``multipart.complete``: (number, seq of the part's record), ascending.
+        refused: Set where the front end refuses already: recorded, with no effect. It may never allow.
+    """
+
+    tail: Tail
+    encoded: bytes
+    body: Sequence[bytes] = ()
+    parts: Sequence[tuple[int, int]] = ()
+    refused: S3Error | None = None
+
+
+@dataclass(slots=True)
+class Committed:
+    """A durable record.
+
+    Attributes:
+        head: The committer's half.
+        leaf: Leaf hash of the record (32 bytes).
+        row: The row the operation made, resolved or removed (VersionRow, BucketRow, UploadRow, PartRow …).
+        error: The refusal, if it was one; already recorded.
+        release: Ends the lease on the bytes of ``row``. To be called exactly once when the reader is done;
+            harmless to call again. Recycling and erasing wait for it.
+    """
+
+    head: Head
+    leaf: bytes
+    row: Row | None = None
+    error: S3Error | None = None
+    release: Callable[[], None] = field(default=lambda: None)
+
+
+Done = Callable[[Committed | VaultError], None]
+
+
+class Journal(Protocol):
+    """The point of order of one stream (DESIGN §1, "decide at commit")."""
+
+    def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
+        """Queue operations, to be decided in this order.
+
+        Each ``done`` is called exactly once, in the committer's thread, and must not block: with a
+        :class:`Committed` once the record is durable; with :class:`~vault.errors.Unavailable` where nothing was
+        written; with :class:`~vault.errors.OutcomeUnknown` where the write had begun. Thread-safe. Nobody retries.
+
+        Raises:
+            Unavailable: The journal does not accept work (poisoned, stopping, disk tier, queue full).
+        """
+
+
+class Bodies(Protocol):
+    """Bodies of records, by identity, wherever they lie now (commit log or pack)."""
+
+    def read(self, seq: int, offset: int, length: int) -> bytes:
+        """``length`` bytes of the body of record ``seq`` from ``offset``. Thread-safe; may block on disk.
+
+        The caller holds a lease on the version, or the bytes may be erased meanwhile.
+
+        Raises:
+            CorruptError: No such body, or it is shorter: names the place.
+        """

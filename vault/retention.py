@@ -1,0 +1,182 @@
+"""The one gate: every rule that decides whether data may be removed or its protection weakened.
+
+Pure functions over a lock and the two clocks. Whatever could weaken or remove data asks here and nowhere else
+(DESIGN §1): S3 deletes, overwrites of a null version, retention and default changes, the eraser, compaction.
+
+Clock rule (DESIGN §5): a retention starts from the *later* of wall and compliance clock, its expiry is judged by
+the *earlier*. COMPLIANCE is impossible to shorten, for everyone. Sources: S3 Object Lock semantics
+(specification of PutObjectRetention, DeleteObject), 17 CFR 240.17a-4(f)(2)(i)(B).
+
+Not handled here: who may ask (``vault.policy``), and preconditions (``vault.state.decide``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from vault.errors import S3Error
+from vault.record import DefaultRetention, LockRef
+from vault.times import DAY_NS, MAX_NS, NS, Now, parse_rfc3339, rfc3339
+
+GOVERNANCE: Final = "GOVERNANCE"
+COMPLIANCE: Final = "COMPLIANCE"
+MODES: Final = frozenset({GOVERNANCE, COMPLIANCE})
+#: S3's bounds of a default retention.
+MAX_DAYS: Final = 36_500
+MAX_YEARS: Final = 100
+
+PROTECTED: Final = "Access Denied because object protected by object lock."
+
+
+class Lock(NamedTuple):
+    """A version's lock. ``until`` in ns since the epoch; without ``mode`` there is no retention."""
+
+    mode: str = ""
+    until: int = 0
+    hold: bool = False
+
+    def ref(self) -> LockRef | None:
+        """As it stands in a record; None where there is no lock at all."""
+        if not self.mode and not self.hold:
+            return None
+        return LockRef(self.mode, rfc3339(self.until) if self.mode else "", self.hold)
+
+
+def from_ref(ref: LockRef | None) -> Lock:
+    """Read a lock out of a record.
+
+    Raises:
+        ValueError: Its date is no date.
+    """
+    if ref is None:
+        return Lock()
+    return Lock(ref.mode, parse_rfc3339(ref.until) if ref.mode else 0, ref.hold)
+
+
+def started(now: Now) -> int:
+    """The instant from which a new retention counts: the later of the two clocks."""
+    return max(now)
+
+
+def active(lock: Lock, now: Now) -> bool:
+    """Whether the retention has not expired: judged by the earlier of the two clocks."""
+    return bool(lock.mode) and lock.until > min(now)
+
+
+def _refuse(reason: str) -> S3Error:
+    return S3Error("AccessDenied", PROTECTED, reason=reason)
+
+
+def decide_removal(lock: Lock, now: Now, *, bypass: bool) -> None:
+    """May this version be removed (deleted by id, or replaced as the null version)?
+
+    Args:
+        lock: Its lock as of this point of the sequence.
+        now: The record's own clocks.
+        bypass: The caller asked to bypass GOVERNANCE *and* may.
+
+    Raises:
+        S3Error: AccessDenied; ``reason`` is legal_hold or retention.
+    """
+    if lock.hold:
+        raise _refuse("legal_hold")
+    if not active(lock, now):
+        return
+    if lock.mode == GOVERNANCE and bypass:
+        return
+    raise _refuse("retention")
+
+
+def decide_erasure(lock: Lock, now: Now, *, bypassed: bool) -> None:
+    """May the bytes of a removed version be destroyed?
+
+    The eraser asks with the lock recomputed from the ledger. ``bypassed`` says that the ledger holds a successful
+    removal with a granted bypass; COMPLIANCE and holds are judged again regardless.
+
+    Raises:
+        S3Error: AccessDenied; the bytes stay.
+    """
+    decide_removal(lock, now, bypass=bypassed)
+
+
+def decide_retention(lock: Lock, new: Lock | None, now: Now, *, bypass: bool) -> Lock:
+    """May this version's retention be set to ``new``?
+
+    Args:
+        lock: The lock as it is.
+        new: Mode and date asked for; None removes the retention. Its ``hold`` is ignored.
+        now: The record's own clocks.
+        bypass: The caller asked to bypass GOVERNANCE *and* may.
+
+    Returns:
+        The lock as it will be; the hold is untouched.
+
+    Raises:
+        S3Error: InvalidArgument for a date that is not in the future, AccessDenied for what would weaken.
+    """
+    if new is not None and new.until <= started(now):
+        raise S3Error(
+            "InvalidArgument",
+            "The retain until date must be in the future!",
+            ArgumentName="RetainUntilDate",
+            ArgumentValue=rfc3339(new.until),
+        )
+    weaker = new is None or new.mode != lock.mode or new.until < lock.until
+    if active(lock, now) and weaker and (lock.mode == COMPLIANCE or not bypass):
+        # COMPLIANCE may only be lengthened. GOVERNANCE -> COMPLIANCE is a change of mode: S3 asks for the bypass.
+        raise _refuse("retention")
+    return Lock(new.mode, new.until, lock.hold) if new is not None else Lock(hold=lock.hold)
+
+
+def at_creation(asked: LockRef | None, default: DefaultRetention | None, now: Now) -> Lock:
+    """The lock a new version gets: what was asked for, else the bucket's default from the object's creation.
+
+    A legal hold alone does not switch the default off.
+
+    Raises:
+        S3Error: InvalidArgument where the date asked for is not in the future.
+    """
+    hold = asked is not None and asked.hold
+    if asked is not None and asked.mode:
+        lock = from_ref(asked)
+        if lock.until <= started(now):
+            raise S3Error(
+                "InvalidArgument",
+                "The retain until date must be in the future!",
+                ArgumentName="x-amz-object-lock-retain-until-date",
+                ArgumentValue=asked.until,
+            )
+        return lock
+    if default is None:
+        return Lock(hold=hold)
+    return Lock(default.mode, default_until(default, now), hold)
+
+
+def default_until(default: DefaultRetention, now: Now) -> int:
+    """When a default retention that starts now ends, in ns; years are calendar years, 29 February becomes 1 March."""
+    start = started(now)
+    if default.days:
+        return min(start + default.days * DAY_NS, MAX_NS)
+    seconds, fraction = divmod(start, NS)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    year = moment.year + default.years
+    if moment.month == 2 and moment.day == 29 and not _leap(year):
+        moment = moment.replace(month=3, day=1)
+    return int(moment.replace(year=year).timestamp()) * NS + fraction
+
+
+def _leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def check_default(default: DefaultRetention) -> None:
+    """Is this a default retention at all?
+
+    Raises:
+        S3Error: MalformedXML or InvalidRetentionPeriod.
+    """
+    if default.mode not in MODES or bool(default.days) == bool(default.years):
+        raise S3Error("MalformedXML")
+    if not 0 <= default.days <= MAX_DAYS or not 0 <= default.years <= MAX_YEARS:
+        raise S3Error("InvalidRetentionPeriod", "Default retention period must be a positive integer value.")

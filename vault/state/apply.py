@@ -1,0 +1,269 @@
+"""The effect of a record on the index: the same function live, at recovery and when the index is rebuilt.
+
+Only a successful record has an effect, and everything it needs is in the record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vault.record import SUCCESS
+from vault.retention import from_ref
+from vault.state import lookup, rows
+from vault.state.rows import (
+    ENABLED,
+    BucketRow,
+    GarbageRow,
+    KeyRow,
+    PartRow,
+    PrincipalRow,
+    UploadRow,
+    VersionRow,
+)
+from vault.times import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vault.ports import State
+    from vault.record import Head, ObjectRef, Tail
+    from vault.state.rows import Row
+
+Changes = list[tuple[bytes, "Row | None"]]
+
+
+def apply(head: Head, tail: Tail, state: State) -> Changes:
+    """What a record changes.
+
+    Args:
+        head: Its head.
+        tail: Its tail.
+        state: Everything applied before it.
+
+    Returns:
+        Rows to set, or to remove (None), in order.
+    """
+    if head.outcome != SUCCESS:
+        return []
+    effect = _EFFECTS.get(tail.op)
+    return effect(head, tail, state) if effect is not None else []
+
+
+def version_row(head: Head, tail: Tail) -> VersionRow:
+    """The row of the version that a record makes."""
+    version, named = head.version, tail.object
+    if version is None or named is None:
+        msg = f"record {head.seq} makes a version but names none"
+        raise ValueError(msg)
+    lock = from_ref(head.lock)
+    return VersionRow(
+        ordinal=version.ordinal,
+        version_id=version.version_id,
+        seq=head.seq,
+        created=parse_rfc3339(head.time),
+        clock=parse_rfc3339(head.clock),
+        size=max(named.size, 0),
+        manifest=version.manifest,
+        content=named.content,
+        marker=version.marker,
+        null=version.null,
+        mode=lock.mode,
+        until=lock.until,
+        hold=lock.hold,
+        storage=tail.storage,
+        upload=named.upload_id,
+    )
+
+
+def _named(tail: Tail) -> ObjectRef:
+    if tail.object is None:
+        msg = f"a record of {tail.op} names no object"
+        raise ValueError(msg)
+    return tail.object
+
+
+def _add_version(head: Head, tail: Tail, state: State) -> Changes:
+    named, row = _named(tail), version_row(head, tail)
+    changes: Changes = [
+        (rows.version_key(named.bucket, named.key, row.ordinal), row),
+        (rows.key_key(named.bucket, named.key), KeyRow(row.ordinal, row.manifest, row)),
+    ]
+    if head.version is not None and head.version.replaced:
+        old = lookup.version_by_ordinal(state, named.bucket, named.key, head.version.replaced)
+        if old is not None:
+            changes += _drop(named, old, head.seq)
+    return changes
+
+
+def _drop(named: ObjectRef, row: VersionRow, by: int) -> Changes:
+    """A version that nobody sees any more; its bytes wait for the eraser."""
+    changes: Changes = [(rows.version_key(named.bucket, named.key, row.ordinal), None)]
+    if row.storage is not None:
+        changes.append((rows.garbage_key(row.seq), garbage(row, by, named.bucket, named.key)))
+    return changes
+
+
+def garbage(row: VersionRow, by: int, bucket: str, key: str) -> GarbageRow:
+    """What the eraser has to know of a version that record ``by`` removed."""
+    return GarbageRow(by, bucket, key, row.seq, row.ordinal, row.version_id, row.storage)
+
+
+def _delete(head: Head, tail: Tail, state: State) -> Changes:
+    named = _named(tail)
+    if head.version is None:  # there was nothing to delete
+        return []
+    if head.version.marker and not named.version_id:
+        return _add_version(head, tail, state)
+    row = lookup.version_by_ordinal(state, named.bucket, named.key, head.version.ordinal)
+    found = lookup.key_row(state, named.bucket, named.key)
+    if row is None or found is None:
+        return []
+    changes = _drop(named, row, head.seq)
+    if found.current is not None and found.current.ordinal == row.ordinal:
+        left = (other for other in lookup.versions(state, named.bucket, named.key) if other.ordinal != row.ordinal)
+        changes.append(
+            (rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, next(left, None)))
+        )
+    return changes
+
+
+def _set_lock(head: Head, tail: Tail, state: State) -> Changes:
+    named = _named(tail)
+    if head.version is None:
+        return []
+    row = lookup.version_by_ordinal(state, named.bucket, named.key, head.version.ordinal)
+    found = lookup.key_row(state, named.bucket, named.key)
+    if row is None or found is None:
+        return []
+    lock = from_ref(head.lock)
+    new = msgspec.structs.replace(row, mode=lock.mode, until=lock.until, hold=lock.hold)
+    changes: Changes = [(rows.version_key(named.bucket, named.key, row.ordinal), new)]
+    if found.current is not None and found.current.ordinal == row.ordinal:
+        changes.append((rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, new)))
+    return changes
+
+
+def _create_bucket(head: Head, tail: Tail, _state: State) -> Changes:
+    name, config = _named(tail).bucket, tail.bucket
+    lock, strict = config is not None and config.lock, config is not None and config.strict
+    row = BucketRow(name, tail.actor.id, parse_rfc3339(head.time), lock, strict, ENABLED if lock else "")
+    return [(rows.bucket_key(name), row)]
+
+
+def _delete_bucket(_head: Head, tail: Tail, _state: State) -> Changes:
+    # Key rows stay: a bucket of that name made again goes on with the ordinals and the chain of each key.
+    return [(rows.bucket_key(_named(tail).bucket), None)]
+
+
+def _set_bucket(_head: Head, tail: Tail, state: State) -> Changes:
+    row = lookup.bucket(state, _named(tail).bucket)
+    if tail.op == "bucket.versioning.put" and tail.bucket is not None:
+        new = msgspec.structs.replace(row, versioning=tail.bucket.versioning)
+    else:
+        default = tail.bucket.default if tail.bucket is not None else None
+        new = msgspec.structs.replace(row, lock=True, default=default)
+    return [(rows.bucket_key(row.name), new)]
+
+
+def _create_upload(head: Head, tail: Tail, _state: State) -> Changes:
+    named, lock = _named(tail), from_ref(head.lock)
+    if tail.storage is None:
+        msg = f"record {head.seq} opens an upload without a content document"
+        raise ValueError(msg)
+    row = UploadRow(
+        upload_id=named.upload_id,
+        bucket=named.bucket,
+        key=named.key,
+        seq=head.seq,
+        created=parse_rfc3339(head.time),
+        owner=tail.actor.id,
+        content=named.content,
+        storage=tail.storage,
+        mode=lock.mode,
+        until=lock.until,
+        hold=lock.hold,
+        asked=head.lock is not None,
+    )
+    return [(rows.upload_key(named.bucket, named.key, named.upload_id), row)]
+
+
+def _part_garbage(named: ObjectRef, old: PartRow, by: int) -> tuple[bytes, Row]:
+    return rows.garbage_key(old.seq), GarbageRow(by, named.bucket, named.key, old.seq, 0, "", old.storage)
+
+
+def _add_part(head: Head, tail: Tail, state: State) -> Changes:
+    named = _named(tail)
+    if tail.storage is None:
+        msg = f"record {head.seq} adds a part without bytes"
+        raise ValueError(msg)
+    where = rows.part_key(named.upload_id, named.part)
+    row = PartRow(
+        named.part, head.seq, max(named.size, 0), parse_rfc3339(head.time), named.content, tail.storage
+    )
+    changes: Changes = [(where, row)]
+    old = state.get(where)
+    if isinstance(old, PartRow):
+        changes.append(_part_garbage(named, old, head.seq))
+    return changes
+
+
+def _complete(head: Head, tail: Tail, state: State) -> Changes:
+    # Part rows stay: the version reads through them. Parts that the list leaves out go when the version goes.
+    named = _named(tail)
+    gone = (rows.upload_key(named.bucket, named.key, named.upload_id), None)
+    return [*_add_version(head, tail, state), gone]
+
+
+def _abort(head: Head, tail: Tail, state: State) -> Changes:
+    named = _named(tail)
+    changes: Changes = [(rows.upload_key(named.bucket, named.key, named.upload_id), None)]
+    for part in lookup.parts(state, named.upload_id):
+        changes.append((rows.part_key(named.upload_id, part.number), None))
+        changes.append(_part_garbage(named, part, head.seq))
+    return changes
+
+
+def _erased(_head: Head, tail: Tail, state: State) -> Changes:
+    named = _named(tail)
+    row = state.get(rows.garbage_key(tail.ref))
+    changes: Changes = [(rows.garbage_key(tail.ref), None)]
+    if isinstance(row, GarbageRow) and row.storage is not None and row.storage.kind == "parts":
+        changes += [(rows.part_key(named.upload_id, part.number), None) for part in lookup.parts(state, named.upload_id)]
+    return changes
+
+
+def _add_principal(_head: Head, tail: Tail, _state: State) -> Changes:
+    if tail.principal is None:
+        return []
+    who = tail.principal
+    row = PrincipalRow(who.id, who.name, who.access_key, who.roles)
+    return [(rows.principal_key(who.id), row), (rows.access_key_key(who.access_key), row)]
+
+
+def _disable_principal(_head: Head, tail: Tail, state: State) -> Changes:
+    found = lookup.principal(state, tail.principal.id) if tail.principal is not None else None
+    if found is None:
+        return []
+    row = msgspec.structs.replace(found, enabled=False)
+    return [(rows.principal_key(row.id), row), (rows.access_key_key(row.access_key), row)]
+
+
+_EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
+    "bucket.create": _create_bucket,
+    "bucket.delete": _delete_bucket,
+    "bucket.versioning.put": _set_bucket,
+    "bucket.lock.put": _set_bucket,
+    "object.put": _add_version,
+    "object.delete": _delete,
+    "object.retention.put": _set_lock,
+    "object.hold.put": _set_lock,
+    "object.erased": _erased,
+    "multipart.create": _create_upload,
+    "multipart.part": _add_part,
+    "multipart.complete": _complete,
+    "multipart.abort": _abort,
+    "principal.add": _add_principal,
+    "principal.disable": _disable_principal,
+}

@@ -1,0 +1,205 @@
+"""Decisions about objects: put, read, delete, retention, legal hold (S3 semantics, DESIGN §5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vault import retention
+from vault.errors import S3Error
+from vault.manifest import manifest_digest
+from vault.record import LockRef, VersionRef
+from vault.state import lookup, rows
+from vault.state.decision import Decision
+from vault.state.rows import ENABLED, KeyRow, VersionRow
+from vault.times import parse_rfc3339, rfc3339
+
+if TYPE_CHECKING:
+    from vault.retention import Lock
+    from vault.state.decision import Case
+    from vault.state.rows import BucketRow
+
+_NO_LOCK_CONFIGURATION = "Bucket is missing Object Lock Configuration"
+
+
+def put(case: Case) -> Decision:
+    """PutObject: preconditions, strictness, lock, and the next place in the key's chain."""
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    asked = asked_lock(case, bucket)
+    lock = retention.at_creation(asked, bucket.default, case.now)
+    return new_version(case, bucket, lock, case.object.content)
+
+
+def asked_lock(case: Case, bucket: BucketRow) -> LockRef | None:
+    """The lock the request's headers name, allowed only where the bucket can lock.
+
+    Raises:
+        S3Error: InvalidRequest, InvalidArgument.
+    """
+    asked = case.asked
+    if not asked.mode and not asked.until and asked.hold is None:
+        return None
+    if not bucket.lock:
+        raise S3Error("InvalidRequest", _NO_LOCK_CONFIGURATION)
+    if bool(asked.mode) != bool(asked.until):
+        raise S3Error(
+            "InvalidArgument",
+            "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
+            ArgumentName="x-amz-object-lock-retain-until-date" if asked.mode else "x-amz-object-lock-mode",
+        )
+    if asked.mode and asked.mode not in retention.MODES:
+        raise S3Error("InvalidArgument", "Unknown wormMode directive.", ArgumentName="x-amz-object-lock-mode")
+    return LockRef(asked.mode, asked.until, bool(asked.hold))
+
+
+def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Decision:
+    """Give out the next ordinal of a key, after preconditions and strictness.
+
+    Raises:
+        S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
+    """
+    key = case.object.key
+    found = lookup.key_row(case.state, bucket.name, key)
+    current = found.current if found is not None else None
+    if current is not None and current.marker:
+        current = None
+    _preconditions(case, current)
+    if bucket.strict and current is not None:
+        case.version, case.lock = lookup.version_ref(current), lookup.lock_ref(current)
+        raise S3Error("AccessDenied", "A strict bucket does not overwrite objects.", reason="strict")
+    return _next_version(case, bucket, found, lock, content=content, marker=False)
+
+
+def _preconditions(case: Case, current: VersionRow | None) -> None:
+    asked = case.asked
+    if asked.if_none_match and current is not None:
+        case.version = lookup.version_ref(current)
+        raise S3Error("PreconditionFailed", Condition="If-None-Match")
+    if asked.if_match:
+        if current is None:
+            raise S3Error("NoSuchKey", Key=case.object.key)
+        if asked.if_match != str(current.ordinal):
+            case.version = lookup.version_ref(current)
+            raise S3Error("PreconditionFailed", Condition="If-Match")
+
+
+def _next_version(
+    case: Case, bucket: BucketRow, found: KeyRow | None, lock: Lock, *, content: str, marker: bool
+) -> Decision:
+    key = case.object.key
+    ordinal = found.ordinal + 1 if found is not None else 1
+    previous = found.manifest if found is not None else ""
+    null = bucket.versioning != ENABLED
+    replaced = lookup.null_version(case.state, bucket.name, key) if null else None
+    if replaced is not None:  # the null version is removed by the one that takes its place
+        case.version, case.lock = lookup.version_ref(replaced), lookup.lock_ref(replaced)
+        retention.decide_removal(lookup.lock_of(replaced), case.now, bypass=case.bypass)
+    ref = lock.ref()
+    manifest = manifest_digest(
+        bucket=bucket.name,
+        key=key,
+        ordinal=ordinal,
+        time=rfc3339(case.now.wall),
+        content=content,
+        lock=ref,
+        marker=marker,
+        null=null,
+        prev=previous,
+    )
+    version = VersionRef(
+        ordinal,
+        rows.version_id(ordinal, manifest),
+        manifest,
+        previous,
+        marker=marker,
+        null=null,
+        replaced=replaced.ordinal if replaced is not None else 0,
+    )
+    return Decision(version=version, lock=ref)
+
+
+def read(case: Case) -> Decision:
+    """GetObject, HeadObject: which version's bytes may be released."""
+    row = _named(case)
+    return Decision(version=case.version, lock=case.lock, row=row)
+
+
+def _named(case: Case) -> VersionRow:
+    """The version the request means, which is no delete marker."""
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    row = lookup.resolve(case.state, bucket.name, case.object.key, case.object.version_id)
+    case.version, case.lock = lookup.version_ref(row), lookup.lock_ref(row)
+    if row.marker:
+        raise S3Error("MethodNotAllowed", headers=lookup.marker_headers(row), ResourceType="DeleteMarker")
+    return row
+
+
+def delete(case: Case) -> Decision:
+    """DeleteObject: a marker where versions are kept, a removal through the gate where one is named or replaced."""
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    if case.asked.bypass_sent and not bucket.lock:
+        raise S3Error(
+            "InvalidArgument",
+            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
+            ArgumentName="x-amz-bypass-governance-retention",
+        )
+    key = case.object.key
+    if case.object.version_id:
+        row = lookup.version_by_id(case.state, bucket.name, key, case.object.version_id)
+        return _remove(case, row)
+    if not bucket.versioning:
+        return _remove(case, lookup.null_version(case.state, bucket.name, key))
+    if bucket.strict:
+        raise S3Error("AccessDenied", "A strict bucket takes no delete markers.", reason="strict")
+    found = lookup.key_row(case.state, bucket.name, key)
+    return _next_version(case, bucket, found, retention.Lock(), content="", marker=True)
+
+
+def _remove(case: Case, row: VersionRow | None) -> Decision:
+    if row is None:  # S3 answers 204 for a version that is not there
+        return Decision()
+    case.version, case.lock = lookup.version_ref(row), lookup.lock_ref(row)
+    retention.decide_removal(lookup.lock_of(row), case.now, bypass=case.bypass)
+    return Decision(version=case.version, lock=case.lock, row=row)
+
+
+def _lockable(case: Case) -> VersionRow:
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    if not bucket.lock:
+        raise S3Error("InvalidRequest", _NO_LOCK_CONFIGURATION)
+    return _named(case)
+
+
+def get_retention(case: Case) -> Decision:
+    """GetObjectRetention."""
+    row = _lockable(case)
+    if not row.mode:
+        raise S3Error("NoSuchObjectLockConfiguration", Key=case.object.key)
+    return Decision(version=case.version, lock=case.lock, row=row)
+
+
+def put_retention(case: Case) -> Decision:
+    """PutObjectRetention, and its removal by an empty Retention."""
+    row = _lockable(case)
+    asked = case.asked
+    new = None
+    if not asked.remove:
+        if asked.mode not in retention.MODES or not asked.until:
+            raise S3Error("MalformedXML")
+        new = retention.Lock(asked.mode, parse_rfc3339(asked.until))
+    lock = retention.decide_retention(lookup.lock_of(row), new, case.now, bypass=case.bypass)
+    return Decision(version=case.version, lock=lock.ref(), row=row)
+
+
+def get_hold(case: Case) -> Decision:
+    """GetObjectLegalHold."""
+    row = _lockable(case)
+    return Decision(version=case.version, lock=case.lock, row=row)
+
+
+def put_hold(case: Case) -> Decision:
+    """PutObjectLegalHold: independent of retention; who may is the policy's business."""
+    row = _lockable(case)
+    if case.asked.hold is None:
+        raise S3Error("MalformedXML")
+    lock = lookup.lock_of(row)._replace(hold=case.asked.hold)
+    return Decision(version=case.version, lock=lock.ref(), row=row)

@@ -1,0 +1,246 @@
+"""Rows of the index and the ordered keys under which they stand.
+
+The index is a view: every row follows from the records alone (``vault.state.apply``).
+Keys are byte strings whose order is the order S3 lists in; names of objects are
+escaped so that no name is a prefix of another's key.
+
+    b <bucket>                          BucketRow
+    k <bucket> 0 <key'> 0 0             KeyRow: newest ordinal, the chain's end, and the current version
+    v <bucket> 0 <key'> 0 0 <~ordinal>  VersionRow, newest first
+    u <bucket> 0 <key'> 0 0 <upload>    UploadRow
+    p <upload> <number>                 PartRow
+    a <access key>                      PrincipalRow, by access key
+    i <principal id>                    PrincipalRow, by id
+    e <seq>                             GarbageRow: invisible bytes that wait for the eraser
+    m <name>                            MetaRow
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from vault.record import DefaultRetention, Storage
+
+#: S3's limit on a key, in bytes of UTF-8.
+MAX_KEY_BYTES: Final = 1024
+
+ENABLED: Final = "Enabled"
+SUSPENDED: Final = "Suspended"
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Encoded as a MessagePack array: fields are only ever added at the end."""
+
+
+class BucketRow(_Row):
+    """A bucket. ``versioning`` is '', Enabled or Suspended; ``created`` in ns since the epoch (wall)."""
+
+    name: str
+    owner: str
+    created: int
+    lock: bool
+    strict: bool
+    versioning: str = ""
+    default: DefaultRetention | None = None
+
+
+class VersionRow(_Row):
+    """One object version or delete marker.
+
+    ``seq`` is the record that made it and the identity of its body; ``created`` and ``clock`` are that record's two
+    times in ns; ``until`` is in ns, 0 without retention. ``upload`` names the multipart upload it came from.
+    """
+
+    ordinal: int
+    version_id: str
+    seq: int
+    created: int
+    clock: int
+    size: int
+    manifest: str
+    content: str
+    marker: bool = False
+    null: bool = False
+    mode: str = ""
+    until: int = 0
+    hold: bool = False
+    storage: Storage | None = None
+    upload: str = ""
+
+
+class KeyRow(_Row):
+    """A key: the newest ordinal ever given out, the manifest digest at the end of its chain, its current version."""
+
+    ordinal: int
+    manifest: str
+    current: VersionRow | None = None
+
+
+class UploadRow(_Row):
+    """A multipart upload under way. ``seq`` is the record that opened it; its body is the sealed content document."""
+
+    upload_id: str
+    bucket: str
+    key: str
+    seq: int
+    created: int
+    owner: str
+    content: str
+    storage: Storage
+    mode: str = ""
+    until: int = 0
+    hold: bool = False
+    asked: bool = False
+
+
+class PartRow(_Row):
+    """The latest part of that number. ``seq`` is the identity of its body."""
+
+    number: int
+    seq: int
+    size: int
+    created: int
+    content: str
+    storage: Storage
+
+
+class PrincipalRow(_Row):
+    """Somebody who may act. The secret is not here but in the secrets store (DESIGN §6)."""
+
+    id: str
+    name: str
+    access_key: str
+    roles: tuple[str, ...]
+    enabled: bool = True
+
+
+class GarbageRow(_Row):
+    """Bytes no version shows any more: ``by`` is the record that made them so, ``storage`` where they are."""
+
+    by: int
+    bucket: str
+    key: str
+    seq: int
+    ordinal: int
+    version_id: str
+    storage: Storage | None
+
+
+class MetaRow(_Row):
+    """A number the index keeps about itself."""
+
+    value: int
+
+
+Row = BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | GarbageRow | MetaRow
+
+_KINDS: Final[dict[int, type[Row]]] = {
+    ord("b"): BucketRow,
+    ord("k"): KeyRow,
+    ord("v"): VersionRow,
+    ord("u"): UploadRow,
+    ord("p"): PartRow,
+    ord("a"): PrincipalRow,
+    ord("i"): PrincipalRow,
+    ord("e"): GarbageRow,
+    ord("m"): MetaRow,
+}
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decoders: Final = {kind: msgspec.msgpack.Decoder(row).decode for kind, row in _KINDS.items()}
+_ORDINALS: Final = (1 << 64) - 1
+
+
+def encode_row(row: Row) -> bytes:
+    """Encode a row for the index file."""
+    return _encode(row)
+
+
+def decode_row(key: bytes, data: bytes) -> Row:
+    """Decode the row that stands under ``key``.
+
+    Raises:
+        ValueError: Not such a row: the index is damaged and must be rebuilt.
+    """
+    try:
+        return _decoders[key[0]](data)
+    except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        msg = f"index row under {key[:64]!r} is damaged; delete views/ and start again: it is rebuilt"
+        raise ValueError(msg) from error
+
+
+def _name(kind: bytes, bucket: str, key: str) -> bytes:
+    return b"%b%b\0%b\0\0" % (kind, bucket.encode(), key.encode().replace(b"\0", b"\0\xff"))
+
+
+def bucket_key(bucket: str) -> bytes:
+    """Where a bucket's row stands."""
+    return b"b" + bucket.encode()
+
+
+def key_key(bucket: str, key: str) -> bytes:
+    """Where a key's row stands."""
+    return _name(b"k", bucket, key)
+
+
+def versions_prefix(bucket: str, key: str) -> bytes:
+    """What all versions of a key begin with; their order is newest first."""
+    return _name(b"v", bucket, key)
+
+
+def version_key(bucket: str, key: str, ordinal: int) -> bytes:
+    """Where a version's row stands."""
+    return versions_prefix(bucket, key) + (_ORDINALS - ordinal).to_bytes(8, "big")
+
+
+def listing_prefix(kind: bytes, bucket: str, prefix: str) -> bytes:
+    """What all rows of ``kind`` (``b"k"``, ``b"v"`` or ``b"u"``) in a bucket under a key prefix begin with."""
+    return b"%b%b\0%b" % (kind, bucket.encode(), prefix.encode().replace(b"\0", b"\0\xff"))
+
+
+def name_in(row_key: bytes) -> str:
+    """The object key inside a row's key of kind k, v or u."""
+    start = row_key.index(b"\0") + 1
+    end = row_key.index(b"\0\0", start)
+    return row_key[start:end].replace(b"\0\xff", b"\0").decode()
+
+
+def upload_key(bucket: str, key: str, upload_id: str) -> bytes:
+    """Where an upload's row stands."""
+    return _name(b"u", bucket, key) + upload_id.encode()
+
+
+def part_key(upload_id: str, number: int) -> bytes:
+    """Where a part's row stands; parts of an upload are in order of their numbers."""
+    return b"p%b%b" % (upload_id.encode(), number.to_bytes(2, "big"))
+
+
+def access_key_key(access_key: str) -> bytes:
+    """Where a principal stands by its access key."""
+    return b"a" + access_key.encode()
+
+
+def principal_key(principal_id: str) -> bytes:
+    """Where a principal stands by its id."""
+    return b"i" + principal_id.encode()
+
+
+def garbage_key(seq: int) -> bytes:
+    """Where the bytes of record ``seq``'s body wait for the eraser."""
+    return b"e" + seq.to_bytes(8, "big")
+
+
+def version_id(ordinal: int, manifest: str) -> str:
+    """The public, opaque id of a version: 32 hex characters that also let it be looked up directly."""
+    return f"{ordinal:08x}{manifest[:24]}"
+
+
+def ordinal_of(public_id: str) -> int:
+    """The ordinal inside a version id, or 0 where it is none of ours."""
+    if len(public_id) != 32:
+        return 0
+    try:
+        return int(public_id[:8], 16)
+    except ValueError:
+        return 0

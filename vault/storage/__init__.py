@@ -1,0 +1,1 @@
+"""Where bytes lie: large bodies as files (``blobs``), and what destroying any of them takes (``token``)."""

@@ -1,0 +1,230 @@
+"""The index: ordered rows over LMDB, with memory overlays for what the file does not hold yet.
+
+Three layers, newest first: rows of groups not yet durable (*pending*, the committer's alone), rows that are durable
+in the ledger but not yet in the file (*recent*, and *frozen* while a sync writes them), and the file. The file is
+synced at intervals in one LMDB transaction together with the number of records it has applied; a start replays the
+ledger from there (DESIGN §6). An index that was never synced between could be torn by an OS crash, so it never is.
+
+LMDB takes keys of at most 511 bytes: longer ones stand under their first :data:`_HEAD` bytes and a digest, with the
+full key in the value; such rows of one head are sorted when they are read.
+
+Not handled here: what rows mean (``vault.state``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from sortedcontainers import SortedDict
+
+from vault import durable
+from vault.errors import CorruptError
+from vault.state.rows import MetaRow, decode_row, encode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import lmdb
+
+    from vault.state.rows import Row
+
+#: Longest key that stands in the file as it is, in bytes; LMDB's own limit is 511.
+_HEAD: Final = 480
+_DIGEST: Final = 16
+#: How large the index file may grow, in bytes: an address range, not memory.
+MAP_BYTES: Final = 1 << 40
+#: Rows that one lock interval of a scan takes.
+_CHUNK: Final = 256
+_APPLIED: Final = b"mapplied"
+
+_long_encode: Final = msgspec.msgpack.Encoder().encode
+_long_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
+
+
+def _physical(key: bytes) -> bytes:
+    return key if len(key) <= _HEAD else key[:_HEAD] + hashlib.sha256(key).digest()[:_DIGEST]
+
+
+class Index:
+    """The durable view; a :class:`~vault.ports.State` for any thread.
+
+    Thread-safety: reads from any thread; ``add`` by the committer alone; ``sync`` by one thread at a time.
+
+    Args:
+        path: Directory of the LMDB environment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._env: lmdb.Environment = durable.open_index(path, map_size=MAP_BYTES, readahead=False)
+        self._lock = Lock()
+        self._recent: SortedDict[bytes, Row | None] = SortedDict()
+        self._frozen: SortedDict[bytes, Row | None] = SortedDict()
+        applied = self.get(_APPLIED)
+        self._applied = applied.value if isinstance(applied, MetaRow) else 0
+        self._synced = self._applied
+
+    @property
+    def applied(self) -> int:
+        """Number of records whose effects are here (= seq of the next)."""
+        return self._applied
+
+    @property
+    def synced(self) -> int:
+        """Number of records whose effects are in the file."""
+        return self._synced
+
+    @property
+    def unsynced_rows(self) -> int:
+        """Rows that only memory holds."""
+        return len(self._recent) + len(self._frozen)
+
+    def get(self, key: bytes) -> Row | None:
+        """The row under exactly this key."""
+        with self._lock:
+            if key in self._recent:
+                return self._recent[key]  # type: ignore[no-any-return]
+            if key in self._frozen:
+                return self._frozen[key]  # type: ignore[no-any-return]
+            with self._env.begin() as txn:
+                found = txn.get(_physical(key))
+        if found is None:
+            return None
+        return self._decode(key, found)
+
+    def _decode(self, key: bytes, data: bytes) -> Row:
+        try:
+            return decode_row(key, _long_decode(data)[1] if len(key) > _HEAD else data)
+        except (ValueError, msgspec.DecodeError) as error:
+            raise CorruptError(str(error)) from error
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        """Rows with ``start <= key < end`` in order; each at most once, as of the call or later."""
+        while True:
+            chunk, reached = self._chunk(start, end)
+            yield from chunk
+            if reached is None:
+                return
+            start = reached
+
+    def _chunk(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, Row]], bytes | None]:
+        """Some rows from ``start`` on, all as of one instant, and where to go on (None: at the end)."""
+        with self._lock:
+            found, reached = self._from_file(start, end)
+            stop = end if reached is None else reached
+            merged: dict[bytes, bytes | Row | None] = dict(found)
+            for layer in (self._frozen, self._recent):
+                for key in layer.irange(start, stop, inclusive=(True, False)):
+                    merged[key] = layer[key]
+        rows = [
+            (key, self._decode(key, value) if isinstance(value, bytes) else value)
+            for key, value in sorted(merged.items())
+            if value is not None
+        ]
+        return rows, reached
+
+    def _from_file(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        found: list[tuple[bytes, bytes]] = []
+        with self._env.begin() as txn, txn.cursor() as cursor:
+            good = cursor.set_range(start[:_HEAD])
+            while good:
+                physical, value = cursor.item()
+                if physical[:_HEAD] > end[:_HEAD] or (len(end) <= _HEAD and physical >= end):
+                    return found, None
+                if len(found) >= _CHUNK and (len(physical) <= _HEAD or physical[:_HEAD] != found[-1][0][:_HEAD]):
+                    return found, physical[:_HEAD]
+                key = physical if len(physical) <= _HEAD else _long_decode(value)[0]
+                if start <= key < end:
+                    found.append((key, value))
+                good = cursor.next()
+        return found, None
+
+    def add(self, changes: Iterable[tuple[bytes, Row | None]], applied: int) -> None:
+        """Apply the effects of durable records.
+
+        Args:
+            changes: Rows to set or (None) remove, in order.
+            applied: Number of records applied after this.
+        """
+        with self._lock:
+            self._recent.update(changes)
+            self._applied = applied
+
+    def sync(self) -> int:
+        """Write what is in memory to the file, in one transaction. Durable on return.
+
+        Returns:
+            The number of records applied in the file.
+
+        Raises:
+            DurabilityError: The index could not be written; the process must stop.
+        """
+        with self._lock:
+            if not self._frozen:
+                self._frozen, self._recent = self._recent, SortedDict()
+            frozen, applied = self._frozen, self._applied
+        if not frozen and applied == self._synced:
+            return applied
+        txn = self._env.begin(write=True)
+        for key, row in frozen.items():
+            if row is None:
+                txn.delete(_physical(key))
+            else:
+                data = encode_row(row)
+                txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
+        txn.put(_APPLIED, encode_row(MetaRow(applied)))
+        durable.commit_index(txn)
+        with self._lock:
+            self._frozen = SortedDict()
+            self._synced = applied
+        return applied
+
+    def close(self) -> None:
+        """Close the file; memory that was not synced is replayed by the next start."""
+        self._env.close()
+
+
+class Sequenced:
+    """Everything decided so far, durable or not: the committer's view. Not thread-safe.
+
+    Rows of a group wait here until the group is durable; then :meth:`settle` hands them to the index.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._pending: dict[bytes, Row | None] = {}
+
+    def get(self, key: bytes) -> Row | None:
+        """The row under exactly this key."""
+        if key in self._pending:
+            return self._pending[key]
+        return self._index.get(key)
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        """Rows with ``start <= key < end`` in order."""
+        pending = sorted(key for key in self._pending if start <= key < end)
+        position = 0
+        for key, row in self._index.scan(start, end):
+            while position < len(pending) and pending[position] <= key:
+                newer = self._pending[pending[position]]
+                if newer is not None:
+                    yield pending[position], newer
+                position += 1
+            if key not in self._pending:
+                yield key, row
+        for left in pending[position:]:
+            newer = self._pending[left]
+            if newer is not None:
+                yield left, newer
+
+    def add(self, changes: Iterable[tuple[bytes, Row | None]]) -> None:
+        """Sequence the effects of one decision."""
+        self._pending.update(changes)
+
+    def settle(self, applied: int) -> None:
+        """The group is durable: its rows become visible to readers."""
+        self._index.add(self._pending.items(), applied)
+        self._pending = {}
