@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vault.errors import S3Error, VaultError
-from vault.record import Head, Tail
-from vault.state.rows import Row
+
+if TYPE_CHECKING:
+    from vault.record import Head, Tail
+    from vault.state.rows import Row
 
 
 class State(Protocol):

@@ -48,7 +48,7 @@ class _Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A piece of a record: immutable, absent fields left out."""
 
 
-class VersionRef(_Part):
+class VersionRef(_Part, frozen=True):
     """Which object version the operation made, resolved, hid or removed.
 
     ``null`` marks S3's null version (bucket without versioning), ``marker`` a delete
@@ -64,7 +64,7 @@ class VersionRef(_Part):
     replaced: int = 0
 
 
-class LockRef(_Part):
+class LockRef(_Part, frozen=True):
     """A lock: mode GOVERNANCE | COMPLIANCE with its date (RFC 3339), and the S3 legal hold."""
 
     mode: str = ""
@@ -87,7 +87,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     lock: LockRef | None = None
 
 
-class Actor(_Part):
+class Actor(_Part, frozen=True):
     """Who: the principal's id, the person behind it where known, and its roles at the time."""
 
     id: str
@@ -96,7 +96,7 @@ class Actor(_Part):
     roles: tuple[str, ...] = ()
 
 
-class Origin(_Part):
+class Origin(_Part, frozen=True):
     """From where: ``via`` is s3 | cli | server; the address is the socket's, never a forwarded header."""
 
     via: str
@@ -105,7 +105,7 @@ class Origin(_Part):
     agent: str = ""
 
 
-class ObjectRef(_Part):
+class ObjectRef(_Part, frozen=True):
     """What the request named, and of a stored version its size and the salted digest of its content document."""
 
     bucket: str
@@ -119,7 +119,7 @@ class ObjectRef(_Part):
     range: tuple[int, int] | None = None
 
 
-class Storage(_Part):
+class Storage(_Part, frozen=True):
     """How this site keeps the bytes: enough to verify them without any key (DESIGN §2, storage descriptor).
 
     ``kind``: ``log`` (ciphertext follows the sealed content document in the record's body), ``blob`` (a file of
@@ -139,7 +139,7 @@ class Storage(_Part):
     blob: str = ""
 
 
-class Request(_Part):
+class Request(_Part, frozen=True):
     """What the request asked for that bears on the decision: lock, preconditions, bypass.
 
     ``if_match`` is the ordinal, in decimal, of the version whose ETag the client named (0: no version has it);
@@ -157,7 +157,7 @@ class Request(_Part):
     http: str = ""
 
 
-class DefaultRetention(_Part):
+class DefaultRetention(_Part, frozen=True):
     """A bucket's default retention: a mode and exactly one of days and years."""
 
     mode: str
@@ -165,7 +165,7 @@ class DefaultRetention(_Part):
     years: int = 0
 
 
-class BucketConfig(_Part):
+class BucketConfig(_Part, frozen=True):
     """A bucket's settings that the operation sets; absent ones stay as they are."""
 
     owner: str = ""
@@ -175,7 +175,7 @@ class BucketConfig(_Part):
     default: DefaultRetention | None = None
 
 
-class PrincipalRef(_Part):
+class PrincipalRef(_Part, frozen=True):
     """A principal that the operation adds or disables. Secrets are never here."""
 
     id: str
@@ -184,7 +184,7 @@ class PrincipalRef(_Part):
     roles: tuple[str, ...]
 
 
-class ClockState(_Part):
+class ClockState(_Part, frozen=True):
     """The compliance clock's account (DESIGN §5).
 
     ``credited`` is measured time in nanoseconds; ``grants`` the unmeasured advance taken, as (credited day,
@@ -198,7 +198,7 @@ class ClockState(_Part):
     synchronised: bool = False
 
 
-class LedgerRef(_Part):
+class LedgerRef(_Part, frozen=True):
     """What a ``ledger.*`` record says: this writer's incarnation, and what a recovery found and cut."""
 
     incarnation: int = 0
@@ -211,7 +211,7 @@ class LedgerRef(_Part):
     bytes: int = 0
 
 
-class Window(_Part):
+class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 
     opened: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 NS: Final = 1_000_000_000
@@ -17,9 +18,8 @@ DAY_NS: Final = 86_400 * NS
 MAX_NS: Final = 253_402_300_799 * NS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
-)
+_SECONDS: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", re.ASCII)
+_FRACTION_AND_ZONE: Final = re.compile(r"(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Now(NamedTuple):
@@ -34,7 +34,19 @@ class Now(NamedTuple):
     clock: int
 
 
-_last: tuple[int, str] = (-1, "")
+@lru_cache(maxsize=4096)
+def _written(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19] + "."
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> int:
+    match = _SECONDS.fullmatch(text)
+    if match is None:
+        msg = "not an RFC 3339 instant"
+        raise ValueError(msg)
+    delta = datetime(*(int(part) for part in match.groups()), tzinfo=UTC) - _EPOCH  # type: ignore[arg-type, misc]
+    return delta.days * 86_400 + delta.seconds
 
 
 def rfc3339(ns: int) -> str:
@@ -46,15 +58,8 @@ def rfc3339(ns: int) -> str:
     Returns:
         Thirty characters of ASCII. Thread-safe.
     """
-    global _last  # noqa: PLW0603 - one-entry cache: consecutive records share their second
     seconds, fraction = divmod(ns, NS)
-    last = _last
-    if last[0] != seconds:
-        last = (seconds, (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S."))
-        if len(last[1]) != 20:  # strftime does not pad years below 1000
-            last = (seconds, last[1].rjust(20, "0"))
-        _last = last
-    return f"{last[1]}{fraction:09d}Z"
+    return f"{_written(seconds)}{fraction:09d}Z"
 
 
 def parse_rfc3339(text: str) -> int:
@@ -69,18 +74,16 @@ def parse_rfc3339(text: str) -> int:
     Raises:
         ValueError: Not such an instant, or before 1970.
     """
-    match = _RFC3339.fullmatch(text)
+    match = _FRACTION_AND_ZONE.fullmatch(text, 19)
     if match is None:
         msg = "not an RFC 3339 instant"
         raise ValueError(msg)
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    offset = match[8]
-    if offset != "Z":
-        shift = timedelta(hours=int(offset[1:3]), minutes=int(offset[4:6]))
-        moment = moment - shift if offset[0] == "+" else moment + shift
-    delta = moment - _EPOCH
-    ns = (delta.days * 86_400 + delta.seconds) * NS + int((match[7] or "").ljust(9, "0"))
+    fraction, zone = match.groups()
+    seconds = _read(text[:19])
+    if zone != "Z":
+        shift = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+        seconds += -shift if zone[0] == "+" else shift
+    ns = seconds * NS + int((fraction or "0").ljust(9, "0"))
     if ns < 0:
         msg = "an instant before 1970"
         raise ValueError(msg)

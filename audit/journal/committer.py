@@ -26,7 +26,7 @@ from audit.journal.segment import frame_bytes
 from vault.errors import CorruptError, DurabilityError, OutcomeUnknown, S3Error, Unavailable, VaultError
 from vault.ports import Committed
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
-from vault.state.apply import apply, version_row
+from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
 from vault.state.rows import VersionRow
@@ -73,7 +73,7 @@ class Committer:
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
     """
 
-    def __init__(  # noqa: PLR0913 - the point where everything meets
+    def __init__(
         self,
         *,
         log: CommitLog,
@@ -165,7 +165,7 @@ class Committer:
                 return
             try:
                 self._commit(batch, bound)
-            except Exception as error:  # the loop that owns it: whatever it is, this writer writes no more
+            except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
                 _log.critical("the ledger's writer stops: %s", error, exc_info=not isinstance(error, VaultError))
                 self._fail(error)
                 return
@@ -247,8 +247,8 @@ class Committer:
         changes = apply(head, tail, self._state)
         leaf = hashlib.sha256(b"\0" + record).digest()
         row = decision.row
-        if error is None and row is None and decision.version is not None:
-            row = version_row(head, tail)
+        if row is None and changes:  # what the operation made comes first among its effects
+            row = changes[0][1]
         committed = Committed(head, leaf, row, error)
         if error is None and tail.op in _READS and isinstance(row, VersionRow):
             committed.release = self._leases.take(row.seq)

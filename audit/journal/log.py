@@ -129,7 +129,7 @@ class CommitLog:
         return self._incarnation
 
     @property
-    def bytes(self) -> int:
+    def disk_bytes(self) -> int:
         """Bytes of disk that segments take."""
         with self._lock:
             return sum(item.header.length for item in self._segments)
@@ -200,8 +200,9 @@ class CommitLog:
         return active
 
     def append(self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
-        """Write one group. THE COMMIT POINT: a crash before the call means *not done*, one inside it *unknown*,
-        one after it *done*.
+        """Write one group.
+
+        THE COMMIT POINT: a crash before the call means *not done*, one inside it *unknown*, one after it *done*.
 
         Args:
             target: From :meth:`room`.

@@ -189,7 +189,11 @@ def _chain(frame: Frame, place: str, opened: Segment, settled: tuple[int, bytes]
         scan.expected += 1
     elif frame.seq < scan.expected:
         known = next(
-            (part.record(frame.seq) for part in reversed(scan.segments[:-1]) if part.first_seq <= frame.seq < part.end_seq),
+            (
+                part.record(frame.seq)
+                for part in reversed(scan.segments[:-1])
+                if part.first_seq <= frame.seq < part.end_seq
+            ),
             None,
         )
         if known != frame.record:

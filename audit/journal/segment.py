@@ -58,9 +58,7 @@ class SegmentHeader:
 
     def encode(self) -> bytes:
         """The block, padded with zeros to 4,096 bytes."""
-        head = _SEGMENT.pack(
-            SEGMENT_MAGIC, self.number, self.incarnation, self.first_seq, self.length, self.stream
-        )
+        head = _SEGMENT.pack(SEGMENT_MAGIC, self.number, self.incarnation, self.first_seq, self.length, self.stream)
         return (head + _CRC.pack(checksums.crc32c(head))).ljust(BLOCK, b"\0")
 
 
@@ -217,4 +215,4 @@ def frames(data: bytes | memoryview, header: GroupHeader, place: str) -> Iterato
             raise LedgerCorrupt(f"{place} at {header.offset}", f"frame of record {seq} is too long")
         yield Frame(seq, bytes(data[start:body]), body, body_length)
     if position != end:
-        raise LedgerCorrupt(f"{place} at {header.offset}", f"bytes after its last record")
+        raise LedgerCorrupt(f"{place} at {header.offset}", "bytes after its last record")

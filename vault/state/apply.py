@@ -123,9 +123,7 @@ def _delete(head: Head, tail: Tail, state: State) -> Changes:
     changes = _drop(named, row, head.seq)
     if found.current is not None and found.current.ordinal == row.ordinal:
         left = (other for other in lookup.versions(state, named.bucket, named.key) if other.ordinal != row.ordinal)
-        changes.append(
-            (rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, next(left, None)))
-        )
+        changes.append((rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, next(left, None))))
     return changes
 
 
@@ -199,9 +197,7 @@ def _add_part(head: Head, tail: Tail, state: State) -> Changes:
         msg = f"record {head.seq} adds a part without bytes"
         raise ValueError(msg)
     where = rows.part_key(named.upload_id, named.part)
-    row = PartRow(
-        named.part, head.seq, max(named.size, 0), parse_rfc3339(head.time), named.content, tail.storage
-    )
+    row = PartRow(named.part, head.seq, max(named.size, 0), parse_rfc3339(head.time), named.content, tail.storage)
     changes: Changes = [(where, row)]
     old = state.get(where)
     if isinstance(old, PartRow):
@@ -230,7 +226,9 @@ def _erased(_head: Head, tail: Tail, state: State) -> Changes:
     row = state.get(rows.garbage_key(tail.ref))
     changes: Changes = [(rows.garbage_key(tail.ref), None)]
     if isinstance(row, GarbageRow) and row.storage is not None and row.storage.kind == "parts":
-        changes += [(rows.part_key(named.upload_id, part.number), None) for part in lookup.parts(state, named.upload_id)]
+        changes += [
+            (rows.part_key(named.upload_id, part.number), None) for part in lookup.parts(state, named.upload_id)
+        ]
     return changes
 
 

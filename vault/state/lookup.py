@@ -1,4 +1,4 @@
-"""Questions about the state that decisions and effects share. Pure reads through the :class:`~vault.ports.State` port."""
+"""Questions about the state that decisions and effects share: pure reads through :class:`vault.ports.State`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from vault import retention
@@ -55,7 +56,7 @@ def complete(case: Case) -> Decision:
     numbers = [number for number, _ in case.parts]
     if not numbers:
         raise S3Error("MalformedXML")
-    if any(later <= earlier for earlier, later in zip(numbers, numbers[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise S3Error("InvalidPartOrder")
     for number, seq in case.parts:
         row = case.state.get(rows.part_key(upload.upload_id, number))

@@ -34,7 +34,7 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Encoded as a MessagePack array: fields are only ever added at the end."""
 
 
-class BucketRow(_Row):
+class BucketRow(_Row, frozen=True):
     """A bucket. ``versioning`` is '', Enabled or Suspended; ``created`` in ns since the epoch (wall)."""
 
     name: str
@@ -46,7 +46,7 @@ class BucketRow(_Row):
     default: DefaultRetention | None = None
 
 
-class VersionRow(_Row):
+class VersionRow(_Row, frozen=True):
     """One object version or delete marker.
 
     ``seq`` is the record that made it and the identity of its body; ``created`` and ``clock`` are that record's two
@@ -70,7 +70,7 @@ class VersionRow(_Row):
     upload: str = ""
 
 
-class KeyRow(_Row):
+class KeyRow(_Row, frozen=True):
     """A key: the newest ordinal ever given out, the manifest digest at the end of its chain, its current version."""
 
     ordinal: int
@@ -78,7 +78,7 @@ class KeyRow(_Row):
     current: VersionRow | None = None
 
 
-class UploadRow(_Row):
+class UploadRow(_Row, frozen=True):
     """A multipart upload under way. ``seq`` is the record that opened it; its body is the sealed content document."""
 
     upload_id: str
@@ -95,7 +95,7 @@ class UploadRow(_Row):
     asked: bool = False
 
 
-class PartRow(_Row):
+class PartRow(_Row, frozen=True):
     """The latest part of that number. ``seq`` is the identity of its body."""
 
     number: int
@@ -106,7 +106,7 @@ class PartRow(_Row):
     storage: Storage
 
 
-class PrincipalRow(_Row):
+class PrincipalRow(_Row, frozen=True):
     """Somebody who may act. The secret is not here but in the secrets store (DESIGN §6)."""
 
     id: str
@@ -116,7 +116,7 @@ class PrincipalRow(_Row):
     enabled: bool = True
 
 
-class GarbageRow(_Row):
+class GarbageRow(_Row, frozen=True):
     """Bytes no version shows any more: ``by`` is the record that made them so, ``storage`` where they are."""
 
     by: int
@@ -128,7 +128,7 @@ class GarbageRow(_Row):
     storage: Storage | None
 
 
-class MetaRow(_Row):
+class MetaRow(_Row, frozen=True):
     """A number the index keeps about itself."""
 
     value: int

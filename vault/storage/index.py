@@ -86,9 +86,9 @@ class Index:
         """The row under exactly this key."""
         with self._lock:
             if key in self._recent:
-                return self._recent[key]  # type: ignore[no-any-return]
+                return self._recent[key]
             if key in self._frozen:
-                return self._frozen[key]  # type: ignore[no-any-return]
+                return self._frozen[key]
             with self._env.begin() as txn:
                 found = txn.get(_physical(key))
         if found is None:

@@ -1,0 +1,79 @@
+# Needs make and Python >= 3.11 with venv; everything else is locked in requirements/ and lives in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run check lint test bench bench-peers lock lock-upgrade check-lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment ---
+
+setup: $(BIN)/strongroom ## Make .venv from the locked requirements (PYTHON=python3.12 chooses another Python)
+
+$(BIN)/strongroom: .venv/.locked pyproject.toml
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.locked: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "'$(PYTHON)' is not Python 3.11 or newer; name one that is: make setup PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --only-binary :all: --requirement $<
+	@touch $@
+
+# --- use ---
+
+demo: setup ## Show the whole system at work, from an empty directory
+	$(BIN)/python -m tests.demo
+
+run: setup ## Serve S3 on 127.0.0.1:9000 and audit on 127.0.0.1:9001 from ./data, made on first use
+	@test -d data || $(BIN)/strongroom init --data data
+	$(BIN)/strongroom serve --data data
+
+# --- checks ---
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+check: lint ## Lint, types, import rules, unit tests: under a minute
+	$(BIN)/pytest -n auto tests/unit
+
+test: check-lock lint ## Everything but benches and soak
+	$(BIN)/pytest -n auto
+
+bench: setup ## Measure throughput and latency on this machine
+	$(BIN)/python -m tests.bench
+
+bench-peers: setup ## Measure the same load on other S3 servers
+	$(BIN)/python -m tests.bench.peers
+
+# --- locked requirements ---
+
+# $(call compile,DIR): bring DIR/run.txt and DIR/dev.txt up to date with pyproject.toml, keeping the pins they have.
+# One universal answer for every Python from 3.11 on, whichever runs it.
+define compile
+	$(COMPILE) --output-file $(1)/run.txt pyproject.toml
+	$(COMPILE) --output-file $(1)/dev.txt --group dev --constraints requirements/run.txt pyproject.toml
+endef
+COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --only-binary :all: \
+  --generate-hashes --annotation-style line --custom-compile-command "make lock"
+
+lock: setup ## Bring requirements/ up to date with pyproject.toml, keeping existing pins
+	$(call compile,requirements)
+
+lock-upgrade: COMPILE += --upgrade
+lock-upgrade: lock ## The same, moving every pin to its newest release
+
+check-lock: setup
+	@rm -rf build/lock && mkdir -p build && cp -R requirements build/lock
+	$(call compile,build/lock)
+	@diff -r requirements build/lock || { echo "requirements/ is stale: run 'make lock'" >&2; exit 1; }
+
+clean: ## Remove the environment, caches and build output; ./data stays
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""What runs beside the committer: sealing, index syncs, spare segments, clock records, settling, erasing.
+
+Each job is a loop of its own in a thread. A retryable error is shown in the status and the job tried again at its next
+turn; any other error is fatal for the node, because it means that disk, keys or ledger are not what they must be.
+
+Not handled here: the jobs themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+
+from audit.eraser import Eraser
+from audit.errors import AuditError
+from audit.replay import records
+from audit.settle import Settler
+from vault.errors import VaultError
+from vault.policy import SYSTEM
+from vault.ports import Intent
+from vault.record import Actor, Origin, Tail, encode_tail
+from vault.times import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audit.clock import ComplianceClock
+    from audit.config import Settings
+    from audit.identity import Layout
+    from audit.journal.committer import Committer
+    from audit.sealing import Sealer
+    from audit.stores import Stores
+    from vault.crypto.keyring import Keyring
+
+_log: Final = logging.getLogger(__name__)
+
+#: Seconds between looks at the spare segments; a burst uses them up quickly.
+SPARES_SECONDS: Final = 0.1
+#: Seconds between settling steps while there is nothing to settle.
+SETTLE_SECONDS: Final = 1.0
+#: Rows in memory at which the index is synced before its interval is over.
+SYNC_ROWS: Final = 200_000
+#: Records after which a clock record is written before its interval is over: the way back at a start stays short.
+CLOCK_RECORDS: Final = 100_000
+#: Leaves read back at once while the tree catches up at a start.
+_CATCH_UP: Final = 65_536
+
+
+class _Loop:
+    """A job, again and again in its own thread."""
+
+    def __init__(
+        self, name: str, seconds: float, job: Callable[[], bool], on_fatal: Callable[[Exception], None]
+    ) -> None:
+        self.trouble = ""
+        self._seconds = seconds
+        self._job = job
+        self._on_fatal = on_fatal
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        busy = False
+        while not self._stop.wait(0 if busy else self._seconds):
+            try:
+                busy = self._job()
+                self.trouble = ""
+            except Exception as error:  # noqa: BLE001 - the loop that owns it: what is not retryable ends the node
+                busy = False
+                if isinstance(error, VaultError | AuditError) and error.retryable:
+                    if not self.trouble:
+                        _log.warning("%s: %s", self._thread.name, error)
+                    self.trouble = str(error)
+                    continue
+                _log.critical("%s stops: %s", self._thread.name, error, exc_info=True)
+                self._on_fatal(error)
+                return
+
+
+class Background:
+    """The jobs of one node."""
+
+    def __init__(
+        self,
+        *,
+        sealer: Sealer,
+        stores: Stores,
+        committer: Committer,
+        clock: ComplianceClock,
+        settings: Settings,
+        keyring: Keyring,
+        layout: Layout,
+        on_fatal: Callable[[Exception], None],
+    ) -> None:
+        self._sealer = sealer
+        self._stores = stores
+        self._committer = committer
+        self._clock = clock
+        self._settings = settings
+        self._synced_at = 0.0
+        self._clock_at = time.monotonic()
+        self._clock_seq = stores.log.durable_end
+        self._caught_up = stores.log.durable_end
+        self._settler = Settler(
+            log=stores.log,
+            ledger=stores.settled,
+            packs=stores.packs,
+            leases=stores.leases,
+            spares=layout.spares,
+            published=lambda: self.sealed,
+        )
+        self._eraser = Eraser(
+            index=stores.index,
+            settled=stores.settled,
+            log=stores.log,
+            packs=stores.packs,
+            blobs=stores.blobs,
+            keyring=keyring,
+            leases=stores.leases,
+            journal=committer,
+            now=clock.now,
+            published=lambda: self.sealed,
+        )
+        self._loops = [
+            _Loop("sealer", settings.checkpoint.interval_s, self._seal, on_fatal),
+            _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
+            _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
+            _Loop("clock", 1.0, self._tell_clock, on_fatal),
+            _Loop("settler", SETTLE_SECONDS, self._settler.step, on_fatal),
+            _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
+        ]
+
+    @property
+    def sealed(self) -> int:
+        """Records under the last published checkpoint."""
+        last = self._sealer.last
+        return last.checkpoint.size if last is not None else 0
+
+    def start(self) -> None:
+        """Begin all jobs."""
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """End all jobs; what they were doing is finished first."""
+        for loop in self._loops:
+            loop.stop()
+
+    def finish(self) -> None:
+        """After the committer stopped: seal everything and sync the index, so that the next start is short."""
+        self._seal()
+        self._stores.index.sync()
+
+    def report(self) -> tuple[list[str], list[str]]:
+        """What keeps the node from being ready, and what somebody should look at."""
+        warnings = [f"{loop.trouble}" for loop in self._loops if loop.trouble]
+        now = self._clock.now()
+        lag = now.wall - now.clock
+        if lag > NS:
+            warnings.append(f"clock: {lag // NS} s behind the wall clock; locks expire that much later")
+        problems = []
+        if self._committer.poisoned is not None:
+            problems.append(f"the ledger's writer has stopped: {self._committer.poisoned}")
+        return problems, warnings
+
+    def _seal(self) -> bool:
+        while self._sealer.size < self._caught_up:  # records from before this start, which no one hashed yet
+            leaves = []
+            for seq, data in records(self._stores.settled, self._stores.log, self._sealer.size):
+                if seq >= self._caught_up or len(leaves) >= _CATCH_UP:
+                    break
+                leaves.append(hashlib.sha256(b"\0" + data).digest())
+            self._sealer.seal(leaves)
+        self._sealer.seal(self._committer.take_leaves())
+        return False
+
+    def _sync_index(self) -> bool:
+        due = time.monotonic() - self._synced_at >= self._settings.index.sync_interval_s
+        if due or self._stores.index.unsynced_rows >= SYNC_ROWS:
+            self._stores.index.sync()
+            self._synced_at = time.monotonic()
+        return False
+
+    def _keep_spares(self) -> bool:
+        self._stores.log.keep_spares()
+        return False
+
+    def _tell_clock(self) -> bool:
+        due = time.monotonic() - self._clock_at >= self._settings.clock.status_interval_s
+        if due or self._stores.log.durable_end - self._clock_seq >= CLOCK_RECORDS:
+            self._clock_at, self._clock_seq = time.monotonic(), self._stores.log.durable_end
+            tail = Tail(
+                op="clock.status", actor=Actor(SYSTEM), origin=Origin("server"), clock_state=self._clock.status()
+            )
+            self._committer.submit([Intent(tail, encode_tail(tail))], [lambda _: None])
+        return False

@@ -1,0 +1,108 @@
+"""What a start reads back from the ledger: the index's missing rows, the clock's account, the blobs that count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from audit.errors import LedgerCorrupt
+from vault.record import decode
+from vault.state.apply import apply
+from vault.state.rows import GarbageRow, PartRow, VersionRow
+from vault.storage.index import Sequenced
+from vault.times import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from audit.journal.log import CommitLog
+    from audit.ledger import SettledLedger
+    from vault.record import ClockState
+    from vault.storage.index import Index
+
+#: Records between two syncs of the index while it is rebuilt: bounds memory.
+_SYNC_EVERY: Final = 200_000
+_HAND_OVER: Final = 1_000
+_CLOCK: Final = b'"clock_state":{'
+
+
+def records(settled: SettledLedger, log: CommitLog, start: int) -> Iterator[tuple[int, bytes]]:
+    """Durable records from ``start`` on, settled ones first.
+
+    Raises:
+        LedgerCorrupt: One is in neither place.
+    """
+    boundary = max(start, log.first_seq)
+    if start < boundary:
+        if settled.end < boundary:
+            raise LedgerCorrupt(str(log.directory), f"records {settled.end} to {boundary - 1} are missing")
+        for seq, data in settled.iterate(start):
+            if seq >= boundary:
+                break
+            yield seq, data
+    yield from log.tail(boundary)
+
+
+def replay(
+    index: Index, settled: SettledLedger, log: CommitLog, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Apply to the index what it has not seen: the same ``apply`` as live.
+
+    Args:
+        index: Open; its ``applied`` says where to begin.
+        settled: Settled records.
+        log: Recovered commit log.
+        progress: Called with the number of records applied, now and then.
+
+    Raises:
+        LedgerCorrupt: A durable record cannot be read.
+    """
+    state = Sequenced(index)
+    for seq, data in records(settled, log, index.applied):
+        try:
+            head, tail = decode(data)
+        except ValueError as error:
+            raise LedgerCorrupt(str(log.directory), f"record {seq}: {error}") from error
+        state.add(apply(head, tail, state))
+        if (seq + 1) % _HAND_OVER == 0:
+            state.settle(seq + 1)
+            progress(seq + 1)
+            if index.applied - index.synced >= _SYNC_EVERY:
+                index.sync()
+    state.settle(log.durable_end)
+
+
+def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState, int] | None:
+    """The newest account of the compliance clock, and the newest record's clock in ns.
+
+    Clock records come every minute and with every start, so the way back is short.
+
+    Returns:
+        None for an empty ledger.
+
+    Raises:
+        LedgerCorrupt: There are records but none with the clock's account.
+    """
+    newest = 0
+    for seq in range(log.durable_end - 1, -1, -1):
+        data = log.record(seq)
+        if data is None:
+            data = settled.record(seq)
+        if newest == 0:
+            newest = parse_rfc3339(decode(data)[0].clock)
+        if _CLOCK in data:
+            state = decode(data)[1].clock_state
+            if state is not None:
+                return state, newest
+    if log.durable_end > 1:
+        raise LedgerCorrupt(str(log.directory), "no record holds the compliance clock's account")
+    return None
+
+
+def named_blobs(index: Index) -> set[str]:
+    """Every blob that a durable record names and the eraser has not removed."""
+    found: set[str] = set()
+    for kind in (b"v", b"p", b"e"):
+        for _, row in index.scan(kind, bytes((kind[0] + 1,))):
+            if isinstance(row, VersionRow | PartRow | GarbageRow) and row.storage is not None and row.storage.blob:
+                found.add(row.storage.blob)
+    return found

@@ -1,0 +1,43 @@
+"""What holds for every test: how Hypothesis searches, and that CI skips nothing.
+
+``CI`` set: Hypothesis tries the same examples at each run, and a skip is a failure,
+since a green run must mean that everything ran. Elsewhere Hypothesis searches at
+random and remembers what failed, and a test whose outside tool is missing may skip.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+IN_CI = bool(os.environ.get("CI"))
+
+# A busy machine is no defect: no deadline per example, no complaint about slow generation.
+_UNTIMED = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("local", _UNTIMED)
+settings.register_profile("ci", _UNTIMED, derandomize=True)
+settings.load_profile("ci" if IN_CI else "local")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"CI skips nothing, but this test was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"CI skips nothing, but this module was skipped: {report.longrepr}"
+    return report

@@ -1,0 +1,186 @@
+"""What a start makes of a commit log that a crash, a power cut or somebody's hand left behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit.errors import LedgerCorrupt
+from audit.journal.segment import BLOCK
+from tests.doubles.commitlog import SEGMENT_BYTES, Builder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory in memory where there is one: these tests are about bytes, and there are thousands of images."""
+    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a tmpfs, not a shared file
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        yield Path(name)
+
+
+def _build(root: Path, *, agent: str = "") -> tuple[Builder, Path, int, int]:
+    """Two good groups and a last one; its segment, and where it begins and ends."""
+    made = Builder(root)
+    made.open()
+    made.group(3)
+    made.group(1, b"body")
+    start = made.group(2, b"x" * 40, agent)
+    path = made.log.closed()[-1].path if made.log.closed() else next(iter(sorted((root / "commit").iterdir())))
+    end = made.log.room(1).end_offset
+    made.log.close()
+    return made, path, start, end
+
+
+def _copy(root: Path, name: str) -> Path:
+    target = root.with_name(name)
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.copytree(root, target)
+    return target
+
+
+def test_a_cut_at_every_byte_of_the_last_group_loses_that_group_or_nothing(memory: Path) -> None:
+    made, path, start, _ = _build(memory / "a")
+    data = path.read_bytes()
+    used = len(data.rstrip(b"\0"))
+    for cut in range(start, used + 1):
+        image = _copy(memory / "a", "cut")
+        (image / "commit" / path.name).write_bytes(data[:cut].ljust(len(data), b"\0"))
+        again = Builder(image)
+        found = again.open(covered=4)
+        whole = cut == used
+        assert again.contents() == made.records[: 6 if whole else 4]
+        assert found.next_seq == (6 if whole else 4)
+        assert bool(found.torn) == (start < cut < used and any(data[start:cut]))
+        again.log.close()
+
+
+def test_pages_of_the_last_group_in_any_order_lose_that_group_or_nothing(memory: Path) -> None:
+    made, path, start, end = _build(memory / "a", agent="y" * 9000)
+    data = path.read_bytes()
+    pages = range(start, end, BLOCK)
+    assert len(pages) > 3
+    rng = random.Random(1)  # noqa: S311 - a fixed choice of images
+    for _ in range(60):
+        kept = {page for page in pages if rng.random() < 0.6}
+        image = bytearray(data)
+        for page in pages:
+            if page not in kept:
+                image[page : page + BLOCK] = bytes(BLOCK)
+        root = _copy(memory / "a", "pages")
+        (root / "commit" / path.name).write_bytes(image)
+        again = Builder(root)
+        again.open(covered=4)
+        assert again.contents() == made.records[: 6 if len(kept) == len(pages) else 4]
+        again.log.close()
+
+
+def test_what_was_torn_is_kept_and_named_and_the_same_seqs_go_on(memory: Path) -> None:
+    made, path, start, _ = _build(memory / "a")
+    data = bytearray(path.read_bytes())
+    data[start + 200] ^= 1
+    path.write_bytes(data)
+    again = Builder(memory / "a")
+    found = again.open()
+    assert found.next_seq == 4
+    torn = memory / "a" / "quarantine" / found.torn[0].file
+    assert torn.read_bytes() == bytes(data[start:]).rstrip(b"\0")
+    again.group(1)
+    again.log.close()
+    third = Builder(memory / "a")
+    later = third.open()
+    assert later.torn == []
+    assert later.next_seq == 5
+    assert third.contents()[:4] == made.records[:4]
+    third.log.close()
+
+
+@pytest.mark.parametrize("covered", [5, 6])
+def test_a_cut_that_something_else_covers_is_refused_and_nothing_is_written(memory: Path, covered: int) -> None:
+    _, path, start, _ = _build(memory / "a")
+    data = bytearray(path.read_bytes())
+    data[start + 200] ^= 1
+    path.write_bytes(data)
+    before = sorted(item.name for item in (memory / "a" / "commit").iterdir())
+    with pytest.raises(LedgerCorrupt, match=r"records 4 to \d are missing"):
+        Builder(memory / "a").open(covered=covered)
+    assert sorted(item.name for item in (memory / "a" / "commit").iterdir()) == before
+
+
+def test_a_damaged_group_before_a_good_one_is_refused_with_its_place(memory: Path) -> None:
+    _, path, start, _ = _build(memory / "a")
+    data = bytearray(path.read_bytes())
+    data[start - BLOCK + 150] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(LedgerCorrupt, match=f"{path.name} at {start - BLOCK}"):
+        Builder(memory / "a").open()
+
+
+def test_every_start_opens_a_new_segment_that_begins_with_the_last_group(memory: Path) -> None:
+    made, _, _, _ = _build(memory / "a")
+    for number in range(1, 5):
+        again = Builder(memory / "a")
+        found = again.open()
+        assert found.incarnation == number + 1
+        assert again.contents() == made.records
+        again.log.close()
+    assert len(list((memory / "a" / "commit").iterdir())) == 5
+
+
+def test_a_segment_opened_but_never_written_is_passed_over(memory: Path) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(2)
+    made.log.open_segment(2)
+    made.log.close()
+    again = Builder(memory / "a")
+    again.open()
+    assert again.contents() == made.records
+    again.log.close()
+
+
+@pytest.mark.parametrize(("offset", "what"), [(0, "header"), (30, "header"), (BLOCK + 20, "group")])
+def test_a_flipped_byte_before_the_last_group_is_refused(memory: Path, offset: int, what: str) -> None:
+    _, path, _, _ = _build(memory / "a")
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(LedgerCorrupt, match=what):
+        Builder(memory / "a").open()
+
+
+def test_a_missing_segment_is_refused(memory: Path) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    while len(made.log.closed()) < 2:
+        made.group(4, b"z" * (SEGMENT_BYTES // 10))
+    made.log.close()
+    sorted((memory / "a" / "commit").iterdir())[1].unlink()
+    with pytest.raises(LedgerCorrupt, match="are missing before"):
+        Builder(memory / "a").open()
+
+
+def test_the_same_seq_with_other_bytes_is_refused(memory: Path) -> None:
+    _build(memory / "a")
+    other = Builder(memory / "b")
+    other.open()
+    other.group(3, agent="somebody else")
+    other.group(1)
+    other.group(2)
+    other.log.close()
+    again = Builder(memory / "b")
+    again.open()
+    again.log.close()
+    source = sorted((memory / "b" / "commit").iterdir())[-1]
+    shutil.copy(source, memory / "a" / "commit" / source.name)
+    with pytest.raises(LedgerCorrupt, match="stands twice with different bytes"):
+        Builder(memory / "a").open()

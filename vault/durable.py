@@ -1,0 +1,306 @@
+"""Durable I/O: the only module that writes for keeps, syncs, links, renames and unlinks.
+
+Each function says what is durable when it returns and what a crash in the middle leaves; its
+order of system calls stands in a comment. Where a call fails, the function raises
+:class:`~vault.errors.DurabilityError` and leaves what a crash there would leave.
+
+1. A name is durable when its directory was synced *after* the name was made.
+2. A file gets its final name only after its bytes were synced: nobody ever sees half a file under it.
+3. A failed sync is the last call made. The kernel may have dropped the dirty pages, and a further fsync
+   would answer "done" for bytes that are gone (https://wiki.postgresql.org/wiki/Fsync_Errors).
+
+Every sync but LMDB's own passes through :func:`fsync_file` or :func:`fdatasync`. Paths have one writer.
+
+Not handled here: what to write, where, and what recovery makes of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+from contextlib import contextmanager
+from mmap import PAGESIZE, mmap
+from typing import TYPE_CHECKING, Final
+
+import lmdb
+
+from vault.errors import CorruptError, DurabilityError, VaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+#: Ends the name of every file that has not yet got its final one, leftovers of a crash included.
+TEMP_SUFFIX: Final = ".tmp"
+#: Buffers that one pwritev takes (IOV_MAX); the writer of a group joins what is more.
+MAX_GROUP_BUFFERS: Final = 1024
+
+_ZEROS: Final = bytes(1 << 20)
+
+
+class NameTaken(VaultError):
+    """The final name exists, durable or not, and its file was not touched."""
+
+    code = "NameTaken"
+
+
+class LockHeld(VaultError):
+    """Another process, or another descriptor of this one, is the writer."""
+
+    code = "LockHeld"
+    fatal = True
+
+
+def fsync_file(fd: int) -> None:
+    """Make a file's bytes and metadata, or a directory's names, durable."""
+    with _reported("fsync", fd):
+        os.fsync(fd)
+
+
+def fdatasync(fd: int) -> None:
+    """Make a file's bytes, and its size where that changed, durable."""
+    with _reported("fdatasync", fd):
+        os.fdatasync(fd)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make durable which names a directory holds."""
+    with _reported("open", path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fsync_file(fd)
+    finally:
+        os.close(fd)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Create a file: durable on return; a crash leaves nothing or all of it. See :func:`write_new_files`."""
+    write_new_files({path: data}, mode)
+
+
+def write_new_files(files: Mapping[Path, bytes], mode: int = 0o600) -> None:
+    """Create files: durable on return; a crash leaves each of them absent or whole, in any combination.
+
+    Raises:
+        NameTaken: A path exists. Paths before it were made, but are not durable.
+    """
+    # Each file: open(temp, O_EXCL), write, fsync, link(temp, final), unlink(temp). Then each directory: fsync.
+    for path, data in files.items():
+        _link(_stage(path, (data,), mode), path)
+    for directory in dict.fromkeys(path.parent for path in files):
+        fsync_dir(directory)
+
+
+def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Give a file new content: durable on return; a crash leaves all of the old or all of the new."""
+    # Order: open(temp, O_EXCL), write, fsync, rename(temp, final), fsync(directory).
+    temp = _stage(path, (data,), mode)
+    with _reported("rename", path):
+        temp.rename(path)
+    fsync_dir(path.parent)
+
+
+def publish(temp: Path, final: Path) -> None:
+    """Give a file that the caller has synced its final, immutable name: durable on return; a crash leaves one or both.
+
+    Raises:
+        NameTaken: The final name exists; the temporary file is gone.
+    """
+    # Order: link(temp, final), which unlike rename never replaces; unlink(temp); fsync(final's directory).
+    # The temporary name's directory needs no sync: should that name come back, it is a leftover.
+    _link(temp, final)
+    fsync_dir(final.parent)
+
+
+def move(old: Path, new: Path) -> None:
+    """Rename within the file system: durable on return; a crash leaves the old name, the new one, or both.
+
+    Raises:
+        NameTaken: The new name exists; nothing was changed.
+    """
+    # Order: rename, fsync(new directory), fsync(old directory): the new name is safe before the old is surely gone.
+    if os.path.lexists(new):
+        raise NameTaken(f"{new} exists")
+    with _reported("rename", old):
+        old.rename(new)
+    fsync_dir(new.parent)
+    if old.parent != new.parent:
+        fsync_dir(old.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, durably on return; a missing one counts as removed, so that recovery can repeat it."""
+    # Order: unlink, fsync(directory).
+    with _reported("unlink", path):
+        path.unlink(missing_ok=True)
+    fsync_dir(path.parent)
+
+
+def sweep_temps(directory: Path, name: str = "") -> None:
+    """Remove what crashes left in a directory of files whose name begins with ``name``, with no sync."""
+    with _reported("sweep", directory):
+        for path in directory.glob(f"{name}*{TEMP_SUFFIX}"):
+            path.unlink()
+
+
+def make_dirs(path: Path, mode: int = 0o700) -> None:
+    """Create a directory and what is missing above it: durable on return; a crash leaves the first levels."""
+    # Each missing level, top down: mkdir, fsync(parent). The deepest level that exists may be what a
+    # crash left between the two, so its parent is synced too; all levels above were synced before it.
+    if not path.is_dir():
+        make_dirs(path.parent, mode)
+        with _reported("mkdir", path):
+            path.mkdir(mode)
+    fsync_dir(path.parent)
+
+
+def preallocate(path: Path, size: int, mode: int = 0o600) -> None:
+    """Create a file of ``size`` zero bytes, written and not holes: durable on return; a crash leaves nothing or all.
+
+    A later fdatasync of bytes inside it flushes data alone, with no journal commit of the file system.
+
+    Raises:
+        NameTaken: The path exists.
+    """
+    # Order: open(temp, O_EXCL), write zeros, fsync, link(temp, final), unlink(temp), fsync(directory).
+    publish(_stage(path, (_ZEROS[: size - start] for start in range(0, size, len(_ZEROS))), mode), path)
+
+
+def append_group(fd: int, buffers: Sequence[bytes], offset: int) -> None:
+    """Write one group into a preallocated segment: the ledger's commit point (DESIGN §1).
+
+    Durable on return. A crash or an error leaves any part of the group: the outcome is *unknown*,
+    and the caller writes nothing more to this segment.
+    """
+    # ONE pwritev, ONE fdatasync: writing the rest of a short group would hide that something is wrong
+    if len(buffers) > MAX_GROUP_BUFFERS:
+        raise ValueError(f"a group of {len(buffers)} buffers: at most {MAX_GROUP_BUFFERS}")
+    expected = sum(map(len, buffers))
+    with _reported("pwritev", fd):
+        written = os.pwritev(fd, buffers, offset)
+    if written != expected:
+        raise DurabilityError(f"pwritev at offset {offset} wrote {written} of {expected} bytes")
+    fdatasync(fd)
+
+
+def read_direct(path: Path, offset: int, length: int) -> bytes:
+    """Read from the device, not from the page cache, where bytes live on that a failed sync never wrote.
+
+    Fewer bytes come back where the file ends. Where the file system answers EINVAL to O_DIRECT, they come
+    through the page cache after all, and then they do not prove what a power cut would leave.
+
+    Raises:
+        CorruptError: The file is missing or the device does not give the bytes.
+    """
+    try:
+        try:
+            return _read_aligned(path, offset, length, os.O_DIRECT)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return _read_aligned(path, offset, length, 0)
+    except OSError as error:
+        raise CorruptError(f"{path}: cannot read {length} bytes at offset {offset}: {error}") from error
+
+
+def lock_file(path: Path) -> int:
+    """Become the one writer, at once or not at all; the kernel ends it with the process.
+
+    Returns:
+        A descriptor; closing it gives the lock up. The file stays: removing it would let two writers in.
+
+    Raises:
+        LockHeld: Another descriptor holds the lock.
+    """
+    with _reported("lock", path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise LockHeld(f"{path} is locked: another strongroom process is writing here") from error
+    return fd
+
+
+def open_index(path: Path, *, map_size: int, max_dbs: int = 0, readahead: bool = True) -> lmdb.Environment:
+    """Open an LMDB directory, of at most ``map_size`` bytes, for writing, creating it where it is missing.
+
+    Its names are durable on return; a crash leaves nothing, or an empty index.
+
+    Raises:
+        CorruptError: LMDB does not accept the file.
+    """
+    # Order: mkdir, fsync(parent); LMDB creates data.mdb; fsync(directory), which LMDB leaves out. No writemap:
+    # stores through a mapping report no error, and a stray one would change pages behind the tree.
+    make_dirs(path)
+    try:
+        index = lmdb.open(
+            str(path), map_size, sync=True, writemap=False, mode=0o600, readahead=readahead, max_dbs=max_dbs
+        )
+    except lmdb.Error as error:
+        raise CorruptError(f"{path}: the index cannot be opened: {error}") from error
+    fsync_dir(path)
+    return index
+
+
+def commit_index(txn: lmdb.Transaction) -> None:
+    """Commit an index transaction: durable on return; a crash leaves all or nothing of it."""
+    # Order, all inside LMDB: pwrite of pages, fdatasync, pwrite of the meta page through an O_DSYNC descriptor.
+    try:
+        txn.commit()
+    except lmdb.Error as error:
+        raise DurabilityError(f"commit of the index failed: {error}") from error
+
+
+def _stage(path: Path, chunks: Iterable[bytes], mode: int) -> Path:
+    """Write and sync a temporary file beside ``path``."""
+    temp = path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMP_SUFFIX}")
+    with _reported("write", temp):
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            for chunk in chunks:
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+            fsync_file(fd)
+        finally:
+            os.close(fd)
+    return temp
+
+
+def _link(temp: Path, final: Path) -> None:
+    with _reported("link", final):
+        try:
+            os.link(temp, final)
+        except FileExistsError as error:
+            raise NameTaken(f"{final} exists") from error
+        finally:
+            temp.unlink()
+
+
+def _read_aligned(path: Path, offset: int, length: int, flags: int) -> bytes:
+    skip = offset % PAGESIZE
+    size = -(-(skip + length) // PAGESIZE) * PAGESIZE
+    fd = os.open(path, os.O_RDONLY | flags)
+    try:
+        with mmap(-1, size or PAGESIZE) as buffer, memoryview(buffer) as view:  # starts on a page
+            filled = 0
+            while filled < size:
+                with view[filled:] as rest:
+                    count = os.preadv(fd, [rest], offset - skip + filled)
+                filled += count
+                if not count or count % PAGESIZE:  # the file's end
+                    break
+            return buffer[skip : min(filled, skip + length)]
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _reported(step: str, place: Path | int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DurabilityError(f"{step} of {place}: {error}") from error
