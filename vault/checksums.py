@@ -80,21 +80,17 @@ class _Crc:
 
 
 class _XxHash:
-    """awscrt's object can be finalised once only."""
-
-    __slots__ = ("_digest", "_state")
+    __slots__ = ("_state",)
 
     def __init__(self, new: Callable[[], crt.XXHash]) -> None:
         self._state = new()
-        self._digest: bytes | None = None
 
     def update(self, data: bytes | memoryview, /) -> None:
         self._state.update(data)
 
     def digest(self) -> bytes:
-        if self._digest is None:
-            self._digest = self._state.finalize()
-        return self._digest
+        digest: bytes = self._state.finalize()
+        return digest
 
 
 _md5: Final = partial(hashlib.md5, usedforsecurity=False)
@@ -191,7 +187,7 @@ class BodyDigests:
         self._md5: Digest = _md5()
         self._sha256: Digest = hashlib.sha256()
         self._further: Digest | None = None
-        self._digests = [self._md5, self._sha256]
+        self._digests: list[Digest] = [self._md5, self._sha256]
         if algorithm is not None:
             self._further = {"MD5": self._md5, "SHA256": self._sha256}.get(algorithm.name)
             if self._further is None:
@@ -262,13 +258,17 @@ def multipart_checksum(kind: ChecksumType, parts: Sequence[tuple[Checksum, int]]
     """Compute the checksum of a multipart object.
 
     Args:
-        kind: One that :func:`multipart_type` allows for the algorithm.
+        kind: Of the upload.
         parts: Checksum and size in bytes of each part, in order; at least one, all of one algorithm.
 
     Returns:
         The value as it stands in a header: base64, for COMPOSITE followed by ``-N``.
+
+    Raises:
+        S3Error: InvalidRequest if the algorithm cannot have this type.
     """
     algorithm = parts[0][0].algorithm
+    multipart_type(algorithm, kind)
     if kind is ChecksumType.FULL_OBJECT and algorithm.combine is not None:
         first, *rest = ((int.from_bytes(part.digest, "big"), size) for part, size in parts)
         crc = first[0]

@@ -275,9 +275,9 @@ def _link(temp: Path, final: Path) -> None:
         try:
             os.link(temp, final)
         except FileExistsError as error:
-            raise NameTaken(f"{final} exists") from error
-        finally:
             temp.unlink()
+            raise NameTaken(f"{final} exists") from error
+        temp.unlink()
 
 
 def _read_aligned(path: Path, offset: int, length: int, flags: int) -> bytes:

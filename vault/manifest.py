@@ -110,7 +110,7 @@ def document_digest(plaintext: bytes) -> str:
     return sha256(plaintext).hexdigest()
 
 
-def manifest_digest(  # noqa: PLR0913 - the manifest's fields, no more and no less
+def manifest_digest(
     *,
     bucket: str,
     key: str,

@@ -35,7 +35,9 @@ class Write(NamedTuple):
 WRITES = {
     "write_new": Write(lambda d: durable.write_new(d / "new", NEW), 7, {"new": {None, NEW}}),
     "write_new_files": Write(
-        lambda d: durable.write_new_files({d / "new": NEW, d / "new2": NEW}), 12, {"new": {None, NEW}, "new2": {None, NEW}}
+        lambda d: durable.write_new_files({d / "new": NEW, d / "new2": NEW}),
+        12,
+        {"new": {None, NEW}, "new2": {None, NEW}},
     ),
     "replace": Write(lambda d: durable.replace(d / "old", NEW), 6, {"old": {OLD, NEW}}),
     "publish": Write(
@@ -45,7 +47,9 @@ WRITES = {
     "remove": Write(lambda d: durable.remove(d / "old"), 3, {"old": {None, OLD}}),
     "move": Write(lambda d: durable.move(d / "old", d / "new"), 3, {"old": {None, OLD}, "new": {None, OLD}}, OLD),
 }
-POINTS = [pytest.param(write, point, id=f"{name}-{point}") for name, write in WRITES.items() for point in range(write.steps)]
+POINTS = [
+    pytest.param(write, point, id=f"{name}-{point}") for name, write in WRITES.items() for point in range(write.steps)
+]
 
 
 def content(path: Path) -> bytes | None:

@@ -1,0 +1,49 @@
+"""The chain of records: each names the leaf hash of the one before (DESIGN §3).
+
+Reads only the two fields that make the chain, which stand at the front of every record of every schema version, and
+hashes the record whole; so a record that this software does not understand can still be checked.
+
+Not handled here: the tree over the same leaf hashes (``audit.tiles``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from audit.errors import LedgerCorrupt
+from vault.merkle import EMPTY_ROOT, leaf_hash
+
+_LINK: Final = re.compile(rb'\{"v":\d{1,9},"stream":"[^"]{1,255}","seq":(\d{1,19}),"prev":"([0-9a-f]{64})",')
+
+
+class Chain:
+    """Follows records one by one.
+
+    Args:
+        seq: Of the next record.
+        before: Exact bytes of the record before it; None at seq 0.
+
+    Attributes:
+        seq: Of the next record.
+    """
+
+    def __init__(self, seq: int, before: bytes | None) -> None:
+        self.seq = seq
+        self._prev = (EMPTY_ROOT if before is None else leaf_hash(before)).hex().encode()
+
+    def add(self, record: bytes, place: str) -> None:
+        """Take the next record.
+
+        Args:
+            record: Its exact bytes.
+            place: Where it was read, for messages.
+
+        Raises:
+            LedgerCorrupt: It is another one than the record before it says.
+        """
+        link = _LINK.match(record)
+        if link is None or int(link[1]) != self.seq or link[2] != self._prev:
+            raise LedgerCorrupt(place, f"what stands as record {self.seq} does not follow the record before it")
+        self._prev = leaf_hash(record).hex().encode()
+        self.seq += 1

@@ -1,0 +1,325 @@
+"""The one configuration: a TOML file, the environment, and the options of a command.
+
+    option > STRONGROOM_A__B in the environment > ``a.b`` in the file > default
+
+Names carry their units. All of it is judged before anything starts: an unknown name is an error that names the
+nearest known one, so that a misspelt setting never silently leaves its default in force.
+
+Not handled here: what belongs to a vault for good (``vault.json``: site, node, profile), secrets, which have files
+of their own, and reading the TLS files (``audit.listener``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from audit.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: A configuration file, in bytes.
+MAX_FILE_BYTES: Final = 256 * 1024
+#: What begins the names of settings in the environment; two underscores stand for the dot.
+PREFIX: Final = "STRONGROOM_"
+_DOT: Final = "__"
+
+_DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Address(NamedTuple):
+    """Where to listen. Port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Nobody beyond this machine reaches it; of names only ``localhost`` is believed."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+        Raises:
+            ConfigInvalid: It is neither.
+        """
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ConfigInvalid(f"{text[:80]!r}: an IPv6 address stands in brackets, as in [::1]:9000")
+        if not (colon and host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
+            raise ConfigInvalid(f"{text[:80]!r} is not HOST:PORT, as in 127.0.0.1:9000")
+        return cls(host, int(port))
+
+
+class PortSection(msgspec.Struct, frozen=True, kw_only=True):
+    """What both ports have.
+
+    Attributes:
+        listen: HOST:PORT. Beyond loopback only with TLS.
+        tls_cert_file: PEM certificate chain; with it the port speaks TLS only.
+        tls_key_file: PEM private key of that certificate, not encrypted.
+        tls_client_ca_file: PEM certificates; with them every client must present a certificate that one of them signed.
+    """
+
+    listen: str
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
+
+    @property
+    def address(self) -> Address:
+        """``listen``, read."""
+        return Address.parse(self.listen)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return bool(self.tls_cert_file)
+
+
+class S3Section(PortSection, frozen=True, kw_only=True):
+    """The S3 port.
+
+    Attributes:
+        domain: Where set, ``BUCKET.domain`` names a bucket by the Host header, beside the path.
+    """
+
+    listen: str = "127.0.0.1:9000"
+    domain: str = ""
+
+
+class AuditSection(PortSection, frozen=True, kw_only=True):
+    """The audit port: health, metrics, ``/v1``."""
+
+    listen: str = "127.0.0.1:9001"
+
+
+class LedgerSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The commit log.
+
+    Attributes:
+        segment_mib: Length of new commit log segments, in MiB.
+    """
+
+    segment_mib: Annotated[int, Meta(ge=1, le=1024)] = 32
+
+
+class DiskSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The file system of the data directory.
+
+    Attributes:
+        reserve_mib: Free space, in MiB, below which reads are refused; writes below two thirds of it,
+            denials below one third.
+    """
+
+    reserve_mib: Annotated[int, Meta(ge=0, le=1 << 30)] = 512
+
+
+class IndexSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The object index.
+
+    Attributes:
+        sync_interval_s: How often it is synced, in seconds; a start replays at most that much.
+    """
+
+    sync_interval_s: Annotated[float, Meta(ge=0.01, le=3600)] = 5.0
+
+
+class CheckpointSection(msgspec.Struct, frozen=True, kw_only=True):
+    """Sealing.
+
+    Attributes:
+        interval_s: Most seconds between two checkpoints while records arrive.
+    """
+
+    interval_s: Annotated[float, Meta(ge=0.01, le=1)] = 1.0
+
+
+class ClockSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The compliance clock.
+
+    Attributes:
+        status_interval_s: Seconds between two ``clock.status`` records, idle or not.
+    """
+
+    status_interval_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+
+
+class AnchorSection(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the last checkpoints are remembered.
+
+    Attributes:
+        url: Replaces the anchor that ``init`` was given; empty: that one.
+    """
+
+    url: str = ""
+
+
+class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what clients can hold on to; each port has its own.
+
+    Attributes:
+        connections: Open connections of one port; a request on one more is answered 503.
+        idle_s: Seconds until a connection without a request is closed, and within which a request's head must
+            have arrived.
+        stop_s: Seconds that requests in flight get to finish when the server stops.
+    """
+
+    connections: Annotated[int, Meta(ge=1, le=65536)] = 1024
+    idle_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+    stop_s: Annotated[int, Meta(ge=1, le=3600)] = 20
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set; see the sections."""
+
+    s3: S3Section = S3Section()
+    audit: AuditSection = AuditSection()
+    ledger: LedgerSection = LedgerSection()
+    disk: DiskSection = DiskSection()
+    index: IndexSection = IndexSection()
+    checkpoint: CheckpointSection = CheckpointSection()
+    clock: ClockSection = ClockSection()
+    anchor: AnchorSection = AnchorSection()
+    limits: LimitsSection = LimitsSection()
+
+
+def _types() -> dict[str, Any]:
+    return {
+        f"{section.name}.{field.name}": field.type
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(section.type)
+    }
+
+
+#: Type of each setting by its dotted name.
+_SETTINGS: Final = _types()
+#: Names in the environment as one mistypes them, and as they are right.
+_ONE_UNDERSCORE: Final = {
+    dotted.upper().replace(".", "_"): dotted.upper().replace(".", _DOT, 1) for dotted in _SETTINGS
+}
+
+
+def load(file: Path | None, environ: Mapping[str, str], options: Mapping[str, str | None] | None = None) -> Settings:
+    """Gather the configuration and judge it as a whole.
+
+    Args:
+        file: TOML file; None for none.
+        environ: Usually ``os.environ``.
+        options: Settings by dotted name as the command's options give them; None for those not given.
+
+    Returns:
+        Settings that may be used without another check.
+
+    Raises:
+        ConfigInvalid: Anything in it cannot be used; names the setting, never a secret.
+    """
+    found: dict[str, object] = {}
+    if file is not None:
+        found |= _flat(_read(file), str(file))
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX)
+        if name != variable and _DOT in name:
+            dotted = _known(name.lower().replace(_DOT, ".", 1), variable)
+            found[dotted] = _from_text(dotted, environ[variable], variable)
+        elif name != variable and name in _ONE_UNDERSCORE:
+            raise ConfigInvalid(f"{variable} sets nothing: write {PREFIX}{_ONE_UNDERSCORE[name]}")
+    for dotted, text in (options or {}).items():
+        if text is not None:
+            found[dotted] = text
+    nested: dict[str, dict[str, object]] = {}
+    for dotted, value in found.items():
+        section, _, key = dotted.partition(".")
+        nested.setdefault(section, {})[key] = value
+    try:
+        settings = msgspec.convert(nested, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid(_worded(error)) from error
+    _check(settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigInvalid(f"{file} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigInvalid(f"{file} is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:  # a decoding error is a ValueError
+        raise ConfigInvalid(f"{file} is not TOML: {error}") from error
+
+
+def _flat(tables: dict[str, Any], place: str) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigInvalid(f"{place}: {section!r} stands outside a table; the nearest is {_nearest(section)!r}")
+        for key, value in table.items():
+            flat[_known(f"{section}.{key}", place)] = value
+    return flat
+
+
+def _known(dotted: str, place: str) -> str:
+    if dotted not in _SETTINGS:
+        raise ConfigInvalid(f"{place}: there is no setting {dotted[:80]!r}; the nearest is {_nearest(dotted)!r}")
+    return dotted
+
+
+def _nearest(dotted: str) -> str:
+    return max(_SETTINGS, key=lambda known: SequenceMatcher(None, dotted[:80], known).ratio())
+
+
+def _from_text(dotted: str, text: str, variable: str) -> object:
+    """Read a value of the environment as the type its setting has."""
+    try:
+        return msgspec.convert(text, _SETTINGS[dotted], strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid(f"{variable}: {_worded(error)}") from error
+
+
+def _worded(error: msgspec.ValidationError) -> str:
+    problem, _, path = str(error).partition(" - at `$.")
+    return f"{path.rstrip('`')}: {problem}" if path else problem
+
+
+def _check(settings: Settings) -> None:
+    """What no single type can say."""
+    ports: tuple[tuple[str, PortSection], ...] = (("s3", settings.s3), ("audit", settings.audit))
+    for name, port in ports:
+        try:
+            address = port.address
+        except ConfigInvalid as error:
+            raise ConfigInvalid(f"{name}.listen: {error}") from error
+        if bool(port.tls_cert_file) != bool(port.tls_key_file):
+            raise ConfigInvalid(f"{name}.tls_cert_file and {name}.tls_key_file belong together: set both or neither")
+        if port.tls_client_ca_file and not port.tls:
+            raise ConfigInvalid(f"{name}.tls_client_ca_file needs {name}.tls_cert_file")
+        if not address.loopback and not port.tls:
+            raise ConfigInvalid(
+                f"{name}.listen = {port.listen!r} is reached from beyond this machine: plaintext is refused there; "
+                f"set {name}.tls_cert_file and {name}.tls_key_file, or listen on 127.0.0.1"
+            )
+    if settings.s3.address == settings.audit.address and settings.s3.address.port:
+        raise ConfigInvalid(f"s3.listen and audit.listen are both {settings.s3.listen!r}")
+    domain = settings.s3.domain
+    if domain and (len(domain) > 190 or not _DOMAIN.fullmatch(domain)):
+        raise ConfigInvalid(f"s3.domain: {domain[:80]!r} is no domain name in lowercase")

@@ -1,0 +1,198 @@
+"""One HTTP port: its socket, its TLS, and uvicorn bounded where uvicorn is not.
+
+uvicorn with httptools reads a request's head however long it is and however slowly it comes; here both have an end.
+Forwarded headers are never believed: a record's origin is the socket's (``vault.record.Origin``).
+
+Not handled here: what is served (``vault.s3``, ``audit.api``), when to stop (``audit.app``), and a client that stalls
+in the middle of a body, which holds no more than its own connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from audit.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from uvicorn._types import ASGI3Application
+
+    from audit.config import LimitsSection, PortSection
+
+#: Of a request's line and headers, in bytes; S3 needs 8 KiB of headers and a key of 3 KiB when escaped.
+MAX_HEAD_BYTES: Final = 64 * 1024
+#: Connections that wait to be accepted.
+BACKLOG: Final = 1024
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """One connection, whose every request's head ends in time and within :data:`MAX_HEAD_BYTES`."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _unfinished = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        waiting = self._head_timer
+        super().data_received(data)
+        if waiting is None or waiting is not self._head_timer:
+            self._unfinished = 0
+            return
+        self._unfinished += len(data)  # all of it belongs to the one head that still has no end
+        if self._unfinished > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise ValueError("request head too large")  # the parser makes it its own error, answered 400
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class Listener(uvicorn.Server):
+    """A port that is bound from the start and answers once :meth:`run_until_stopped` runs.
+
+    Args:
+        app: What to serve.
+        name: Of the port's section, for messages.
+        port: Its settings.
+        limits: Bounds on connections and time.
+
+    Raises:
+        ConfigInvalid: The address cannot be bound, or a TLS file cannot be used.
+
+    Attributes:
+        ready: Set once connections are answered.
+    """
+
+    def __init__(self, app: ASGI3Application, name: str, port: PortSection, limits: LimitsSection) -> None:
+        context = _tls(name, port) if port.tls else None
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_BoundedProtocol,
+                ws="none",
+                loop="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                limit_concurrency=limits.connections,
+                timeout_keep_alive=limits.idle_s,
+                timeout_graceful_shutdown=limits.stop_s,
+                ssl_context_factory=(lambda _config, _default: context) if context else None,
+            )
+        )
+        self.ready = asyncio.Event()
+        self._bound = _bind(name, port)
+
+    @property
+    def url(self) -> str:
+        """Where to reach it."""
+        host, number = self._bound.getsockname()[:2]
+        scheme = "https" if self.config.is_ssl else "http"
+        return f"{scheme}://[{host}]:{number}" if ":" in host else f"{scheme}://{host}:{number}"
+
+    async def run_until_stopped(self) -> None:
+        """Answer until :meth:`stop`, and then until requests in flight are done or their time is over."""
+        await self.serve(sockets=[self._bound])
+
+    def stop(self, within_s: int | None = None) -> None:
+        """Take no more connections. Called again, it waits for nobody.
+
+        Args:
+            within_s: Seconds for requests in flight, instead of those of the limits.
+        """
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+        if within_s is not None:
+            self.config.timeout_graceful_shutdown = within_s
+
+    def close(self) -> None:
+        """Give back a port that never ran."""
+        self._bound.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer; called by uvicorn."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process, which has more than one port."""
+        yield
+
+
+def _bind(name: str, port: PortSection) -> socket.socket:
+    """Take the address, but no connection yet: until recovery is done a client is refused rather than kept waiting."""
+    address = port.address
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(place)
+            host = str(bound.getsockname()[0])
+            if not port.tls and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+                raise ConfigInvalid(f"{name}.listen = {port.listen!r} means {host}, where plaintext is refused")
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ConfigInvalid(f"{name}.listen: {port.listen!r} cannot be bound: {error.strerror}") from error
+    return bound
+
+
+def _tls(name: str, port: PortSection) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    for key in (port.tls_cert_file, port.tls_key_file, port.tls_client_ca_file):
+        if key and not os.access(key, os.R_OK):
+            raise ConfigInvalid(f"{name}.tls_…_file: {key} is missing or cannot be read")
+    try:
+        context.load_cert_chain(port.tls_cert_file, port.tls_key_file, password="")  # never ask at the terminal
+        if port.tls_client_ca_file:
+            context.load_verify_locations(port.tls_client_ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigInvalid(
+            f"{name}.tls_…_file: not a PEM certificate and its key, which must not be encrypted: {error}"
+        ) from error
+    return context

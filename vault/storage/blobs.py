@@ -1,0 +1,227 @@
+"""Large bodies as files: ``stage/<id>.tmp`` while they arrive, ``blobs/<first two characters>/<id>`` for good.
+
+Not handled here: what is in them (ciphertext, see ``vault.crypto.aead``), and whether one may go (the eraser).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Self
+
+from vault import durable
+from vault.errors import CorruptError, DurabilityError, Unavailable
+from vault.storage.token import blob_name, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from vault.storage.token import ErasureToken
+
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+#: Errors of a write that leave the rest of the system sound: the request fails, and may come again.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class BlobStore:
+    """Immutable blobs on a POSIX file system.
+
+    - :meth:`stage` takes bytes; nothing is durable. :meth:`StagedBlob.publish` makes bytes and name durable; it
+      comes *before* the record that names the blob. A crash before that record leaves a blob that no record names.
+    - A published blob is never changed. :meth:`open` may be called by any thread; whoever reads holds a lease on the
+      version, or the blob may be removed meanwhile.
+    - :meth:`remove` takes the eraser's token. What no record names is removed by :meth:`sweep` only.
+    - Nobody retries. ``Unavailable``: there is no room, and nothing was done. ``DurabilityError``: fatal.
+
+    Thread-safe except :meth:`sweep`; everything blocks on disk.
+
+    Args:
+        directory: The data directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._blobs = directory / "blobs"
+        self._stage = directory / "stage"
+        self._made: set[Path] = set()
+
+    def sweep(self, known: Callable[[str], bool]) -> list[str]:
+        """Make the directories and remove what crashes left. Only at start, before the committer opens.
+
+        Args:
+            known: Whether a durable record names this blob, visible or waiting for the eraser.
+
+        Returns:
+            Ids of the blobs and stages removed. Files with other names are not ours, and ``verify`` reports them.
+        """
+        durable.make_dirs(self._blobs)
+        durable.make_dirs(self._stage)
+        swept = [path.stem for path in self._stage.glob(f"*{durable.TEMP_SUFFIX}")]
+        durable.sweep_temps(self._stage)
+        for path in sorted(self._blobs.glob("??/*")):
+            if _ID.fullmatch(path.name) and path.parent.name == path.name[:2] and not known(path.name):
+                durable.remove(path)
+                swept.append(path.name)
+        return swept
+
+    def stage(self) -> StagedBlob:
+        """Begin a blob under a new random id.
+
+        Raises:
+            Unavailable: There is no room for another file.
+            DurabilityError: The stage cannot be written.
+        """
+        blob_id = secrets.token_hex(16)
+        path = self._stage / f"{blob_id}{durable.TEMP_SUFFIX}"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise _failed(f"{path} cannot be made", error) from error
+        return StagedBlob(self, blob_id, path, fd)
+
+    def open(self, blob_id: str) -> BlobReader:
+        """Open a published blob for reading.
+
+        Raises:
+            CorruptError: It is not there or cannot be opened.
+        """
+        path = self.path(blob_id)
+        try:
+            return BlobReader(path, os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
+        except OSError as error:
+            raise CorruptError(f"{path} cannot be opened: {error.strerror}") from error
+
+    def remove(self, blob_id: str, token: ErasureToken) -> None:
+        """Remove a published blob; durably gone on return. A missing one counts as removed.
+
+        Raises:
+            NotCovered: The token does not name it.
+            DurabilityError: The file system failed; the blob is whole or gone.
+        """
+        require(token, blob_name(blob_id))
+        path = self.path(blob_id)
+        if path.parent.is_dir():
+            durable.remove(path)
+
+    def path(self, blob_id: str) -> Path:
+        """Where a published blob lies.
+
+        Raises:
+            CorruptError: This can be no blob's id.
+        """
+        if _ID.fullmatch(blob_id) is None:
+            raise CorruptError(f"{blob_id[:64]!r} cannot be a blob's id")
+        return self._blobs / blob_id[:2] / blob_id
+
+    def place(self, blob_id: str) -> Path:
+        """Where a blob will lie, with its directory durably made. One more sync at its first use in a process."""
+        path = self.path(blob_id)
+        if path.parent not in self._made:
+            durable.make_dirs(path.parent)
+            self._made.add(path.parent)
+        return path
+
+
+class StagedBlob:
+    """A blob being received; ends in :meth:`publish` or :meth:`discard`. Thread-safe: a call waits for others."""
+
+    def __init__(self, store: BlobStore, blob_id: str, path: Path, fd: int) -> None:
+        self.id = blob_id
+        self._store = store
+        self._path = path
+        self._fd = fd
+        self._lock = Lock()
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; not durable yet.
+
+        Raises:
+            Unavailable: There is no room; discard the blob.
+            DurabilityError: The file system failed.
+        """
+        rest = memoryview(data)
+        try:
+            with self._lock:
+                while rest and self._fd >= 0:
+                    rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            raise _failed(f"{self._path} cannot be written", error) from error
+        if rest:
+            raise Unavailable(f"{self._path} was given up")
+
+    def publish(self) -> None:
+        """Make the bytes durable, then give them their final name, durable too.
+
+        A crash before the end leaves a stage or a blob that no record names; both are swept at start.
+
+        Raises:
+            DurabilityError: The file system failed.
+        """
+        # Order: fsync(stage/<id>.tmp), [mkdir(blobs/<xx>), fsync(blobs)], link(blobs/<xx>/<id>),
+        # unlink(stage/<id>.tmp), fsync(blobs/<xx>).
+        with self._lock:
+            try:
+                durable.fsync_file(self._fd)
+            finally:
+                self._close()
+            durable.publish(self._path, self._store.place(self.id))
+
+    def discard(self) -> None:
+        """Give up a blob that was not published, or whose publishing failed; harmless to call again."""
+        with self._lock:
+            self._close()
+            durable.remove(self._path)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class BlobReader:
+    """A published blob, open for reading; a context manager. Thread-safe until it is closed."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes from ``offset``; blocks on disk.
+
+        Raises:
+            CorruptError: The blob is shorter, or the disk does not give the bytes.
+        """
+        try:
+            data = os.pread(self._fd, length, offset)
+            while 0 < len(data) < length:
+                more = os.pread(self._fd, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise CorruptError(f"{self._path}: offset {offset} cannot be read: {error.strerror}") from error
+        if len(data) != length:
+            raise CorruptError(f"{self._path} ends before offset {offset + length}")
+        return data
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _failed(what: str, error: OSError) -> Unavailable | DurabilityError:
+    if error.errno in _NO_ROOM:
+        return Unavailable(f"{what}: {error.strerror}; free some space")
+    return DurabilityError(f"{what}: {error.strerror}")

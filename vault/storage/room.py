@@ -1,0 +1,25 @@
+"""Room on disk for what is written in the background: asked before, so that a full disk delays it and stops nobody."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from vault.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What is left free beyond the file itself, in bytes: the commit log comes first.
+MARGIN_BYTES: Final = 16 * 1024 * 1024
+
+
+def require_room(directory: Path, size: int) -> None:
+    """Check that a file of ``size`` bytes fits.
+
+    Raises:
+        Unavailable: It does not.
+    """
+    space = os.statvfs(directory)
+    if space.f_bavail * space.f_frsize < size + MARGIN_BYTES:
+        raise Unavailable(f"{directory}: no room for {size} bytes that would let others be freed; free some space")
