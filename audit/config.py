@@ -97,10 +97,12 @@ class S3Section(PortSection, frozen=True, kw_only=True):
 
     Attributes:
         domain: Where set, ``BUCKET.domain`` names a bucket by the Host header, beside the path.
+        region: What this vault calls its region; clients may sign for any.
     """
 
     listen: str = "127.0.0.1:9000"
     domain: str = ""
+    region: Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}$")] = "us-east-1"
 
 
 class AuditSection(PortSection, frozen=True, kw_only=True):

@@ -28,13 +28,9 @@ class Identity(msgspec.Struct, frozen=True):
     vault: str
     site: str
     node: str
+    stream: str
     profile: str
     anchor: str
-
-    @property
-    def stream(self) -> str:
-        """Name of this writer's stream."""
-        return f"{self.site}.{self.node}"
 
     @property
     def origin(self) -> str:
@@ -53,7 +49,7 @@ def new_identity(vault: str, site: str, node: str, profile: str, anchor: str) ->
             raise ConfigInvalid(f"{what} {name[:40]!r}: use 1 to 32 lowercase letters, digits and inner hyphens")
     if profile not in PROFILES:
         raise ConfigInvalid(f"profile {profile[:40]!r} is not available; available: {', '.join(PROFILES)}")
-    return Identity(FORMAT, vault, site, node, profile, anchor)
+    return Identity(FORMAT, vault, site, node, f"{site}.{node}", profile, anchor)
 
 
 @dataclass(frozen=True, slots=True)

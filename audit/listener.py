@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,9 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from audit.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from uvicorn._types import ASGI3Application
+    from collections.abc import Awaitable, Callable, Iterator
 
     from audit.config import LimitsSection, PortSection
 
@@ -33,6 +31,54 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: Connections that wait to be accepted.
 BACKLOG: Final = 1024
+
+
+class Bound(NamedTuple):
+    """A port that is taken, with its TLS."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None
+
+    @property
+    def url(self) -> str:
+        """Where to reach it."""
+        host, port = self.socket.getsockname()[:2]
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def close(self) -> None:
+        """Give the port back."""
+        self.socket.close()
+
+
+def bind(name: str, port: PortSection) -> Bound:
+    """Take an address, but no connection yet: until recovery is done a client is refused rather than kept waiting.
+
+    Args:
+        name: Of the port's section, for messages.
+        port: Its settings.
+
+    Raises:
+        ConfigInvalid: The address cannot be bound, or a TLS file cannot be used.
+    """
+    context = _tls(name, port) if port.tls else None
+    address = port.address
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(place)
+            host = str(bound.getsockname()[0])
+            if not port.tls and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+                raise ConfigInvalid(f"{name}.listen = {port.listen!r} means {host}, where plaintext is refused")
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ConfigInvalid(f"{name}.listen: {port.listen!r} cannot be bound: {error.strerror}") from error
+    return Bound(bound, context)
 
 
 class _BoundedProtocol(HttpToolsProtocol):
@@ -80,23 +126,19 @@ class _BoundedProtocol(HttpToolsProtocol):
 
 
 class Listener(uvicorn.Server):
-    """A port that is bound from the start and answers once :meth:`run_until_stopped` runs.
+    """A port that answers. One event loop's own.
 
     Args:
         app: What to serve.
-        name: Of the port's section, for messages.
-        port: Its settings.
+        bound: The port's socket, which this closes at its end.
         limits: Bounds on connections and time.
-
-    Raises:
-        ConfigInvalid: The address cannot be bound, or a TLS file cannot be used.
 
     Attributes:
         ready: Set once connections are answered.
     """
 
-    def __init__(self, app: ASGI3Application, name: str, port: PortSection, limits: LimitsSection) -> None:
-        context = _tls(name, port) if port.tls else None
+    def __init__(self, app: Callable[..., Awaitable[None]], bound: Bound, limits: LimitsSection) -> None:
+        tls = bound.tls
         super().__init__(
             uvicorn.Config(
                 app,
@@ -113,22 +155,15 @@ class Listener(uvicorn.Server):
                 limit_concurrency=limits.connections,
                 timeout_keep_alive=limits.idle_s,
                 timeout_graceful_shutdown=limits.stop_s,
-                ssl_context_factory=(lambda _config, _default: context) if context else None,
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
         self.ready = asyncio.Event()
-        self._bound = _bind(name, port)
-
-    @property
-    def url(self) -> str:
-        """Where to reach it."""
-        host, number = self._bound.getsockname()[:2]
-        scheme = "https" if self.config.is_ssl else "http"
-        return f"{scheme}://[{host}]:{number}" if ":" in host else f"{scheme}://{host}:{number}"
+        self._bound = bound
 
     async def run_until_stopped(self) -> None:
         """Answer until :meth:`stop`, and then until requests in flight are done or their time is over."""
-        await self.serve(sockets=[self._bound])
+        await self.serve(sockets=[self._bound.socket])
 
     def stop(self, within_s: int | None = None) -> None:
         """Take no more connections. Called again, it waits for nobody.
@@ -142,10 +177,6 @@ class Listener(uvicorn.Server):
         if within_s is not None:
             self.config.timeout_graceful_shutdown = within_s
 
-    def close(self) -> None:
-        """Give back a port that never ran."""
-        self._bound.close()
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer; called by uvicorn."""
         await super().startup(sockets)
@@ -155,28 +186,6 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process, which has more than one port."""
         yield
-
-
-def _bind(name: str, port: PortSection) -> socket.socket:
-    """Take the address, but no connection yet: until recovery is done a client is refused rather than kept waiting."""
-    address = port.address
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(place)
-            host = str(bound.getsockname()[0])
-            if not port.tls and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
-                raise ConfigInvalid(f"{name}.listen = {port.listen!r} means {host}, where plaintext is refused")
-        except BaseException:
-            bound.close()
-            raise
-    except OSError as error:
-        raise ConfigInvalid(f"{name}.listen: {port.listen!r} cannot be bound: {error.strerror}") from error
-    return bound
 
 
 def _tls(name: str, port: PortSection) -> ssl.SSLContext:

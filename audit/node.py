@@ -28,7 +28,7 @@ from audit.journal import recovery
 from audit.journal.committer import Committer
 from audit.journal.log import CommitLog
 from audit.journal.segment import stream_hash
-from audit.ledger.store import Ledger
+from audit.ledger import SettledLedger
 from audit.replay import last_clock_state, named_blobs, replay
 from audit.sealing import start_sealer
 from audit.stores import Stores
@@ -122,7 +122,7 @@ class Node:
             NotInitialised: There is no vault.
             AlreadyRunning: Another process holds it.
             LedgerCorrupt: The ledger is damaged; says where.
-            RecoverRequired: Ledger and anchor disagree.
+            RecoverRequired: SettledLedger and anchor disagree.
             AnchorUnavailable: The anchor does not answer.
             VaultError: Keys, index or disk fail.
         """
@@ -151,7 +151,7 @@ class Node:
         sealed = max(
             (open_checkpoint(note, identity.origin, [signer.verifier]).size for note in notes if note), default=0
         )
-        settled = Ledger(home / "ledger")
+        settled = SettledLedger(home / "ledger")
         log = CommitLog(home / "commit", layout.spares, stream_hash(identity.origin), settings.ledger.segment_mib << 20)
         stores = Stores(
             Index(layout.index), log, settled, PackStore(layout.packs, identity.stream), BlobStore(layout.root)
@@ -160,7 +160,7 @@ class Node:
             log,
             home / "quarantine",
             stream_hash(identity.origin),
-            settled=(settled.end, _leaf(settled.read(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
+            settled=(settled.end, _leaf(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
             covered=max(sealed, stores.index.synced),
         )
         replay(stores.index, settled, log)
@@ -298,7 +298,7 @@ class Node:
         """Durable records ``start`` to ``end`` (exclusive), exact bytes, in order."""
         for seq in range(start, min(end, self.stores.log.durable_end)):
             data = self.stores.log.record(seq)
-            yield seq, data if data is not None else self.stores.settled.read(seq)
+            yield seq, data if data is not None else self.stores.settled.record(seq)
 
     def checkpoint(self) -> bytes | None:
         """The last published checkpoint."""

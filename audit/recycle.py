@@ -21,6 +21,7 @@ Not handled here: when (``audit.settle``), and making the copies.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 MAX_SPARES: Final = 4
 #: Zeros written by one call, in bytes: a commit's sync never waits for more of them.
 _ZERO_BYTES: Final = 4 * 1024 * 1024
+#: Records after which other threads get a turn, and for how long: without it each of a commit's steps could wait for
+#: the interpreter's whole switch interval while we compute.
+_TURN: Final = 128
+_TURN_SECONDS: Final = 0.000_05
 _ZEROS: Final = bytes(_ZERO_BYTES)
 
 
@@ -68,12 +73,11 @@ class RecyclingToken:
     bodies: frozenset[int]
 
 
-def contents(segment: Segment, first: int = 0) -> Iterator[tuple[Frame, memoryview]]:
+def contents(segment: Segment) -> Iterator[tuple[Frame, memoryview]]:
     """The records of a closed segment with their bodies, in order; check 1.
 
     Args:
         segment: Not written any more.
-        first: Groups that lie wholly before this seq are passed over.
 
     Raises:
         LedgerCorrupt: It cannot be read up to the last record it holds.
@@ -91,10 +95,11 @@ def contents(segment: Segment, first: int = 0) -> Iterator[tuple[Frame, memoryvi
         group = read_group(data, offset, segment.header)
         if group is None or group.first_seq != seq:
             raise LedgerCorrupt(f"{place} at {offset}", f"record {seq} was here and cannot be read any more")
+        for frame in frames(data, group, place):
+            yield frame, view[frame.body_offset : frame.body_offset + frame.body_length]
+            if frame.seq % _TURN == 0:
+                time.sleep(_TURN_SECONDS)
         offset, seq = group.end, seq + group.count
-        if seq > first:
-            for frame in frames(data, group, place):
-                yield frame, view[frame.body_offset : frame.body_offset + frame.body_length]
 
 
 def verify_copies(segment: Segment, ledger: SettledLedger, packs: PackStore) -> RecyclingToken:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from audit.journal.log import CommitLog
-    from audit.ledger.store import Ledger
+    from audit.ledger import SettledLedger
     from vault.record import ClockState
     from vault.storage.index import Index
 
@@ -25,7 +25,7 @@ _HAND_OVER: Final = 1_000
 _CLOCK: Final = b'"clock_state":{'
 
 
-def records(settled: Ledger, log: CommitLog, start: int) -> Iterator[tuple[int, bytes]]:
+def records(settled: SettledLedger, log: CommitLog, start: int) -> Iterator[tuple[int, bytes]]:
     """Durable records from ``start`` on, settled ones first.
 
     Raises:
@@ -35,7 +35,7 @@ def records(settled: Ledger, log: CommitLog, start: int) -> Iterator[tuple[int, 
     if start < boundary:
         if settled.end < boundary:
             raise LedgerCorrupt(str(log.directory), f"records {settled.end} to {boundary - 1} are missing")
-        for seq, data in settled.records(start):
+        for seq, data in settled.iterate(start):
             if seq >= boundary:
                 break
             yield seq, data
@@ -43,7 +43,7 @@ def records(settled: Ledger, log: CommitLog, start: int) -> Iterator[tuple[int, 
 
 
 def replay(
-    index: Index, settled: Ledger, log: CommitLog, progress: Callable[[int], None] = lambda _: None
+    index: Index, settled: SettledLedger, log: CommitLog, progress: Callable[[int], None] = lambda _: None
 ) -> None:
     """Apply to the index what it has not seen: the same ``apply`` as live.
 
@@ -71,7 +71,7 @@ def replay(
     state.settle(log.durable_end)
 
 
-def last_clock_state(settled: Ledger, log: CommitLog) -> tuple[ClockState, int] | None:
+def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState, int] | None:
     """The newest account of the compliance clock, and the newest record's clock in ns.
 
     Clock records come every minute and with every start, so the way back is short.
@@ -86,7 +86,7 @@ def last_clock_state(settled: Ledger, log: CommitLog) -> tuple[ClockState, int] 
     for seq in range(log.durable_end - 1, -1, -1):
         data = log.record(seq)
         if data is None:
-            data = settled.read(seq)
+            data = settled.record(seq)
         if newest == 0:
             newest = parse_rfc3339(decode(data)[0].clock)
         if _CLOCK in data:

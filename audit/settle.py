@@ -1,13 +1,12 @@
 """Settling: closed commit segments become compressed ledger segments and packs, and are then recycled (DESIGN §4).
 
-    bodies → packs;  records → ledger segment;  (a published checkpoint covers both)  → read back, re-hash → recycle
+    records → ledger segment, bodies → packs;  (a published checkpoint covers them)  → read back, re-hash → recycle
 
-Records settle in runs of 256, so up to 255 stay behind in their segment until the next one is closed. Bodies settle
-with the segment that they are in, grouped by bucket, key domain and month of expiry: what has no lock never lies beside
-what has one.
+Records settle in runs of 256, so up to 255 of a segment wait for the next one to be closed, and it waits with them.
+Bodies are grouped by bucket, key domain and month of expiry: what has no lock never lies beside what has one.
 
 Crash rules. Packs and ledger segments appear whole or not at all, and the directories themselves say how far settling
-has come: a body that is in a pack is not written again, and the ledger goes on at its end. So a step that was cut off
+has come: the ledger goes on at its end, and a body that is in a pack is not written again. So a step that was cut off
 is simply done again. A segment stays until everything in it was read back from the new files; there is at least one
 verified copy of every byte at every instant.
 
@@ -29,10 +28,10 @@ from audit.ledger.segment import FRAME_RECORDS
 from vault.record import LockRef, ObjectRef, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from audit.journal.log import CommitLog, Segment
+    from audit.journal.log import CommitLog
     from audit.ledger import SettledLedger
     from audit.recycle import RecyclingToken
     from vault.storage.leases import Leases
@@ -81,7 +80,8 @@ class Settler:
         self._leases = leases
         self._spares = spares
         self._published = published
-        self._packed = -1
+        self._settled = -1
+        self._left: list[bytes] = []
         self._retired: list[tuple[RecyclingToken, int]] = []
 
     def step(self) -> bool:
@@ -95,39 +95,37 @@ class Settler:
             CorruptError: A pack is damaged; nothing was destroyed.
             DurabilityError: The file system failed; start again.
         """
-        return self._reuse() or self._retire() or self._settle_bodies() or self._settle_records()
+        return self._reuse() or self._retire() or self._settle()
 
-    def _settle_bodies(self) -> bool:
-        segment = next((item for item in self._log.closed() if item.header.number > self._packed), None)
+    def _settle(self) -> bool:
+        """Copy what is in the oldest segment that was not settled by this process, unless it was by another."""
+        segment = next((item for item in self._log.closed() if item.header.number > self._settled), None)
         if segment is None:
             return False
+        run = list(self._left)
+        following = self._ledger.end + len(run)
         groups: dict[tuple[str, str, str], list[tuple[int, memoryview]]] = {}
         for frame, body in recycle.contents(segment):
+            if frame.seq > following:
+                raise LedgerCorrupt(str(segment.path), f"record {following} is missing before {frame.seq}")
+            if frame.seq == following:
+                run.append(frame.record)
+                following += 1
             if frame.body_length and frame.seq not in self._packs:
-                try:
-                    place = _place(frame.record)
-                except msgspec.DecodeError as error:
-                    raise LedgerCorrupt(str(segment.path), f"record {frame.seq} cannot be read: {error}") from error
-                groups.setdefault(place, []).append((frame.seq, body))
+                groups.setdefault(_place(frame.record, str(segment.path)), []).append((frame.seq, body))
+        whole = len(run) // FRAME_RECORDS * FRAME_RECORDS
+        self._ledger.add(run[at : at + FRAME_RECORDS] for at in range(0, whole, FRAME_RECORDS))
+        self._left = run[whole:]
+        crash_point("settle.records")
         for (bucket, _, until), bodies in groups.items():
             self._packs.add(bucket, until, bodies)
-            crash_point("settle.packed")
-        self._packed = segment.header.number
-        return True
-
-    def _settle_records(self) -> bool:
-        segments = self._log.closed()
-        whole = (item.end_seq // FRAME_RECORDS * FRAME_RECORDS for item in segments)
-        end = next((seq for seq in whole if seq > self._ledger.end), None)
-        if end is None:
-            return False
-        self._ledger.add(_frames(segments, self._ledger.end, end))
-        crash_point("settle.settled")
+            crash_point("settle.bodies")
+        self._settled = segment.header.number
         return True
 
     def _retire(self) -> bool:
         oldest = next(iter(self._log.closed()), None)
-        if oldest is None or oldest.header.number > self._packed:
+        if oldest is None or oldest.header.number > self._settled:
             return False
         if oldest.end_seq > min(self._ledger.end, self._published()):
             return False
@@ -148,30 +146,12 @@ class Settler:
         return False
 
 
-def _frames(segments: list[Segment], first: int, end: int) -> Iterator[list[bytes]]:
-    """Records ``first`` to ``end`` in runs of 256; what stands twice is taken once."""
-    batch: list[bytes] = []
-    for segment in segments:
-        if segment.end_seq <= first or segment.first_seq >= end:
-            continue
-        for frame, _ in recycle.contents(segment, first):
-            if first == end:
-                return
-            if frame.seq > first:
-                raise LedgerCorrupt(str(segment.path), f"record {first} is missing before {frame.seq}")
-            if frame.seq == first:
-                batch.append(frame.record)
-                first += 1
-                if len(batch) == FRAME_RECORDS:
-                    yield batch
-                    batch = []
-    if first != end:
-        raise LedgerCorrupt(str(segments[-1].path), f"the commit log ends at record {first}, before {end}")
-
-
-def _place(record: bytes) -> tuple[str, str, str]:
+def _place(record: bytes, place: str) -> tuple[str, str, str]:
     """Bucket, key domain and month of expiry of a body; the domain tells the months of parts, which have no lock."""
-    filed = _decode(record)
+    try:
+        filed = _decode(record)
+    except msgspec.DecodeError as error:
+        raise LedgerCorrupt(place, f"a record with a body cannot be read: {error}") from error
     until = ""
     if filed.lock is not None:
         until = filed.lock.until[:7] or (HELD if filed.lock.hold else "")

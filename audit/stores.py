@@ -9,7 +9,7 @@ from vault.storage.leases import Leases
 
 if TYPE_CHECKING:
     from audit.journal.log import CommitLog
-    from audit.ledger.store import Ledger
+    from audit.ledger import SettledLedger
     from vault.storage.blobs import BlobStore
     from vault.storage.index import Index
     from vault.storage.packs import PackStore
@@ -21,7 +21,7 @@ class Stores:
 
     index: Index
     log: CommitLog
-    settled: Ledger
+    settled: SettledLedger
     packs: PackStore
     blobs: BlobStore
     leases: Leases = field(default_factory=Leases)

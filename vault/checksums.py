@@ -86,7 +86,7 @@ class _XxHash:
         self._state = new()
 
     def update(self, data: bytes | memoryview, /) -> None:
-        self._state.update(data)
+        self._state.update(bytes(data))  # no memoryview, whatever awscrt's annotation says; bytes are not copied
 
     def digest(self) -> bytes:
         digest: bytes = self._state.finalize()
@@ -147,7 +147,7 @@ def to_base64(digest: bytes) -> str:
 def from_base64(value: str) -> bytes | None:
     """Read canonical base64 (RFC 4648, section 4); None if it is not."""
     try:
-        digest = binascii.a2b_base64(value, strict_mode=True)
+        digest = binascii.a2b_base64(value)
     except ValueError:  # not ASCII, or not base64 (binascii.Error)
         return None
     return digest if to_base64(digest) == value else None

@@ -37,8 +37,6 @@ TEMP_SUFFIX: Final = ".tmp"
 #: Buffers that one pwritev takes (IOV_MAX); the writer of a group joins what is more.
 MAX_GROUP_BUFFERS: Final = 1024
 
-_ZEROS: Final = bytes(1 << 20)
-
 
 class NameTaken(VaultError):
     """The final name exists, durable or not, and its file was not touched."""
@@ -108,8 +106,7 @@ def publish(temp: Path, final: Path) -> None:
     Raises:
         NameTaken: The final name exists; the temporary file is gone.
     """
-    # Order: link(temp, final), which unlike rename never replaces; unlink(temp); fsync(final's directory).
-    # The temporary name's directory needs no sync: should that name come back, it is a leftover.
+    # Order: link(temp, final), which never replaces; unlink(temp), which needs no sync; fsync(final's directory).
     _link(temp, final)
     fsync_dir(final.parent)
 
@@ -125,9 +122,8 @@ def move(old: Path, new: Path) -> None:
         raise NameTaken(f"{new} exists")
     with _reported("rename", old):
         old.rename(new)
-    fsync_dir(new.parent)
-    if old.parent != new.parent:
-        fsync_dir(old.parent)
+    for directory in dict.fromkeys((new.parent, old.parent)):
+        fsync_dir(directory)
 
 
 def remove(path: Path) -> None:
@@ -165,7 +161,8 @@ def preallocate(path: Path, size: int, mode: int = 0o600) -> None:
         NameTaken: The path exists.
     """
     # Order: open(temp, O_EXCL), write zeros, fsync, link(temp, final), unlink(temp), fsync(directory).
-    publish(_stage(path, (_ZEROS[: size - start] for start in range(0, size, len(_ZEROS))), mode), path)
+    zeros = bytes(1 << 20)
+    publish(_stage(path, (zeros[: size - start] for start in range(0, size, len(zeros))), mode), path)
 
 
 def append_group(fd: int, buffers: Sequence[bytes], offset: int) -> None:
@@ -194,15 +191,13 @@ def read_direct(path: Path, offset: int, length: int) -> bytes:
     Raises:
         CorruptError: The file is missing or the device does not give the bytes.
     """
-    try:
+    with _reported(f"reading {length} bytes at offset {offset}", path, CorruptError):
         try:
             return _read_aligned(path, offset, length, os.O_DIRECT)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             return _read_aligned(path, offset, length, 0)
-    except OSError as error:
-        raise CorruptError(f"{path}: cannot read {length} bytes at offset {offset}: {error}") from error
 
 
 def lock_file(path: Path) -> int:
@@ -299,8 +294,8 @@ def _read_aligned(path: Path, offset: int, length: int, flags: int) -> bytes:
 
 
 @contextmanager
-def _reported(step: str, place: Path | int) -> Iterator[None]:
+def _reported(step: str, place: Path | int, kind: type[VaultError] = DurabilityError) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DurabilityError(f"{step} of {place}: {error}") from error
+        raise kind(f"{step} of {place}: {error}") from error

@@ -12,7 +12,7 @@ Not handled here: who may ask (``vault.policy``), and preconditions (``vault.sta
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Final, NamedTuple
 
 from vault.errors import S3Error
@@ -25,6 +25,8 @@ MODES: Final = frozenset({GOVERNANCE, COMPLIANCE})
 #: S3's bounds of a default retention.
 MAX_DAYS: Final = 36_500
 MAX_YEARS: Final = 100
+
+_MILLISECOND: Final = NS // 1_000
 
 PROTECTED: Final = "Access Denied because object protected by object lock."
 
@@ -154,13 +156,18 @@ def at_creation(asked: LockRef | None, default: DefaultRetention | None, now: No
 
 
 def default_until(default: DefaultRetention, now: Now) -> int:
-    """When a default retention that starts now ends, in ns; years are calendar years, 29 February becomes 1 March."""
-    start = started(now)
+    """When a default retention that starts now ends, in ns; years are calendar years, 29 February becomes 1 March.
+
+    Rounded up to the millisecond, which is what S3 shows of it: a client may set again the date that it read.
+    """
+    start = -(-started(now) // _MILLISECOND) * _MILLISECOND
     if default.days:
         return min(start + default.days * DAY_NS, MAX_NS)
     seconds, fraction = divmod(start, NS)
     moment = datetime.fromtimestamp(seconds, UTC)
     year = moment.year + default.years
+    if year > MAXYEAR:
+        return MAX_NS
     if moment.month == 2 and moment.day == 29 and not _leap(year):
         moment = moment.replace(month=3, day=1)
     return int(moment.replace(year=year).timestamp()) * NS + fraction

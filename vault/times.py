@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS
 #: The last instant that four-digit years can write.
-MAX_NS: Final = 253_402_300_799 * NS
+MAX_NS: Final = 253_402_300_800 * NS - 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", re.ASCII)
-_FRACTION_AND_ZONE: Final = re.compile(r"(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_FRACTION_AND_ZONE: Final = re.compile(r"(?:\.(\d{1,9}))?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 
 
 class Now(NamedTuple):
@@ -72,7 +72,7 @@ def parse_rfc3339(text: str) -> int:
         Nanoseconds since the epoch.
 
     Raises:
-        ValueError: Not such an instant, or before 1970.
+        ValueError: Not such an instant, or one outside 1970 to 9999.
     """
     match = _FRACTION_AND_ZONE.fullmatch(text, 19)
     if match is None:
@@ -84,7 +84,7 @@ def parse_rfc3339(text: str) -> int:
         shift = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
         seconds += -shift if zone[0] == "+" else shift
     ns = seconds * NS + int((fraction or "0").ljust(9, "0"))
-    if ns < 0:
-        msg = "an instant before 1970"
+    if not 0 <= ns <= MAX_NS:
+        msg = "not an instant from 1970 to 9999"
         raise ValueError(msg)
     return ns

@@ -26,7 +26,7 @@ from vault.storage.room import require_room
 from vault.storage.token import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vault.storage.token import ErasureToken
@@ -207,14 +207,12 @@ class PackStore:
         for seq, token in tokens.items():
             require(token, body_name(seq))
         with self._change:
-            for pack in self._view.packs:
-                if any(pack.find(seq) is not None for seq in tokens):
-                    self._compact(pack, tokens.keys())
+            for pack in dict.fromkeys(pack for seq in tokens for pack, _ in self._view.holding(seq)):
+                self._compact(pack, tokens.keys())
 
-    def _compact(self, pack: _Pack, gone: Iterable[int]) -> None:
+    def _compact(self, pack: _Pack, gone: Container[int]) -> None:
         # Order: write, sync and read back the new pack; show it; remove the old one. One good copy at every instant.
-        without = set(gone)
-        kept = [(seq, body) for seq, body in self._whole(pack, pack.data()) if seq not in without]
+        kept = [(seq, body) for seq, body in self._whole(pack, pack.data()) if seq not in gone]
         if kept:
             self._view = _View([*self._view.packs, self._write(pack.index.header, kept)])
         self._drop(pack)

@@ -140,6 +140,18 @@ def test_another_length_than_announced_is_refused(mode: Payload, length: int) ->
     assert (error.s3_code, error.reason) == ("IncompleteBody", "decoded_length")
 
 
+def test_more_than_was_announced_is_refused_before_it_is_handed_on() -> None:
+    with pytest.raises(S3Error) as caught:
+        ChunkedDecoder(2).feed(b"3\r\n")
+
+    assert caught.value.reason == "decoded_length"
+
+
+@pytest.mark.parametrize("rest", [b"\r", b"x-amz-checksum"])
+def test_a_line_without_its_end_at_the_end_is_refused(rest: bytes) -> None:
+    assert refused(Payload.STREAMING, framed(Payload.STREAMING, [b"abc"]) + rest, 3).reason == "truncated"
+
+
 @pytest.mark.parametrize("mode", STREAMS)
 def test_a_body_that_breaks_off_is_refused_wherever_it_does(mode: Payload) -> None:
     trailers = {} if mode is Payload.STREAMING else {CRC: "NSRBwg=="}
@@ -219,9 +231,11 @@ def test_a_trailer_behind_the_trailer_signature_is_refused() -> None:
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(start: bytes) -> None:
     stream = ChunkedDecoder(0)
     stream.feed(start)
+    for _ in range(MAX_LINE_BYTES - 1):
+        assert stream.feed(b"0") == []
+
     with pytest.raises(S3Error) as caught:
-        for _ in range(MAX_LINE_BYTES):
-            stream.feed(b"0")
+        stream.feed(b"0")
 
     assert caught.value.reason == "line_too_long"
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from vault.errors import S3Error
 from vault.record import DefaultRetention, LockRef
 from vault.s3 import documents
-from vault.times import parse_rfc3339
+from vault.service.context import CompletedPart
+from vault.times import parse_rfc3339, rfc3339
 
 NS = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 READERS: list[Callable[[bytes], Any]] = [
@@ -109,8 +110,6 @@ def test_retention_is_refused(content: str, error: str) -> None:
 def test_a_retain_until_date_is_never_earlier_than_asked_and_whole_milliseconds(ns: int) -> None:
     seconds, fraction = divmod(ns, 10**9)
     asked = parse_rfc3339("1970-01-01T00:00:00Z") + seconds * 10**9 + fraction
-    from vault.times import rfc3339
-
     kept = parse_rfc3339(documents.retain_until(rfc3339(asked)))
     assert 0 <= kept - asked < 10**6
     assert kept % 10**6 == 0
@@ -191,7 +190,7 @@ def test_completion_is_read() -> None:
         b"<Part><ETag>&quot;f&quot;</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
         b"</CompleteMultipartUpload>"
     )
-    assert found == [(2, "e", {}), (1, "f", {"CRC32": "AAAAAA=="})]
+    assert found == [CompletedPart(2, "e"), CompletedPart(1, "f", ("CRC32", "AAAAAA=="))]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+MODE = Payload.STREAMING_UNSIGNED_TRAILER.value.encode()
+
+
 def check(request: Request, now: float = NOW) -> Verified[str]:
     return verify(request.method, request.path, request.query, request.headers, now=now, lookup=lookup)
 
@@ -154,7 +157,8 @@ def test_the_payload_header_is_signed_by_the_payload_line() -> None:
     assert check(request).payload is Payload.UNSIGNED
 
 
-def test_a_presigned_query_may_name_the_payload() -> None:
+@pytest.mark.parametrize(("header", "accepted"), [(None, True), (MODE, True), (b"UNSIGNED-PAYLOAD", False)])
+def test_a_presigned_query_may_name_the_payload_and_no_header_another(header: bytes | None, accepted: bool) -> None:
     # As SDKs for JavaScript do, which move headers into the query.
     signer = Signer()
     request = signer.presign(method="PUT")
@@ -168,7 +172,13 @@ def test_a_presigned_query_may_name_the_payload() -> None:
     )
     request.query = f"{query}&X-Amz-Signature={signature}".encode()
 
-    assert check(request).payload is Payload.STREAMING_UNSIGNED_TRAILER
+    if header is not None:
+        request.headers.append((b"x-amz-content-sha256", header))
+
+    if accepted:
+        assert check(request).payload is Payload.STREAMING_UNSIGNED_TRAILER
+    else:
+        assert refused(request).reason == Reason.UNSIGNED_HEADERS
 
 
 def test_another_payload_header_than_the_signed_one_is_refused() -> None:
@@ -230,6 +240,8 @@ def test_two_mechanisms_at_once_are_refused(query: bytes) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
+        Request(query=b"Signature=vjbyPxybdZaNmGa"),
+        Request(query=b"AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE"),
         Request(headers=[(b"authorization", b"AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=")]),
         Request(
             query=b"AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=vjbyPxybdZaNmGa%2ByT272YEAiv4%3D&Expires=1141889120"
@@ -381,6 +393,14 @@ def test_a_wrong_signature_is_answered_with_what_should_have_been_signed() -> No
     assert error.fields["CanonicalRequest"].startswith("GET\n/bucket/key\nacl=\nhost:vault.test\n")
     assert error.fields["StringToSign"].startswith("AWS4-HMAC-SHA256\n20261122T120000Z\n20261122/")
     assert error.fields["SignatureProvided"] == request.signature
+
+
+@pytest.mark.parametrize("method", ["GET", "put", "", "P\udc80T"])
+def test_another_method_than_signed_is_refused(method: str) -> None:
+    request = Signer().header("PUT")
+    request.method = method
+
+    assert refused(request).reason == Reason.SIGNATURE
 
 
 def test_a_changed_secret_counts_at_once() -> None:

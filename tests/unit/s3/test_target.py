@@ -74,6 +74,7 @@ def test_bytes_are_read_or_refused(path: bytes, query: bytes) -> None:
 
 def test_parameters_are_decoded() -> None:
     assert parameters(b"") == {}
+    assert parameters(b"a=" + b"%61" * 2048) == {"a": "a" * 2048}
     assert parameters(b"versions&prefix=a%2Fb+c&&x=a=b") == {"versions": "", "prefix": "a/b c", "x": "a=b"}
 
 
@@ -84,6 +85,7 @@ def test_parameters_are_decoded() -> None:
         (b"a=%ff", "InvalidURI"),
         (b"a=1&a=2", "InvalidArgument"),
         (b"a=1&%61=2", "InvalidArgument"),
+        (b"a=" + b"b" * 2049, "InvalidArgument"),
         (b"&".join(b"a%d" % n for n in range(65)), "InvalidArgument"),
     ],
 )

@@ -1,0 +1,7 @@
+"""The audit port: health, metrics, and the log as C2SP tlog-tiles. The only place that knows FastAPI.
+
+Checkpoints and hash tiles are open to whoever reaches the port, because they say nothing about what was done;
+entries hold records and need an auditor's token (DESIGN §11).
+
+Not handled here: tokens, queries and productions, which come with ``/v1`` as it grows.
+"""

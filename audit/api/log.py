@@ -1,0 +1,71 @@
+"""The log for everybody: ``/v1/log`` and C2SP tlog-tiles below ``/v1/log/{stream}``.
+
+Only what the published checkpoint covers is shown: a hash beyond it is one that no signature stands for yet.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel
+
+from audit.api.node import OpenNode
+from audit.api.problems import LogNotFound, TileNotFound, Unauthenticated
+from audit.checkpoint import Checkpoint
+from audit.node import Node
+from audit.note import parse_note
+from audit.tiles import ENTRIES, HEIGHT, WIDTH, Tile
+
+#: For what never changes (tlog-tiles, "Parameters": tiles are immutable).
+_IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+_CHANGES: Final = {"Cache-Control": "no-cache"}
+
+router: Final = APIRouter(prefix="/v1/log", tags=["log"])
+
+
+class Stream(BaseModel):
+    """One writer's log. ``origin`` is also its key's name."""
+
+    name: str
+    origin: str
+
+
+class Streams(BaseModel):
+    """All logs of this vault."""
+
+    streams: list[Stream]
+
+
+@router.get("")
+def streams(node: OpenNode) -> Streams:
+    """List the logs."""
+    return Streams(streams=[Stream(name=node.identity.stream, origin=node.identity.origin)])
+
+
+@router.get("/{stream}/checkpoint", response_class=PlainTextResponse)
+def checkpoint(stream: str, node: OpenNode) -> Response:
+    """Return the last published checkpoint: a signed note."""
+    return Response(_published(node, stream), media_type="text/plain; charset=utf-8", headers=_CHANGES)
+
+
+@router.get("/{stream}/{path:path}", response_class=Response)
+def tile(stream: str, path: str, node: OpenNode) -> Response:
+    """Return a hash tile: ``tile/<L>/<N>[.p/<W>]``; entries need an auditor's token."""
+    wanted = Tile.parse(path)
+    size = Checkpoint.parse(parse_note(_published(node, stream)).text).size
+    if wanted.level == ENTRIES:
+        raise Unauthenticated("entries need an auditor's bearer token")
+    if wanted.index * WIDTH + wanted.width > size >> (HEIGHT * wanted.level):
+        raise TileNotFound(f"the published tree of {size} records has no such tile")
+    return Response(node.tile(path), media_type="application/octet-stream", headers=_IMMUTABLE)
+
+
+def _published(node: Node, stream: str) -> bytes:
+    if stream != node.identity.stream:
+        raise LogNotFound("there is no such log; /v1/log lists them")
+    note = node.checkpoint()
+    if note is None:
+        raise LogNotFound("this log has published nothing yet; ask again in a second")
+    return note

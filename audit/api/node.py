@@ -1,0 +1,16 @@
+"""How handlers get at the node."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from audit.node import Node
+
+
+def _node(request: Request) -> Node:
+    return cast("Node", request.app.state.node)
+
+
+OpenNode = Annotated[Node, Depends(_node)]

@@ -1,0 +1,102 @@
+"""Errors on the wire: RFC 9457 problem details, made in this one place; handlers raise."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from audit.errors import AuditError
+from vault.errors import VaultError
+
+#: Followed by an error's code, it identifies the kind of problem (RFC 9457 §3.1.1).
+TYPE: Final = "urn:strongroom:problem:"
+MEDIA_TYPE: Final = "application/problem+json"
+#: Seconds after which a retryable request may be sent again.
+RETRY_AFTER_S: Final = 1
+
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+#: OpenAPI's description of every answer that is an error.
+RESPONSES: Final[dict[int | str, dict[str, object]]] = {
+    "default": {
+        "description": "Problem details (RFC 9457).",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status"],
+                    "properties": {
+                        "type": {"type": "string", "format": "uri"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class LogNotFound(AuditError):
+    """No such stream, or it has published nothing."""
+
+    code = "log-not-found"
+    status = 404
+
+
+class TileNotFound(AuditError):
+    """The published tree has no such tile."""
+
+    code = "tile-not-found"
+    status = 404
+
+
+class Unauthenticated(AuditError):
+    """The request needs a bearer token."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+def problem(code: str, status: int, detail: str = "", **members: object) -> JSONResponse:
+    """Make the answer.
+
+    Args:
+        code: In kebab-case; ends the type.
+        status: HTTP status.
+        detail: What happened and what to do.
+        members: Extension members (RFC 9457 §3.2).
+    """
+    body = {"type": f"{TYPE}{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
+    headers = {"Cache-Control": "no-store"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="strongroom"'
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def _ours(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, AuditError | VaultError):
+        return problem("internal-error", 500, "see the server's log")
+    detail = str(error) if error.status < 500 or error.retryable else "see the server's log"
+    return problem(_WORD.sub("-", error.code).lower(), error.status, detail)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    answer = problem(HTTPStatus(status).phrase.lower().replace(" ", "-"), status)
+    answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    return answer
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of an app answered as a problem."""
+    for kind in (AuditError, VaultError, Exception):
+        app.add_exception_handler(kind, _ours)
+    app.add_exception_handler(HTTPException, _http)

@@ -1,0 +1,131 @@
+"""``strongroom serve``: the composition root. One process, one event loop, two ports and a control socket.
+
+    bind both ports → open the node (recovery) → answer → stop taking requests → finish those in flight → seal → end
+
+Nothing connects before recovery is done. After a fatal error nobody is waited for long and nothing is sealed: what
+became of the last writes is for the next start to find out (DESIGN §1).
+
+Not handled here: logging, and what a service manager does with the exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from audit import __version__
+from audit.api.app import make_app
+from audit.config import Settings
+from audit.control.server import ControlServer
+from audit.errors import AuditError
+from audit.identity import Layout, load_identity
+from audit.listener import Bound, Listener, bind
+from audit.node import Node
+from vault.errors import VaultError
+from vault.s3.app import S3App
+from vault.service import Service, assemble
+
+#: Exit code after a fatal error.
+FATAL: Final = 3
+#: Seconds that requests in flight get after a fatal error: enough to be told that their outcome is unknown.
+FATAL_STOP_S: Final = 2
+#: Threads of the service beyond one a processor: some wait for the disk.
+SPARE_THREADS: Final = 4
+
+_log: Final = logging.getLogger(__name__)
+
+
+def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
+    """Serve a vault until SIGTERM, SIGINT or a fatal error.
+
+    Args:
+        root: An initialised data directory.
+        settings: Validated.
+        ready: Called with one line once requests are answered.
+
+    Returns:
+        0 after a signal, :data:`FATAL` after a fatal error.
+
+    Raises:
+        ConfigInvalid: A port or a TLS file cannot be used.
+        AuditError: The vault cannot be opened.
+        VaultError: The vault cannot be opened.
+    """
+    load_identity(Layout(root))  # a directory that is no vault is refused before anything else
+    with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
+        node = Node.open(root, settings)
+        try:
+            with closing(node), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_answer(node, s3, audit, ready))
+        except (AuditError, VaultError) as error:
+            _log.critical("the server stops: %s", error)
+            return FATAL
+
+
+async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None]) -> int:
+    """Answer requests from the first to the last; the exit code."""
+    settings = node.settings
+    fatal = asyncio.Event()
+    with ThreadPoolExecutor((os.cpu_count() or 1) + SPARE_THREADS, "service") as pool:
+        listeners = [
+            Listener(_s3_app(node, pool), s3, settings.limits),
+            Listener(make_app(node), audit, settings.limits),
+        ]
+        control = ControlServer(node, node.layout.socket)
+        await control.start()
+        try:
+            async with asyncio.TaskGroup() as running:
+                for listener in listeners:
+                    running.create_task(listener.run_until_stopped())
+                _stop_when_told(node, listeners, fatal)
+                for listener in listeners:
+                    await listener.ready.wait()
+                ready(f"strongroom {__version__} is ready: S3 on {s3.url}, audit on {audit.url}")
+        finally:
+            await control.stop()
+    return FATAL if fatal.is_set() else 0
+
+
+def _s3_app(node: Node, pool: Executor) -> S3App:
+    core = assemble(
+        journal=node.committer,
+        state=node.stores.index,
+        bodies=node.stores,
+        blobs=node.stores.blobs,
+        keyring=node.keyring,
+        pool=pool,
+    )
+    section = node.settings.s3
+    domains = [section.domain] if section.domain else []
+    return S3App(Service.of(core, node.secrets), region=section.region, domains=domains)
+
+
+def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Event) -> None:
+    """Have a signal or a fatal error stop the listeners."""
+    loop = asyncio.get_running_loop()
+
+    def stop(within_s: int | None = None) -> None:
+        for listener in listeners:
+            listener.stop(within_s)
+
+    def stop_for_error() -> None:
+        fatal.set()
+        stop(FATAL_STOP_S)
+
+    def tell(_: Exception) -> None:  # from whichever thread of the node it is
+        loop.call_soon_threadsafe(stop_for_error)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    node.on_fatal = tell
+    if node.status().problems:  # it failed before it could tell us
+        stop_for_error()

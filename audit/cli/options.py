@@ -1,0 +1,55 @@
+"""Options that several commands have, and how commands write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from audit.config import load
+
+if TYPE_CHECKING:
+    from audit.config import Settings
+
+#: ``--data DIR``: absolute, because the default anchor is beside it.
+data: Final = click.option(
+    "--data",
+    metavar="DIR",
+    envvar="STRONGROOM_DATA",
+    required=True,
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+    help="Data directory; also STRONGROOM_DATA.",
+)
+#: ``--config FILE``.
+config: Final = click.option(
+    "--config",
+    metavar="FILE",
+    envvar="STRONGROOM_CONFIG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file with settings; also STRONGROOM_CONFIG. Each setting a.b is also STRONGROOM_A__B.",
+)
+#: ``--json``.
+as_json: Final = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text; the first character keeps click from joining the lines."""
+    return "\n".join(("\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)))
+
+
+def settings(file: Path | None, **options: str | None) -> Settings:
+    """Load the configuration; an option ``s3__listen`` sets ``s3.listen``."""
+    return load(file, os.environ, {name.replace("__", "."): value for name, value in options.items()})
+
+
+def write_json(value: object) -> None:
+    """Write one line of JSON."""
+    click.echo(msgspec.json.encode(value))
+
+
+def warn(message: str) -> None:
+    """Write a warning to standard error."""
+    click.echo(f"warning: {message}", err=True)

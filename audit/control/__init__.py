@@ -1,0 +1,65 @@
+"""What a command may ask of an open vault, whichever process has it open.
+
+There is one writer. Where a server is it, commands ask through its Unix socket (``client``, ``server``,
+``messages``); where none is, the command opens the node and asks it directly (``direct``). :func:`open_control` finds
+out which.
+
+Who may ask is decided by the file system and the kernel: the socket is its owner's alone, and the peer's user id
+must be the server's own or root's. The record names that user.
+
+Not handled here: what S3 and audit clients may ask over the network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from audit.node import NodeStatus
+    from vault.state.rows import PrincipalRow
+
+
+class Credentials(NamedTuple):
+    """Of a new principal. The secret is shown this once."""
+
+    principal: str
+    access_key: str
+    secret_key: str
+
+
+class Control(Protocol):
+    """An open vault, for one command at a time.
+
+    What changes something is durable when it returns, is recorded also where it is refused, and is tried once: after
+    an :class:`~vault.errors.OutcomeUnknown` or a lost connection the ledger knows what became of it.
+    """
+
+    def status(self) -> NodeStatus:
+        """How the vault stands."""
+
+    def principals(self) -> list[PrincipalRow]:
+        """Everybody, disabled or not."""
+
+    def add_principal(self, name: str, roles: Sequence[str], access_key: str, secret: str) -> Credentials:
+        """Add somebody who may act; an empty key or secret is made up.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def disable_principal(self, access_key: str) -> None:
+        """Let nobody act under this access key any more.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def records(self, start: int, end: int) -> Iterator[bytes]:
+        """Exact bytes of durable records ``start`` to ``end`` (exclusive), in order.
+
+        Raises:
+            ControlFailed: One of them does not exist.
+            LedgerCorrupt: One of them cannot be read.
+        """

@@ -1,0 +1,163 @@
+"""A command's end of the control socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import msgspec
+
+from audit.control import Credentials
+from audit.control.direct import NodeControl, host_user
+from audit.control.messages import (
+    MAX_REPLY_BYTES,
+    AddPrincipal,
+    ControlFailed,
+    DisablePrincipal,
+    Entries,
+    ListPrincipals,
+    Request,
+    Status,
+    decode_reply,
+    encode,
+    split_entries,
+)
+from audit.control.place import reachable
+from audit.errors import AlreadyRunning
+from audit.identity import Layout, load_identity
+from audit.node import Node, NodeStatus
+from audit.tiles import WIDTH
+from vault.errors import S3_ERRORS, S3Error
+from vault.state.rows import PrincipalRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from audit.config import Settings
+    from audit.control import Control
+
+#: How long the server may take for one request, in seconds; longer than a commit may.
+REPLY_SECONDS: Final = 120
+
+_T = TypeVar("_T")
+
+
+@contextmanager
+def open_control(root: Path, settings: Callable[[], Settings]) -> Iterator[Control]:
+    """Ask the server that has a vault open, or open it here for as long as the block lasts.
+
+    Args:
+        root: The data directory.
+        settings: Loads the configuration; called only where the vault is opened here.
+
+    Raises:
+        NotInitialised: There is no vault.
+        AlreadyRunning: Another process has it open and does not answer (yet).
+        ControlFailed: A server is there, but does not take our orders.
+        AuditError: Of opening a node.
+        VaultError: Of opening a node.
+    """
+    layout = Layout(root)
+    load_identity(layout)
+    client = Client.connect(layout.socket)
+    if client is not None:
+        with client:
+            yield client
+        return
+    try:
+        node = Node.open(root, settings())
+    except AlreadyRunning as error:
+        raise AlreadyRunning(f"{root} is open in a process that takes no orders (yet): try again") from error
+    with node:
+        yield NodeControl(node, host_user(os.getuid()))
+
+
+class Client:
+    """Implements :class:`audit.control.Control` over the socket. Made by :meth:`connect`; not thread-safe."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._stream = connection.makefile("rwb")
+
+    @classmethod
+    def connect(cls, path: Path) -> Self | None:
+        """Reach the server; None where none listens.
+
+        Raises:
+            ControlFailed: The socket is another user's.
+        """
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with reachable(path) as place:
+                connection.connect(place)
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            return None
+        except OSError as error:
+            connection.close()
+            raise ControlFailed(f"the server's socket {path} cannot be used: {error.strerror}") from error
+        connection.settimeout(REPLY_SECONDS)
+        return cls(connection)
+
+    def status(self) -> NodeStatus:
+        """See :meth:`Control.status`."""
+        return self._result(Status(), NodeStatus)
+
+    def principals(self) -> list[PrincipalRow]:
+        """See :meth:`Control.principals`."""
+        return self._result(ListPrincipals(), list[PrincipalRow])
+
+    def add_principal(self, name: str, roles: Sequence[str], access_key: str, secret: str) -> Credentials:
+        """See :meth:`Control.add_principal`."""
+        return self._result(AddPrincipal(name, tuple(roles), access_key, secret), Credentials)
+
+    def disable_principal(self, access_key: str) -> None:
+        """See :meth:`Control.disable_principal`."""
+        self._ask(DisablePrincipal(access_key))
+
+    def records(self, start: int, end: int) -> Iterator[bytes]:
+        """See :meth:`Control.records`."""
+        for index in range(start // WIDTH, -(-end // WIDTH)):
+            first = index * WIDTH
+            width = min(WIDTH, end - first)
+            _, bundle = self._ask(Entries(index, width))
+            yield from split_entries(bundle, width)[max(0, start - first) :]
+
+    def _result(self, request: Request, kind: type[_T]) -> _T:
+        result, _ = self._ask(request)
+        try:
+            return msgspec.json.decode(result, type=kind)
+        except msgspec.DecodeError as error:
+            raise ControlFailed("the server answered something else than was asked") from error
+
+    def _ask(self, request: Request) -> tuple[msgspec.Raw, bytes]:
+        try:
+            self._stream.write(encode(request))
+            self._stream.flush()
+            line = self._stream.readline(MAX_REPLY_BYTES)
+            reply = decode_reply(line)
+            payload = self._stream.read(reply.payload)
+        except TimeoutError as error:
+            raise ControlFailed(f"the server did not answer within {REPLY_SECONDS} s; the ledger knows") from error
+        except OSError as error:
+            raise ControlFailed(f"the server went away ({error.strerror}); the ledger knows") from error
+        if len(payload) != reply.payload:
+            raise ControlFailed("the server went away in the middle of its answer")
+        problem = reply.error
+        if problem is not None and problem.code in S3_ERRORS:
+            raise S3Error(problem.code, problem.message)
+        if problem is not None:
+            raise ControlFailed(problem.message)
+        return reply.result, payload
+
+    def __enter__(self) -> Self:
+        """Use it until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+        self._stream.close()
+        self._connection.close()

@@ -1,0 +1,63 @@
+"""A node in this process, as a command or the control socket's peer uses it."""
+
+from __future__ import annotations
+
+import pwd
+from typing import TYPE_CHECKING
+
+from audit.control import Credentials
+from audit.control.messages import ControlFailed
+from vault.policy import SYSTEM
+from vault.record import Actor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from audit.node import Node, NodeStatus
+    from vault.state.rows import PrincipalRow
+
+
+def host_user(uid: int) -> Actor:
+    """Whoever uses the host under this user id: the system's own actor, with the person behind it."""
+    try:
+        return Actor(SYSTEM, person=f"{pwd.getpwuid(uid).pw_name} (uid {uid})")
+    except KeyError:  # a user id that the host has no name for
+        return Actor(SYSTEM, person=f"uid {uid}")
+
+
+class NodeControl:
+    """Implements :class:`audit.control.Control`. Thread-safe as the node is.
+
+    Args:
+        node: Open; the caller closes it.
+        actor: Whom the records name.
+    """
+
+    def __init__(self, node: Node, actor: Actor) -> None:
+        self._node = node
+        self._actor = actor
+
+    def status(self) -> NodeStatus:
+        """See :meth:`Control.status`."""
+        return self._node.status()
+
+    def principals(self) -> list[PrincipalRow]:
+        """See :meth:`Control.principals`."""
+        return self._node.principals()
+
+    def add_principal(self, name: str, roles: Sequence[str], access_key: str, secret: str) -> Credentials:
+        """See :meth:`Control.add_principal`."""
+        return Credentials(*self._node.add_principal(self._actor, name, tuple(roles), access_key, secret))
+
+    def disable_principal(self, access_key: str) -> None:
+        """See :meth:`Control.disable_principal`."""
+        self._node.disable_principal(self._actor, access_key)
+
+    def records(self, start: int, end: int) -> Iterator[bytes]:
+        """See :meth:`Control.records`."""
+        found = 0
+        for _, record in self._node.records(start, end):
+            yield record
+            found += 1
+        if found < end - start:
+            raise ControlFailed(f"there is no record {start + found}")

@@ -1,0 +1,141 @@
+r"""The control socket's protocol: a JSON line each way, and for records bytes after the reply's line.
+
+    → {"op":"entries","index":3,"width":256}\n
+    ← {"payload":91235}\n ‖ 91,235 bytes
+    → {"op":"principal.disable","access_key":"…"}\n
+    ← {"error":{"code":"InvalidArgument","message":"There is no such principal."}}\n
+
+One request at a time on a connection, as many as one likes. Both ends are of one version, on one machine.
+
+Pure. Not handled here: sockets, and what a request does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from audit.errors import AuditError
+from audit.tiles import WIDTH
+from vault.crypto.secrets import MAX_SECRET_BYTES
+from vault.policy import ROLES
+from vault.record import MAX_RECORD_BYTES
+
+#: One request's line, in bytes.
+MAX_REQUEST_BYTES: Final = 64 * 1024
+#: One reply's line, in bytes: a list of many thousand principals.
+MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
+#: What follows a reply's line, in bytes: one bundle of the longest records.
+MAX_PAYLOAD_BYTES: Final = WIDTH * (MAX_RECORD_BYTES + 2)
+#: A principal's name, in characters.
+MAX_NAME: Final = 128
+
+
+class ControlFailed(AuditError):
+    """The other end of the control socket could not do it, or is not there any more; says what and why."""
+
+    code = "control-failed"
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
+    """Asks how the vault stands."""
+
+
+class ListPrincipals(msgspec.Struct, frozen=True, tag_field="op", tag="principal.list"):
+    """Asks for all principals."""
+
+
+class AddPrincipal(msgspec.Struct, frozen=True, tag_field="op", tag="principal.add"):
+    """Adds a principal. Its ``repr`` hides the secret, so that no message can show it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+    roles: Annotated[tuple[str, ...], Meta(max_length=len(ROLES))]
+    access_key: Annotated[str, Meta(pattern="^([A-Za-z0-9]{3,128})?$")]
+    secret: Annotated[str, Meta(max_length=MAX_SECRET_BYTES)]
+
+    def __repr__(self) -> str:
+        return f"AddPrincipal({self.name!r}, {self.roles!r}, {self.access_key!r})"
+
+
+class DisablePrincipal(msgspec.Struct, frozen=True, tag_field="op", tag="principal.disable"):
+    """Disables whoever has an access key."""
+
+    access_key: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
+    """Asks for a bundle of entries as C2SP tlog-tiles has it; it comes as the payload."""
+
+    index: Annotated[int, Meta(ge=0, lt=2**55)]
+    width: Annotated[int, Meta(ge=1, le=WIDTH)]
+
+
+Request = Status | ListPrincipals | AddPrincipal | DisablePrincipal | Entries
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was not done: an error's code and message."""
+
+    code: str
+    message: str
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The line that answers: a result or an error, and how many bytes follow."""
+
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: Problem | None = None
+    payload: Annotated[int, Meta(ge=0, le=MAX_PAYLOAD_BYTES)] = 0
+
+
+_requests: Final = msgspec.json.Decoder(Request)
+_replies: Final = msgspec.json.Decoder(Reply)
+
+
+def encode(message: Request | Reply) -> bytes:
+    """Write a message as its line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        ControlFailed: It is none; the message does not repeat what it said.
+    """
+    try:
+        request: Request = _requests.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ControlFailed("this is no request of the control socket's protocol") from error
+    return request
+
+
+def decode_reply(line: bytes) -> Reply:
+    """Read the line of a reply.
+
+    Raises:
+        ControlFailed: It is none.
+    """
+    try:
+        return _replies.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ControlFailed("the server's answer is not of the control socket's protocol") from error
+
+
+def split_entries(bundle: bytes, width: int) -> list[bytes]:
+    """Take a bundle of exactly ``width`` entries apart.
+
+    Raises:
+        ControlFailed: It is not such a bundle.
+    """
+    entries = []
+    position = 0
+    for _ in range(width):
+        start = position + 2
+        position = start + int.from_bytes(bundle[position:start], "big")
+        entries.append(bundle[start:position])
+    if position != len(bundle):
+        raise ControlFailed(f"the server sent {len(bundle)} bytes, which are not {width} records")
+    return entries

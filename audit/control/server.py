@@ -1,0 +1,171 @@
+"""The server's end of the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from audit.control.direct import NodeControl, host_user
+from audit.control.messages import (
+    MAX_REQUEST_BYTES,
+    AddPrincipal,
+    ControlFailed,
+    DisablePrincipal,
+    Entries,
+    ListPrincipals,
+    Problem,
+    Reply,
+    Request,
+    Status,
+    decode_request,
+    encode,
+)
+from audit.control.place import reachable
+from audit.errors import AuditError
+from audit.tiles import WIDTH, entry_bundle
+from vault.errors import S3Error, VaultError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from audit.control import Control
+    from audit.node import Node
+
+#: How long a peer may think before its next request, in seconds.
+IDLE_SECONDS: Final = 60
+#: Peers at one time.
+MAX_PEERS: Final = 16
+#: struct ucred: pid, uid, gid (unix(7)).
+_UCRED: Final = struct.Struct("3i")
+
+_log: Final = logging.getLogger(__name__)
+
+
+def answer(control: Control, line: bytes) -> bytes:
+    """Do what one line asks. Blocks; whatever the line holds, the result is one whole reply.
+
+    Args:
+        control: The vault, on behalf of the peer.
+        line: As received.
+
+    Returns:
+        The reply's line, and its payload if it has one.
+    """
+    try:
+        result, payload = _do(control, decode_request(line))
+    except (AuditError, VaultError) as error:
+        code = error.s3_code if isinstance(error, S3Error) else error.code
+        return encode(Reply(error=Problem(code, str(error))))
+    return encode(Reply(msgspec.Raw(msgspec.json.encode(result)), payload=len(payload))) + payload
+
+
+def _do(control: Control, request: Request) -> tuple[object, bytes]:
+    match request:
+        case Status():
+            return control.status(), b""
+        case ListPrincipals():
+            return control.principals(), b""
+        case AddPrincipal():
+            return control.add_principal(request.name, request.roles, request.access_key, request.secret), b""
+        case DisablePrincipal():
+            control.disable_principal(request.access_key)
+            return None, b""
+        case Entries():
+            start = request.index * WIDTH
+            return None, entry_bundle(control.records(start, start + request.width))
+
+
+class ControlServer:
+    """Answers the CLI beside the running server. One event loop's own.
+
+    Args:
+        node: Open for as long as this serves.
+        path: The socket; its directory is the server's user's alone, and whoever serves holds the writer's lock.
+    """
+
+    def __init__(self, node: Node, path: Path) -> None:
+        self._node = node
+        self._path = path
+        self._peers: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to answer.
+
+        Raises:
+            ControlFailed: The socket cannot be made.
+        """
+        self._path.unlink(missing_ok=True)  # of a process that died: we hold the lock, so nobody serves there
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with reachable(self._path) as place:
+                bound.bind(place)
+            self._path.chmod(0o600)  # nobody connects before: it does not listen yet
+            self._server = await asyncio.start_unix_server(self._accept, sock=bound, limit=MAX_REQUEST_BYTES)
+        except OSError as error:
+            bound.close()
+            raise ControlFailed(f"the control socket {self._path} cannot be made: {error.strerror}") from error
+
+    async def stop(self) -> None:
+        """Take no more requests; those being done are finished and answered."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+            for peer in self._peers:
+                peer.cancel()
+            await asyncio.gather(*self._peers, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = asyncio.current_task()
+        if peer is not None:
+            self._peers.add(peer)
+            peer.add_done_callback(self._peers.discard)
+        try:
+            await self._converse(reader, writer)
+        except (TimeoutError, ConnectionError):
+            pass  # the peer went to sleep or away
+        except asyncio.CancelledError:
+            pass  # stop() ended it between two requests
+        finally:
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = _peer_uid(writer)
+        if uid not in (0, os.getuid()):
+            _log.warning("user id %d was refused at the control socket", uid)
+            writer.write(_refusal("only the server's own user and root may use the control socket"))
+            return
+        if len(self._peers) > MAX_PEERS:
+            writer.write(_refusal("too many commands are using the control socket; try again"))
+            return
+        control = NodeControl(self._node, host_user(uid))
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), IDLE_SECONDS)
+            except ValueError:  # longer than the reader's limit
+                writer.write(_refusal(f"a request has at most {MAX_REQUEST_BYTES} bytes"))
+                return
+            if not line.endswith(b"\n"):
+                return
+            working = asyncio.create_task(asyncio.to_thread(answer, control, line))
+            try:
+                writer.write(await asyncio.shield(working))
+            except asyncio.CancelledError:
+                writer.write(await working)  # what was begun is finished and told, also while we stop
+                raise
+            await writer.drain()
+
+
+def _refusal(message: str) -> bytes:
+    return encode(Reply(error=Problem(ControlFailed.code, message)))
+
+
+def _peer_uid(writer: asyncio.StreamWriter) -> int:
+    peer: socket.socket = writer.get_extra_info("socket")
+    return int(_UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[1])

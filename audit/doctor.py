@@ -1,0 +1,63 @@
+"""What an operator should do about a vault, one advice at a time. Pure.
+
+Not handled here: whether the evidence is good (``strongroom verify``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audit.config import Settings
+    from audit.node import NodeStatus
+    from vault.state.rows import PrincipalRow
+
+PROBLEM: Final = "problem"
+ADVICE: Final = "advice"
+#: Free space is short when it is below this many times the reserve: time enough to do something about it.
+_HEADROOM: Final = 4
+#: Records that may wait for their checkpoint before somebody should look.
+_UNSEALED: Final = 1_000_000
+
+
+class Finding(NamedTuple):
+    """One thing to do; ``kind`` is :data:`PROBLEM` where the vault does not work, else :data:`ADVICE`."""
+
+    kind: str
+    text: str
+
+
+def examine(status: NodeStatus, principals: Sequence[PrincipalRow], settings: Settings) -> list[Finding]:
+    """Look at a vault.
+
+    Args:
+        status: How it stands.
+        principals: Everybody.
+        settings: Its configuration, for the disk reserve.
+
+    Returns:
+        Findings, problems first; none where all is as it should be.
+    """
+    found = [Finding(PROBLEM, text) for text in status.problems]
+    advice = list(status.warnings)
+    enabled = [principal for principal in principals if principal.enabled]
+    roots = [principal.access_key for principal in enabled if "root" in principal.roles]
+    if not enabled:
+        advice.append("nobody may act: add a principal with `strongroom principal add`")
+    elif roots:
+        advice.append(
+            f"the root principal {roots[0]} is enabled: add principals for each duty, "
+            f"then disable it with `strongroom principal disable {roots[0]}`"
+        )
+    reserve = settings.disk.reserve_mib << 20
+    if status.disk_free < reserve:
+        found.append(
+            Finding(PROBLEM, f"{status.disk_free >> 20} MiB of disk are free, less than the reserve: free some")
+        )
+    elif status.disk_free < _HEADROOM * reserve:
+        advice.append(f"{status.disk_free >> 20} MiB of disk are free; reads stop at {reserve >> 20} MiB")
+    if status.durable - status.sealed > _UNSEALED:
+        advice.append(f"{status.durable - status.sealed} records wait for a checkpoint: look at the anchor")
+    return found + [Finding(ADVICE, text) for text in advice]

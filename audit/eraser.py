@@ -1,0 +1,285 @@
+"""The eraser: the second step of erasure, and the only place that issues tokens (DESIGN §6).
+
+A removal makes bytes invisible; here they go, when all of this holds:
+
+ 1. The removal lies below the last anchored checkpoint: no recovery can take it back.
+ 2. The bodies have left the commit log, and nobody reads them.
+ 3. The ledger, not the index, says what they are and that they were removed (``audit.evidence``).
+ 4. The gate allows it under the lock that the ledger tells (``vault.retention``).
+
+Then, in this order: blobs, bodies in packs, domain keys that nothing names any more, and the record ``object.erased``
+(its ``ref`` is the seq of the body), which takes the row out of the index. Every step finds done what was done before,
+so after a crash the next pass does it all again and ends in one record.
+
+A domain key goes only after its month is over: until then an upload under way may be encrypting under it, which no
+index knows of. Keys of what has no retention therefore stay.
+
+Not handled here: media remanence and backups (no claim is made), and the thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from audit import evidence
+from audit.crash import crash_point
+from audit.errors import AuditError, LedgerCorrupt
+from audit.feed import Feed
+from vault.crypto.keyring import UNLOCKED, month_of
+from vault.errors import S3Error, VaultError
+from vault.policy import SYSTEM
+from vault.ports import Committed, Intent
+from vault.record import Actor, ObjectRef, Origin, Tail, decode, encode_tail
+from vault.retention import decide_erasure
+from vault.state import lookup
+from vault.state.rows import GarbageRow, PartRow, UploadRow, VersionRow
+from vault.storage.packs import body_name
+from vault.storage.token import blob_name, domain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from audit.evidence import Removed
+    from audit.journal.log import CommitLog
+    from audit.ledger import SettledLedger
+    from vault.crypto.keyring import Keyring
+    from vault.ports import Journal
+    from vault.record import Storage
+    from vault.storage.blobs import BlobStore
+    from vault.storage.index import Index
+    from vault.storage.leases import Leases
+    from vault.storage.packs import PackStore
+    from vault.times import Now
+
+_log: Final = logging.getLogger(__name__)
+
+#: Rows of one pass: bounds its memory, and how much one crash makes it repeat.
+MAX_ROWS: Final = 1_000
+#: Seconds of rest for each second of a pass, which may have to read far back in the ledger.
+REST: Final = 9.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """Leave to destroy what one removal made invisible. Made in this module only: see :class:`ErasureToken`."""
+
+    seq: int
+    storage: Storage | None
+    by: int
+    checkpoint: int
+    names: frozenset[str]
+
+    def covers(self, name: str) -> bool:
+        """See :class:`vault.storage.token.ErasureToken`."""
+        return name in self.names
+
+
+class ErasureRefused(AuditError):
+    """The index calls a body garbage, and the ledger or the gate says that it must stay: one of them is wrong."""
+
+    code = "erasure-refused"
+
+    def __init__(self, seq: int, reason: str) -> None:
+        super().__init__(f"the body of record {seq} is not erased, though the index calls it garbage: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Erasure:
+    """One row's bytes: bodies by seq (its own first, then those of its parts) and where each is kept."""
+
+    row: GarbageRow
+    upload: str
+    bodies: dict[int, Storage]
+    token: _Token
+
+
+class Eraser:
+    """Erases for one stream. Not thread-safe: one thread calls :meth:`step`.
+
+    Args:
+        index: Proposes what is garbage.
+        settled: Settled records.
+        log: Records that are not settled; its oldest seq says which bodies have left it.
+        packs: Where bodies are.
+        blobs: Where large bodies are.
+        keyring: Domain keys.
+        leases: Who reads what.
+        journal: Takes the records.
+        now: The two clocks.
+        published: How many records the last anchored and published checkpoint covers.
+        rest: See :data:`REST`.
+
+    Attributes:
+        refused: By seq of the body, why it was not erased although the index says it is garbage; not tried again by
+            this process. Something is wrong with the index, or with the ledger.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        settled: SettledLedger,
+        log: CommitLog,
+        packs: PackStore,
+        blobs: BlobStore,
+        keyring: Keyring,
+        leases: Leases,
+        journal: Journal,
+        now: Callable[[], Now],
+        published: Callable[[], int],
+        rest: float = REST,
+    ) -> None:
+        self.refused: dict[int, str] = {}
+        self._index = index
+        self._feed = Feed(settled, log)
+        self._commit_log = log
+        self._packs = packs
+        self._blobs = blobs
+        self._keyring = keyring
+        self._leases = leases
+        self._journal = journal
+        self._now = now
+        self._published = published
+        self._rest = rest
+        self._rest_until = 0.0
+        self._suspects = {domain.id for domain in keyring.domains}
+
+    def step(self) -> bool:
+        """Erase what may go, at most :data:`MAX_ROWS` rows. Blocks on disk and on the journal.
+
+        Returns:
+            Whether anything was erased; then there may be more.
+
+        Raises:
+            LedgerCorrupt: A record that matters cannot be read; nothing of this pass was destroyed.
+            Unavailable: The journal takes no records or the disk is full; the next call goes on.
+            VaultError: A store failed.
+        """
+        started = time.monotonic()
+        if started < self._rest_until:
+            return False
+        checkpoint = self._published()
+        proposed = (row for _, row in self._index.scan(b"e", b"f") if isinstance(row, GarbageRow))
+        rows = list(islice((row for row in proposed if row.by < checkpoint and self._gone(row.seq)), MAX_ROWS))
+        if not rows:
+            return False
+        erasures = self._judge(rows, checkpoint)
+        if erasures:
+            crash_point("erase.judged")
+            self._destroy(erasures)
+            self._record(erasures)
+        self._rest_until = time.monotonic() + self._rest * (time.monotonic() - started)
+        return bool(erasures)
+
+    def _gone(self, seq: int) -> bool:
+        """Whether a body is in the packs only, nobody reads it, and it was not refused before."""
+        return seq < self._commit_log.first_seq and not self._leases.held(seq) and seq not in self.refused
+
+    def _judge(self, rows: Sequence[GarbageRow], checkpoint: int) -> list[_Erasure]:
+        """Checks 3 and 4."""
+        found = evidence.gather(rows, self._feed.read)
+        now = self._now()
+        erasures = []
+        for row in rows:
+            try:
+                erasure = self._erasure(row, found[row.seq], checkpoint, now)
+            except ErasureRefused as error:
+                _log.error("%s", error)
+                self.refused[row.seq] = str(error)
+                continue
+            if all(self._gone(seq) for seq in erasure.bodies):
+                erasures.append(erasure)
+        return erasures
+
+    def _erasure(self, row: GarbageRow, removed: Removed | str, checkpoint: int, now: Now) -> _Erasure:
+        """What goes with a row.
+
+        Raises:
+            ErasureRefused: Its bytes must stay.
+        """
+        if isinstance(removed, str):
+            raise ErasureRefused(row.seq, removed)
+        try:
+            decide_erasure(removed.lock, now, bypassed=removed.bypassed)
+        except S3Error as error:
+            raise ErasureRefused(row.seq, f"its lock forbids it ({error.reason})") from error
+        bodies = {row.seq: removed.storage}
+        if removed.storage.kind == "parts":
+            bodies |= {part.seq: self._part(row, part.seq, removed.upload) for part in self._parts(removed.upload)}
+        names = {body_name(seq) for seq in bodies} | {blob_name(item.blob) for item in bodies.values() if item.blob}
+        token = _Token(row.seq, removed.storage, row.by, checkpoint, frozenset(names))
+        return _Erasure(row, removed.upload, bodies, token)
+
+    def _parts(self, upload: str) -> list[PartRow]:
+        """All parts of a completed upload, those that its list left out too: they go with the version."""
+        return list(lookup.parts(self._index, upload))
+
+    def _part(self, row: GarbageRow, seq: int, upload: str) -> Storage:
+        """Where a part is kept, as the ledger says."""
+        try:
+            tail = decode(self._feed.record(seq))[1]
+        except ValueError as error:
+            raise LedgerCorrupt(f"record {seq}", str(error)) from error
+        named = tail.object
+        if tail.op != "multipart.part" or tail.storage is None or named is None or named.upload_id != upload:
+            raise ErasureRefused(row.seq, f"record {seq} made no part of it")
+        return tail.storage
+
+    def _destroy(self, erasures: Sequence[_Erasure]) -> None:
+        for erasure in erasures:
+            for storage in erasure.bodies.values():
+                if storage.blob:
+                    self._blobs.remove(storage.blob, erasure.token)
+        crash_point("erase.blobs")
+        self._packs.erase({seq: erasure.token for erasure in erasures for seq in erasure.bodies})
+        crash_point("erase.packs")
+        self._suspects |= {storage.domain for erasure in erasures for storage in erasure.bodies.values()}
+        self._destroy_keys(erasures)
+        crash_point("erase.keys")
+
+    def _destroy_keys(self, erasures: Sequence[_Erasure]) -> None:
+        """Destroy domain keys whose month is over and that no bytes but those just removed are named to be under."""
+        today = month_of(min(self._now()))
+        domains = [domain for domain in self._keyring.domains if domain.id in self._suspects]
+        due = {domain.id for domain in domains if domain.month != UNLOCKED and domain.month < today}
+        if not due:
+            return
+        named = self._named_domains({seq for erasure in erasures for seq in erasure.bodies})
+        last = erasures[-1].token
+        for domain in due - named:
+            names = frozenset({domain_name(domain)})
+            self._keyring.destroy(domain, _Token(last.seq, None, last.by, last.checkpoint, names))
+        self._suspects -= due
+
+    def _named_domains(self, gone: set[int]) -> set[str]:
+        """Domains of all bytes that the index knows, visible or not, but for bodies that were just removed."""
+        named = set()
+        for kind in (b"v", b"u", b"p", b"e"):
+            for _, row in self._index.scan(kind, bytes((kind[0] + 1,))):
+                if isinstance(row, VersionRow | UploadRow | PartRow | GarbageRow) and row.seq not in gone:
+                    named.add(row.storage.domain if row.storage is not None else "")
+        return named
+
+    def _record(self, erasures: Sequence[_Erasure]) -> None:
+        """Commit ``object.erased`` for each, and wait until all are durable."""
+        intents = []
+        answers: list[Future[Committed | VaultError]] = []
+        for erasure in erasures:
+            row = erasure.row
+            named = ObjectRef(row.bucket, row.key, row.version_id, erasure.upload)
+            tail = Tail(op="object.erased", actor=Actor(SYSTEM), origin=Origin("server"), object=named, ref=row.seq)
+            intents.append(Intent(tail, encode_tail(tail)))
+            answers.append(Future())
+        self._journal.submit(intents, [answer.set_result for answer in answers])
+        for answer in answers:
+            result = answer.result()
+            if isinstance(result, VaultError):
+                raise result
+            if result.error is not None:
+                raise result.error
+        crash_point("erase.recorded")

@@ -1,0 +1,140 @@
+"""``strongroom verify`` and ``strongroom-verify.pyz``: arguments in, exit code out.
+
+Exit code 0: good. 1: bad, the first bad seq and the place are named. 2: could not check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from audit.verify.anchor import load
+from audit.verify.datadir import verify_datadir
+from audit.verify.exported import verify_exported
+from audit.verify.files import read_file
+from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
+from audit.verify.source import Directory, Http
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MAX_TOKEN_BYTES: Final = 16 * 1024
+_REDRAW_SECONDS: Final = 0.5
+
+
+class _Progress:
+    """Shows on a terminal how far it is; elsewhere it is silent."""
+
+    def __init__(self) -> None:
+        self._shown, self._next = sys.stderr.isatty(), 0.0
+
+    def __call__(self, records: int) -> None:
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _REDRAW_SECONDS
+            sys.stderr.write(f"\r{records} records checked")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def verify(options: argparse.Namespace, report: Report) -> None:
+    """Verify a target.
+
+    Args:
+        options: As :func:`main` parsed them.
+        report: Receives everything found.
+
+    Raises:
+        Bad: The target is so bad that nothing more can be said.
+        Unchecked: It could not be checked.
+    """
+    target: str = options.target
+    progress = _Progress()
+    outside = load(options.vkey, options.checkpoint, target)
+    try:
+        if target.startswith(("http://", "https://")):
+            token = _token(options.token_file) if options.token_file else ""
+            source = Http(target, token)
+            source.check()
+            verify_exported(source, outside, report, progress)
+        elif not os.path.isdir(target):  # noqa: PTH112 - a str, as given
+            raise Unchecked(f"{target}: no such directory; give a data directory, an exported log or a URL")
+        elif _is(target, "vault.json") or _is(target, "streams"):
+            verify_datadir(target, outside, report, progress)
+        elif _is(target, "checkpoint") or _is(target, "tile"):
+            verify_exported(Directory(target), outside, report, progress)
+        else:
+            raise Unchecked(f"{target}: neither a data directory nor an exported log")
+    finally:
+        progress.end()
+
+
+def _is(target: str, name: str) -> bool:
+    return os.path.lexists(os.path.join(target, name))  # noqa: PTH118 - a str, as given
+
+
+def _token(path: str) -> str:
+    try:
+        token = (read_file(path, _MAX_TOKEN_BYTES, path) or b"").decode("ascii").strip()
+    except (Bad, UnicodeDecodeError) as error:
+        raise Unchecked(f"{path}: not a token") from error
+    if not token or not token.isprintable():
+        raise Unchecked(f"{path}: not a token")
+    return token
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="strongroom verify",
+        description="Re-read and check every byte. Exit code: 0 good, 1 bad, 2 could not check.",
+    )
+    parser.add_argument("target", metavar="TARGET", help="data directory, exported log, or its URL")
+    parser.add_argument(
+        "--vkey", metavar="FILE", action="append", default=[], help="the log's public key, kept outside the target"
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", action="append", default=[], help="a checkpoint saved earlier, outside it"
+    )
+    parser.add_argument("--require-anchor", action="store_true", help="exit 2 where nothing outside vouches for it")
+    parser.add_argument("--token-file", metavar="FILE", help="bearer token for a URL")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments without the program's name; the process's own by default.
+
+    Returns:
+        Exit code: 0 good, 1 bad, 2 could not check.
+    """
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has printed its help or what is wrong
+        return stop.code if isinstance(stop.code, int) else UNCHECKED
+    report = Report(options.target)
+    try:
+        verify(options, report)
+    except Bad as bad:
+        report.findings.append(bad.finding)
+    except Unchecked as why:
+        report.unchecked = str(why)
+    except KeyboardInterrupt:
+        report.unchecked = "interrupted"
+    except Exception as error:  # noqa: BLE001 - the one boundary: whatever the target made happen, no traceback
+        report.unchecked = f"internal error: {type(error).__name__}: {error}"
+    write = as_json if options.json else as_text
+    try:
+        sys.stdout.write(write(report, require_anchor=options.require_anchor) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        return UNCHECKED  # nobody reads the answer
+    return report.exit_code(require_anchor=options.require_anchor)

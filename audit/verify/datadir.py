@@ -1,0 +1,273 @@
+"""A data directory: its streams, bodies in packs and blobs, keys, and every file in it accounted for.
+
+A server may be writing meanwhile: what then looks bad is looked at again, and only what stays bad counts.
+
+Not handled here: whether keys open anything, which needs the KEK (``strongroom doctor``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from audit.verify.anchor import Claims, Outside, match_origins
+from audit.verify.bodies import check_blob, known_suite
+from audit.verify.files import read_file, walk
+from audit.verify.inventory import Inventory
+from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
+from audit.verify.packs import Bodies, Pack, Wanted, check_pack, read_pack
+from audit.verify.pool import cores, in_order
+from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
+from audit.verify.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAX_VAULT_BYTES: Final = 64 * 1024
+_MAX_KEYRING_BYTES: Final = 1 << 30
+_ATTEMPTS: Final = 3
+#: Fewer bodies are checked in this process: starting workers takes longer.
+_WORTH_WORKERS: Final = 64
+
+
+def verify_datadir(root: str, outside: Outside, report: Report, progress: Callable[[int], None]) -> None:
+    """Verify a data directory.
+
+    Args:
+        root: The directory.
+        outside: What vouches for its logs.
+        report: Receives everything found.
+        progress: Called with the number of records checked.
+
+    Raises:
+        Unchecked: Something cannot be read, or changes faster than it can be read.
+    """
+    bad: set[Finding] = set()
+    for _ in range(_ATTEMPTS):
+        before = _moving(root)
+        trial = Report(report.target)
+        try:
+            _Vault(root, outside, trial).verify(progress)
+        except Bad as error:
+            trial.findings.append(error.finding)
+        again = bad & set(trial.findings)
+        bad = set(trial.findings)
+        if not bad or again or _moving(root) == before:
+            for name in ("logs", "findings", "states", "notes", "counts"):
+                setattr(report, name, getattr(trial, name))
+            return
+    raise Unchecked(f"{root} changes while it is read; stop the server, or verify its log at the audit port")
+
+
+def _moving(root: str) -> list[tuple[str, int, int]]:
+    """What a running server changes: names, sizes and times of its commit log, settled segments and packs."""
+    state = []
+    for folder in ("streams", "packs"):
+        for path, _ in walk(f"{root}/{folder}"):
+            if "/tile/" in path:
+                continue
+            try:
+                found = os.stat(f"{root}/{folder}/{path}", follow_symlinks=False)  # noqa: PTH116 - a str, many
+            except OSError:
+                continue
+            state.append((path, found.st_size, found.st_mtime_ns))
+    return sorted(state)
+
+
+class _Vault:
+    """One look at a data directory."""
+
+    def __init__(self, root: str, outside: Outside, report: Report) -> None:
+        self._root, self._outside, self._report = os.path.abspath(root), outside, report  # noqa: PTH100 - no link followed
+
+    def verify(self, progress: Callable[[int], None]) -> None:
+        """Look at all of it.
+
+        Checkpoints are read before the names of files, and those before the records: what a checkpoint or a name
+        stands for was durable before it, so a server at work meanwhile does not look like damage.
+        """
+        vault, current = self._identity()
+        notes = self._notes(vault)
+        files = Inventory(self._root)
+        self._report.findings += files.findings
+        self._keyring(files)
+        if current not in files.streams:
+            self._bad("streams", f"there is no stream {current}, which vault.json names")
+        names = sorted(files.streams, key=lambda name: (name == current, name))
+        origins = {name: _origin(vault, name) for name in names}
+        match_origins(self._outside, origins.values(), self._report)
+        streams: dict[str, Stream] = {}
+        for name, origin in origins.items():
+            log = LogReport(origin)
+            self._report.logs.append(log)
+            claims = Claims(origin, self._own_keys(name, origin, files), self._outside, self._report)
+            if f"streams/{name}/checkpoint" in notes:
+                claims.own_checkpoint(notes[f"streams/{name}/checkpoint"], f"streams/{name}/checkpoint")
+            if name in notes:
+                claims.local_anchor(notes[name], f"{self._root}.anchor/{_digest(origin)}")
+            streams[name] = Stream(self._root, name, origin, files.streams[name], self._report)
+            streams[name].verify(claims, log, progress)
+        stopped = all(stream.stopped for stream in streams.values())
+        self._packs(files, streams)
+        for stream in streams.values():
+            stream.holdings.settle()
+        self._blobs(files, streams, stopped=stopped)
+        self._secrets(files, streams, stopped=stopped)
+        self._say(files, streams)
+
+    def _bad(self, place: str, why: str, seq: int | None = None) -> None:
+        self._report.findings.append(Finding(seq, place, why))
+
+    def _state(self, name: str, place: str, detail: str) -> None:
+        self._report.states.append(State(name, place, detail))
+
+    def _read(self, place: str, limit: int) -> bytes | None:
+        try:
+            return read_file(f"{self._root}/{place}", limit, place)
+        except Bad as bad:
+            self._report.findings.append(bad.finding)
+            return None
+
+    def _identity(self) -> tuple[str, str]:
+        """The vault's id and the name of its present stream."""
+        data = self._read("vault.json", _MAX_VAULT_BYTES)
+        if data is None:
+            raise Bad("vault.json", "missing: without the vault's id no log can be told from another's")
+        try:
+            value = json.loads(data)
+            return str(value["vault"]), f"{value['site']}.{value['node']}"
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise Bad("vault.json", "it does not name the vault, its site and its node") from error
+
+    def _notes(self, vault: str) -> dict[str, bytes]:
+        """Checkpoints by path, and by stream what the local anchor holds."""
+        notes = {}
+        for path, _ in walk(f"{self._root}/streams"):
+            name, _, rest = path.partition("/")
+            if rest == "checkpoint":
+                notes[f"streams/{path}"] = self._read(f"streams/{path}", MAX_NOTE_BYTES)
+                anchor = f"{self._root}.anchor/{_digest(_origin(vault, name))}"
+                notes[name] = read_file(anchor, MAX_NOTE_BYTES, anchor)
+        return {place: data for place, data in notes.items() if data is not None}
+
+    def _keyring(self, files: Inventory) -> None:
+        copies = [self._read(f"keys/keyring-{copy}", _MAX_KEYRING_BYTES) for copy in "ab"]
+        for copy, data in zip("ab", copies, strict=True):
+            if data is None:
+                self._bad(f"keys/keyring-{copy}", "missing: one of the two copies of the keyring")
+        if None not in copies and copies[0] != copies[1]:
+            self._bad("keys/keyring-b", "the two copies of the keyring differ")
+        wanted = {f"keys/{name}.{kind}" for name in files.streams for kind in ("signing", "vkey")}
+        for path in sorted(wanted - files.keys):
+            self._bad(path, "the key is missing")
+        for path in sorted(files.keys - wanted):
+            self._bad(path, "a key of no stream here")
+
+    def _own_keys(self, name: str, origin: str, files: Inventory) -> list[VerifierKey]:
+        place = f"keys/{name}.vkey"
+        if place not in files.keys:
+            return []  # found by _keyring
+        try:
+            key = parse_vkey((self._read(place, MAX_NOTE_BYTES) or b"").decode())
+        except (NoteError, UnicodeDecodeError) as error:
+            self._bad(place, str(error))
+            return []
+        if key.name != origin:
+            self._bad(place, f"it is the key of {key.name}")
+            return []
+        return [key]
+
+    def _packs(self, files: Inventory, streams: dict[str, Stream]) -> None:
+        wanted: list[Wanted] = []
+        for path, name, first in sorted(files.packs):
+            try:
+                if name not in streams:
+                    raise Bad(path, "a pack of no stream here")
+                bodies = read_pack(Pack(f"{self._root}/{path}", path, name, first))
+            except Bad as bad:
+                self._report.findings.append(bad.finding)
+                continue
+            holdings = streams[name].holdings.holdings
+            known = {seq: holdings[seq] for seq, _, _ in bodies.entries if seq in holdings}
+            if any(json.loads(holding.bucket) != bodies.bucket for holding in known.values()):
+                self._bad(path, f"not all its bodies are of bucket {bodies.bucket}")
+            wanted.append(Wanted(bodies, {seq: holding.body for seq, holding in known.items()}))
+        jobs = cores() if sum(len(some.bodies.entries) for some in wanted) > _WORTH_WORKERS else 1
+        for some, (seen, findings) in zip(wanted, in_order(check_pack, wanted, jobs), strict=True):
+            self._report.findings += findings
+            for body in seen:
+                streams[some.bodies.pack.stream].holdings.found_in_pack(body, some.bodies.pack.place)
+        self._twice([some.bodies for some in wanted])
+
+    def _twice(self, packs: list[Bodies]) -> None:
+        """Bodies that stand in two packs: a compaction cut short, or a pack that somebody copied."""
+        owners: dict[tuple[str, int], Bodies] = {}
+        shared: Counter[tuple[str, str]] = Counter()
+        lengths = {bodies.pack.place: len(bodies.entries) for bodies in packs}
+        for bodies in packs:
+            for seq, _, _ in bodies.entries:
+                before = owners.setdefault((bodies.pack.stream, seq), bodies)
+                if before is not bodies:
+                    shared[before.pack.place, bodies.pack.place] += 1
+        for (one, other), count in sorted(shared.items()):
+            if count == lengths[one] == lengths[other]:
+                self._bad(other, f"it holds the same bodies as {one}")
+            else:
+                self._state("compaction unfinished", other, f"{count} bodies are in {one} too; the next start ends it")
+
+    def _blobs(self, files: Inventory, streams: dict[str, Stream], *, stopped: bool) -> None:
+        blobs = [blob for stream in streams.values() for blob in stream.holdings.blobs(self._root)]
+        blobs = [blob for blob in blobs if known_suite(blob.body)]
+        jobs = cores() if len(blobs) > _WORTH_WORKERS else 1
+        for findings in in_order(check_blob, blobs, jobs):
+            self._report.findings += findings
+        self._report.counts["blobs checked"] = len(blobs)
+        for stream in streams.values():
+            for path in sorted(stream.holdings.erased_blobs() & files.blobs):
+                self._bad(path, "a record says the blob is erased, and it is there")
+        named = set().union(*(stream.holdings.names_of_blobs() for stream in streams.values()))
+        for path in sorted(files.blobs - named):
+            if stopped:
+                self._bad(path, "no record names the blob")
+            else:
+                self._state("unswept", path, "no record names the blob; the next start sweeps it")
+
+    def _secrets(self, files: Inventory, streams: dict[str, Stream], *, stopped: bool) -> None:
+        principals: dict[str, bool] = {}
+        for stream in streams.values():
+            principals |= stream.principals
+        for name in sorted(name for name, enabled in principals.items() if enabled and name not in files.secrets):
+            self._bad(f"keys/secrets/{name}", "the principal's secret is missing")
+        for name in sorted(files.secrets - principals.keys()):
+            if stopped:
+                self._bad(f"keys/secrets/{name}", "no record added such a principal")
+            else:
+                self._state("unswept", f"keys/secrets/{name}", "no record added such a principal")
+
+    def _say(self, files: Inventory, streams: dict[str, Stream]) -> None:
+        counts = self._report.counts
+        for name, stream in streams.items():
+            holdings, place = stream.holdings, f"streams/{name}"
+            self._report.findings += holdings.findings
+            if holdings.erased:
+                self._state("erasure", place, f"{holdings.erased} bodies are gone, as object.erased records say")
+            if holdings.pending:
+                self._state("erasure pending", place, f"{holdings.pending} bodies that nothing shows any more are gone")
+            if holdings.lingering:
+                detail = f"{len(holdings.lingering)} erased bodies stay in the commit log until it is recycled"
+                self._state("erasure pending", place, detail)
+            counts["bodies"] += len(holdings.holdings) - holdings.erased - holdings.pending
+        for path in files.unswept:
+            self._state("unswept", path, "a write that was cut short")
+        counts["files"], counts["staged"] = files.count, files.staged
+
+
+def _origin(vault: str, stream: str) -> str:
+    return f"strongroom/{vault}/{stream}"
+
+
+def _digest(origin: str) -> str:
+    return sha256(origin.encode("utf-8", "surrogatepass")).hexdigest()

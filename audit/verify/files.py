@@ -1,0 +1,131 @@
+"""Reading files of foreign directories: regular ones only, bounded, never waiting on a pipe.
+
+Not handled here: what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from audit.verify.report import Bad, Unchecked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Absent on Windows, where nothing here blocks.
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+#: Deepest directory looked into.
+MAX_DEPTH: Final = 16
+
+
+def open_regular(path: str, place: str) -> BinaryIO | None:
+    """Open a regular file for reading.
+
+    Args:
+        path: The file.
+        place: What findings call it.
+
+    Returns:
+        The file, or None where there is none.
+
+    Raises:
+        Bad: Something else stands there.
+        Unchecked: The system does not let us read it.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        raise Bad(place, "a directory where a file should be") from None
+    except OSError as error:
+        raise Unchecked(f"{path}: {error.strerror or error}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Bad(place, "not a regular file")
+    return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor
+
+
+def read_at(file: BinaryIO, offset: int, length: int, place: str) -> bytes:
+    """Read exactly this many bytes, fewer only at the end of the file.
+
+    Args:
+        file: From :func:`open_regular`.
+        offset: Where to begin, in bytes.
+        length: How many, which the caller has bounded.
+        place: What errors call it.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        Unchecked: The system reports an error.
+    """
+    try:
+        file.seek(offset)
+        data = file.read(length)
+        while data and len(data) < length and (more := file.read(length - len(data))):
+            data += more
+    except OSError as error:
+        raise Unchecked(f"{place}: {error.strerror or error}") from error
+    return data
+
+
+def read_file(path: str, limit: int, place: str) -> bytes | None:
+    """Read a whole file.
+
+    Args:
+        path: The file.
+        limit: The most it may hold, in bytes.
+        place: What findings call it.
+
+    Returns:
+        Its bytes, or None where there is none.
+
+    Raises:
+        Bad: It is no regular file, or longer.
+        Unchecked: The system does not let us read it.
+    """
+    file = open_regular(path, place)
+    if file is None:
+        return None
+    with file:
+        data = read_at(file, 0, limit + 1, place)
+    if len(data) > limit:
+        raise Bad(place, f"longer than {limit} bytes")
+    return data
+
+
+def walk(root: str, skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, bool]]:
+    """List what lies below a directory, following no link.
+
+    Args:
+        root: The directory.
+        skip: Directories directly in it that are left out.
+
+    Yields:
+        Path relative to ``root`` with ``/`` between names, and whether it is a regular file (directories are not
+        listed unless they lie too deep).
+
+    Raises:
+        Unchecked: The system does not let us list it.
+    """
+    waiting = [("", 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(f"{root}/{folder}" if folder else root) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries)
+        except FileNotFoundError:
+            continue  # gone since its parent was listed: a running server cleans up
+        except OSError as error:
+            raise Unchecked(f"{root}/{folder}: {error.strerror or error}") from error
+        for name, is_folder, entry in found:
+            path = f"{folder}/{name}" if folder else name
+            if is_folder and depth < MAX_DEPTH:
+                if folder or name not in skip:
+                    waiting.append((path, depth + 1))
+            else:
+                yield path, not is_folder and entry.is_file(follow_symlinks=False)

@@ -1,0 +1,281 @@
+"""Checks of records in their order, on their exact bytes (DESIGN §3).
+
+For each record:
+
+1. It begins with this stream, the next seq, and as ``prev`` the leaf hash of the record before.
+2. The rest has the form of schema version 1: integers only, no duplicates, no whitespace, fields in order, at most
+   32 KiB, UTF-8, an outcome of the three, an operation of the enumeration.
+3. The clock has not gone backwards.
+4. A version's id follows from its ordinal and manifest digest.
+5. A version that the record made has the manifest digest that follows from the record.
+
+A record of another ``v`` is hashed and counted; nothing else can be said of it. An unknown ``op`` is counted.
+Left to the caller: how runs of records join (``spine``), and what operations did to each other (``locks``).
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from audit.verify.report import Finding
+from audit.verify.schema import AFTER_PREV, HEAD, MAX_RECORD_BYTES, OPS, parse_strict, why_not
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable
+
+#: What ``prev`` of the first record says: SHA-256 of nothing.
+NO_PREV: Final = sha256(b"").hexdigest().encode()
+
+#: Successful operations that change what later ones may do, or what must be kept.
+_EVENTS: Final = frozenset(
+    b"bucket.create bucket.delete object.put object.delete object.erased object.retention.put object.hold.put "
+    b"multipart.create multipart.part multipart.complete multipart.abort "
+    b"principal.add principal.disable ledger.open ledger.stop ledger.recover".split()
+)
+_NAMES: Final = {op: op for op in OPS}  # one object for each name, so that runs travel light
+_MAKES: Final = frozenset((b"object.put", b"multipart.complete"))
+
+
+class Event(NamedTuple):
+    """What one successful operation did.
+
+    ``at`` is the earlier of its two clocks, by which an expiry is judged (DESIGN §5). The other fields are the groups
+    of ``schema.AFTER_PREV`` in their order, empty where absent: names of buckets, keys and the like with their quotes.
+    """
+
+    seq: int
+    at: bytes
+    time: bytes
+    clock: bytes
+    outcome: bytes
+    ordinal: bytes
+    version_id: bytes
+    manifest: bytes
+    prev_manifest: bytes
+    marker: bytes
+    null: bytes
+    replaced: bytes
+    lock: bytes
+    mode: bytes
+    until: bytes
+    hold: bytes
+    op: bytes
+    bucket: bytes
+    key: bytes
+    named: bytes
+    upload: bytes
+    part: bytes
+    size: bytes
+    content: bytes
+    suite: bytes
+    kind: bytes
+    sealed: bytes
+    chunk: bytes
+    length: bytes
+    root: bytes
+    blob: bytes
+    bypass: bytes
+    principal: bytes
+    vault: bytes
+    quarantined: bytes
+    digest: bytes
+    cut: bytes
+    ref: bytes
+    reserved: bytes
+
+
+_EACH: Final = tuple(AFTER_PREV.groupindex[name] for name in ("time", "clock", "outcome", "op", "version_id"))
+
+
+class Run(NamedTuple):
+    """What checking records ``first`` and on has shown.
+
+    Attributes:
+        first: Seq of the first record.
+        leaves: Their leaf hashes, 32 bytes each.
+        prev: What the first record says is the one before, hex.
+        clocks: Clock of the first and of the last record.
+        events: What they did, in order.
+        ops: The operation of each record: ``v2`` and so on of another version, empty where it is bad.
+        findings: What is bad about them.
+        broken: Reading stopped: whatever follows cannot be joined on.
+        roots: Roots of full tiles, 32 bytes each, where the run starts and goes by tiles.
+    """
+
+    first: int
+    leaves: bytes
+    prev: bytes
+    clocks: tuple[bytes, bytes]
+    events: list[Event]
+    ops: list[bytes]
+    findings: list[Finding]
+    broken: bool = False
+    roots: bytes = b""
+
+
+class Checker:
+    """Checks records fed to it in order of seq.
+
+    Args:
+        stream: The stream they must name, as a JSON string with its quotes.
+        first: Seq of the first one.
+        place: Names the place of a record from its seq.
+    """
+
+    def __init__(self, stream: bytes, first: int, place: Callable[[int], str]) -> None:
+        self._head = b'{"v":1,"stream":' + stream.replace(b"%", b"%%") + b',"seq":%d,"prev":"%b",'
+        self._first, self._seq, self._place = first, first, place
+        self._before = self._prev = NO_PREV if first == 0 else b""
+        self._first_clock = self._clock = b""
+        self.leaves: list[bytes] = []
+        self._events: list[Event] = []
+        self._ops: list[bytes] = []
+        self.findings: list[Finding] = []
+
+    def feed(self, records: Iterable[bytes]) -> None:
+        """Check the next records.
+
+        Args:
+            records: Exact bytes, each without its line feed.
+        """
+        for record in records:
+            if not self._prev:
+                head = HEAD.match(record)
+                self._before = self._prev = head[3] if head else b"0" * 64
+            head_bytes = self._head % (self._seq, self._prev)
+            match = None
+            fits = record.startswith(head_bytes) and len(record) <= MAX_RECORD_BYTES
+            if fits and (record.isascii() or _utf8(record)):
+                match = AFTER_PREV.fullmatch(record, len(head_bytes))
+            if match is None or match.lastgroup == "reserved":
+                match = self._look_closer(record, head_bytes)
+            if match is not None:
+                self._check(match)
+            if len(self._ops) == len(self.leaves):
+                self._ops.append(b"")
+            leaf = sha256(b"\0" + record)
+            self.leaves.append(leaf.digest())
+            self._prev = leaf.hexdigest().encode()
+            self._seq += 1
+
+    def run(self, *, broken: bool = False) -> Run:
+        """What was found.
+
+        Args:
+            broken: Reading stopped at something bad.
+
+        Returns:
+            The run of all records fed so far.
+        """
+        return Run(
+            self._first,
+            b"".join(self.leaves),
+            self._before,
+            (self._first_clock, self._clock),
+            self._events,
+            self._ops,
+            self.findings,
+            broken,
+        )
+
+    def bad(self, why: str) -> None:
+        """Note that the record at hand is bad."""
+        self.findings.append(Finding(self._seq, self._place(self._seq), why))
+
+    def _check(self, match: re.Match[bytes]) -> None:
+        time, clock, outcome, op, version_id = match.group(*_EACH)
+        self._ops.append(_NAMES.get(op, op))
+        if clock < self._clock:
+            self.bad(f"its clock {clock.decode()} is before {self._clock.decode()} of the record before")
+        elif not self._clock:
+            self._first_clock = clock
+        self._clock = clock
+        if version_id is not None and version_id != b"%08x%b" % (int(match["ordinal"]), match["manifest"][:24]):
+            self.bad("its version id does not follow from ordinal and manifest")
+        if outcome == b"success" and op in _EVENTS:
+            event = Event(self._seq, min(time, clock), *match.groups(b""))
+            self._events.append(event)
+            made = op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named)
+            if made and not event.version_id:
+                self.bad("it made a version and does not name it")
+            elif made and manifest_digest(event) != event.manifest:
+                self.bad("the manifest digest does not follow from the record")
+
+    def _look_closer(self, record: bytes, expected: bytes) -> re.Match[bytes] | None:
+        """Read a record that the fast path did not accept: say why, or find that it is good after all."""
+        if not record.startswith(b'{"v":1,'):
+            self._other_version(record)
+            return None
+        if not record.startswith(expected):
+            self._wrong_head(record)
+            return None
+        why = why_not(record)
+        match = None if why else AFTER_PREV.fullmatch(record, len(expected))
+        if match is None:
+            self.bad(why or "not in the form of the schema")
+        return match
+
+    def _wrong_head(self, record: bytes) -> None:
+        head = HEAD.match(record)
+        if head is None:
+            self.bad(why_not(record))
+        elif int(head[2]) != self._seq:
+            self.bad(f"it says it is record {int(head[2])}")
+        elif head[3] != self._prev:
+            why = "it does not follow the record before: prev is not that one's leaf hash; one of the two was changed"
+            self.bad(why)
+        else:
+            self.bad(f"it is of another stream, {head[1][:200].decode(errors='replace')}")
+
+    def _other_version(self, record: bytes) -> None:
+        value = parse_strict(record)
+        if isinstance(value, str):
+            self.bad(value)
+            return
+        version = value.get("v")
+        if not isinstance(version, int) or isinstance(version, bool) or version <= 1:
+            self.bad("no schema version")
+        elif value.get("seq", self._seq) != self._seq:
+            self.bad("its seq is not the next one")
+        elif value.get("prev", self._prev.decode()) != self._prev.decode():
+            self.bad("it does not follow the record before")
+        self._ops.append(f"v{version}"[:20].encode())
+
+
+def _utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def manifest_digest(event: Event) -> bytes:
+    """Recompute a version's manifest digest from the record that made it (ARCHITECTURE, Manifest).
+
+    Args:
+        event: What the record says.
+
+    Returns:
+        Lowercase hex.
+    """
+    names = event.bucket, event.key or b'""', event.ordinal, event.time
+    manifest = b'{"v":1,"bucket":%b,"key":%b,"ordinal":%b,"time":"%b"' % names
+    if event.content:
+        manifest += b',"content":"%b"' % event.content
+    if event.lock:
+        manifest += b',"lock":%b' % event.lock
+    if event.marker == b"true":
+        manifest += b',"marker":true'
+    if event.null == b"true":
+        manifest += b',"null":true'
+    if event.prev_manifest:
+        manifest += b',"prev":"%b"' % event.prev_manifest
+    return sha256(manifest + b"}").hexdigest().encode()
+
+
+def unknown_ops(ops: Iterable[bytes]) -> list[str]:
+    """Operations and versions that this verifier does not know: of those records only hashes were checked."""
+    return sorted(op.decode() for op in ops if op and op not in OPS)

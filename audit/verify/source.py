@@ -1,0 +1,170 @@
+"""Where an exported log is read from: a directory, or a URL with the same layout.
+
+Sources are picklable: worker processes read for themselves. Not handled here:
+data directories, which are read file by file.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from audit.verify.files import read_file
+from audit.verify.report import Bad, Unchecked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Seconds that a server may let us wait for the next byte, and for a whole answer.
+SILENCE_SECONDS: Final = 15
+ANSWER_SECONDS: Final = 120
+ATTEMPTS: Final = 3
+_PARALLEL: Final = 8  # requests under way, for each worker
+_PIECE: Final = 64 * 1024
+_LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
+
+
+class Source(Protocol):
+    """Files of a log by their path relative to it. Thread-safe; reading again gives the same bytes."""
+
+    def place(self, path: str) -> str:
+        """What findings call a file."""
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Read a file of at most ``limit`` bytes, None where there is none.
+
+        Raises:
+            Bad: It is longer, or no file.
+            Unchecked: It cannot be read.
+        """
+
+    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
+        """Read several files, as :meth:`read` does, in that order."""
+
+
+class Directory(NamedTuple):
+    """A log in a directory; ``prefix`` is what findings put before a path."""
+
+    root: str
+    prefix: str = ""
+
+    def place(self, path: str) -> str:
+        """See :class:`Source`."""
+        return self.prefix + path
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See :class:`Source`."""
+        return read_file(os.path.join(self.root, path), limit, self.place(path))  # noqa: PTH118 - hot, and a str
+
+    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
+        """See :class:`Source`."""
+        return [self.read(path, limit) for path in paths]
+
+
+class Http(NamedTuple):
+    """A log at a URL. ``token`` is sent as a bearer token; redirects are not followed, so that it goes nowhere else."""
+
+    url: str
+    token: str = ""
+
+    def check(self) -> None:
+        """Refuse a URL that cannot be used, before anything is sent.
+
+        Raises:
+            Unchecked: Malformed, or it would send the token in the clear beyond this host.
+        """
+        try:
+            parts = urlsplit(self.url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise Unchecked(f"{self.url}: {error}") from error
+        if not host or parts.query or parts.fragment:
+            raise Unchecked(f"{self.url}: not the URL of a log")
+        if self.token and parts.scheme != "https" and host not in _LOOPBACK:
+            raise Unchecked("a token is not sent over http beyond this host: use https")
+
+    def place(self, path: str) -> str:
+        """See :class:`Source`."""
+        return f"{self.url.rstrip('/')}/{path}"
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See :class:`Source`."""
+        return _Connection(self).get(path, limit)
+
+    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
+        """See :class:`Source`."""
+        own = threading.local()  # a connection for each thread, kept open
+
+        def get(path: str) -> bytes | None:
+            if not hasattr(own, "connection"):
+                own.connection = _Connection(self)
+            answer: bytes | None = own.connection.get(path, limit)
+            return answer
+
+        with ThreadPoolExecutor(min(_PARALLEL, max(1, len(paths)))) as threads:
+            return list(threads.map(get, paths))
+
+
+class _Connection:
+    """One connection to a log's server, for one thread."""
+
+    def __init__(self, source: Http) -> None:
+        self._source = source
+        parts = urlsplit(source.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._http = kind(parts.hostname or "", parts.port, timeout=SILENCE_SECONDS)
+        self._base = parts.path.rstrip("/")
+        self._headers = {"Accept-Encoding": "gzip", "User-Agent": "strongroom-verify"}
+        if source.token:
+            self._headers["Authorization"] = f"Bearer {source.token}"
+
+    def get(self, path: str, limit: int) -> bytes | None:
+        """Get a file, trying again where the server is unwell or the connection broke."""
+        place = self._source.place(path)
+        why = ""
+        for attempt in range(ATTEMPTS):
+            time.sleep(attempt)  # 0, 1, 2 seconds
+            try:
+                self._http.request("GET", f"{self._base}/{path}", headers=self._headers)
+                with self._http.getresponse() as answer:
+                    if answer.status == http.client.OK:
+                        return _body(answer, limit, place)
+                    if answer.status in {http.client.NOT_FOUND, http.client.GONE}:
+                        answer.read(_PIECE)
+                        self._http.close()
+                        return None
+                    why = f"HTTP status {answer.status}"
+                    retry = answer.status >= 500 or answer.status == http.client.TOO_MANY_REQUESTS
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                why, retry = str(error) or type(error).__name__, True
+            self._http.close()
+            if not retry:
+                break
+        if why in {"HTTP status 401", "HTTP status 403"}:
+            why += ": give a token with --token-file"
+        raise Unchecked(f"{place}: {why}")
+
+
+def _body(answer: http.client.HTTPResponse, limit: int, place: str) -> bytes:
+    """Read an answer, at most ``limit`` bytes once unpacked: logs may send gzip unasked (tlog-tiles)."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    packed = answer.headers.get("Content-Encoding", "") == "gzip"
+    unpacker = zlib.decompressobj(wbits=31) if packed else None
+    data = bytearray()
+    while piece := answer.read1(_PIECE):
+        data += unpacker.decompress(piece, limit + 1 - len(data)) if unpacker else piece
+        if len(data) > limit:
+            raise Bad(place, f"longer than {limit} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not complete after {ANSWER_SECONDS} s")
+    if unpacker and not unpacker.eof:
+        raise TimeoutError("cut short")
+    if answer.length:
+        raise TimeoutError("cut short")
+    return bytes(data)

@@ -1,0 +1,275 @@
+"""One stream of a data directory: settled segments, then the commit log, as one gapless log.
+
+1. Settled segments follow each other from record 0; their frames are checked in parallel.
+2. Commit log segments follow, in order of number, and may overlap what is settled and each other; incarnations never
+   fall. Retired segments are not read: their content lives elsewhere.
+3. Only the last segment may have a torn tail, the named state "unrecovered tail". An older one may have the tail that a
+   later incarnation cut; if the log went on after it, a ``ledger.recover`` record must say so.
+4. What a recovery cut lies in ``quarantine/``, as the record says.
+
+Not handled here: packs, blobs and keys (``datadir``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from hashlib import sha256
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from audit.verify.exported import summarise
+from audit.verify.files import open_regular, read_at
+from audit.verify.holdings import Holdings
+from audit.verify.locks import Locks
+from audit.verify.pool import cores, in_order
+from audit.verify.report import Bad, Finding, LogReport, Report, State
+from audit.verify.segment import Reading, Segment, read_header, read_segment
+from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, require_zstandard, spans
+from audit.verify.source import Directory
+from audit.verify.spine import Spine
+from audit.verify.tiles import Tiles
+from audit.verify.tree import TILE_WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audit.verify.anchor import Claims
+    from audit.verify.inventory import StreamFiles
+    from audit.verify.records import Event, Run
+
+_PIECE: Final = 1 << 20
+
+
+class _Tear(NamedTuple):
+    """A tail after the last good group: where, after how many records, in which segment, written by whom."""
+
+    place: str
+    size: int
+    number: int
+    incarnation: int
+
+
+class Stream:
+    """The records of one stream, and what follows from them.
+
+    Args:
+        root: The data directory.
+        name: The stream.
+        origin: Its log's origin.
+        files: Its files.
+        report: Receives everything found.
+
+    Attributes:
+        locks: What became of its versions.
+        holdings: Bodies its records tell of.
+        principals: Ids of principals added, and whether they are enabled.
+        stopped: The last record says that the writer stopped in good order.
+    """
+
+    def __init__(self, root: str, name: str, origin: str, files: StreamFiles, report: Report) -> None:
+        self._root, self._files, self._report = f"{root}/streams/{name}", files, report
+        self._prefix = f"streams/{name}/"
+        self._stream = json.dumps(name, ensure_ascii=False).encode()
+        self._origin = origin
+        self.locks = Locks(self.place)
+        self.holdings = Holdings(self.locks, self.place)
+        self.principals: dict[str, bool] = {}
+        self.stopped = False
+        self._recoveries: list[Event] = []
+        self._tears: list[_Tear] = []
+        self._incarnation = 0
+        self._ops: Counter[bytes] = Counter()
+
+    def place(self, seq: int) -> str:
+        """Name the place of a record."""
+        return f"{self._prefix}: record {seq}"
+
+    def verify(self, claims: Claims, log: LogReport, progress: Callable[[int], None]) -> None:
+        """Read all of it.
+
+        Args:
+            claims: What is claimed about the log.
+            log: Receives size and root.
+            progress: Called with the number of records checked.
+
+        Raises:
+            Unchecked: Something cannot be read.
+        """
+        size = claims.checkpoint.size if claims.checkpoint else 0
+        tiles = Tiles(Directory(self._root, self._prefix), size, self._files.tiles.partials)
+        segments = [
+            Segment(f"{self._root}/{name}", self._prefix + name, number, self._stream, _hash(self._origin))
+            for number, name in sorted(self._files.commits.items())
+        ]
+        spine = Spine(tiles, claims.sizes(), self.place, self._overlap_from(segments))
+        if self._settled(spine, tiles, progress):
+            self._commits(spine, segments, progress)
+        spine.finish()
+        self.locks.finish()
+        log.size, log.root = spine.size, spine.root().hex()
+        self._report.findings += spine.findings + self.locks.findings
+        for path in self._files.tiles.beyond(spine.size):
+            self._bad(None, self._prefix + path, "the tile covers records that are not there")
+        self._judge_tears(spine.size)
+        self._quarantine()
+        if claims.checkpoint is None and (self._files.settled or (self.stopped and spine.size)):
+            self._bad(None, self._prefix + "checkpoint", "there is no checkpoint")
+        claims.judge(spine.size, spine.roots, log)
+        summarise(self._report, self._ops, self.locks)
+
+    def _bad(self, seq: int | None, place: str, why: str) -> None:
+        self._report.findings.append(Finding(seq, place, why))
+
+    def _overlap_from(self, segments: list[Segment]) -> int | None:
+        firsts = []
+        for segment in segments:
+            try:
+                file = open_regular(segment.path, segment.place)
+                if file is None:
+                    continue  # recycled since it was listed
+                with file:
+                    header = read_header(segment, file)
+            except Bad:
+                continue  # reported when it is read
+            if header is not None and not header.retired:
+                firsts.append(header.first)
+        return min(firsts, default=None)
+
+    def _join(self, spine: Spine, run: Run) -> bool:
+        start = spine.size
+        whole = spine.add(run)
+        self._ops.update(run.ops[max(0, start - run.first) :])
+        for event in run.events:
+            if start <= event.seq < spine.size:
+                self._apply(event)
+        last = run.events[-1] if run.events else None
+        self.stopped = last is not None and last.op == b"ledger.stop" and last.seq == spine.size - 1
+        return whole
+
+    def _apply(self, event: Event) -> None:
+        self.locks.apply(event)
+        self.holdings.apply(event)
+        if event.op == b"ledger.recover":
+            self._recoveries.append(event)
+        elif event.op == b"ledger.open" and event.seq == 0 and event.vault:
+            if json.loads(event.vault) != self._origin.split("/")[-2]:
+                self._bad(0, self.place(0), f"the first record names vault {event.vault.decode()}")
+        elif event.principal:
+            self.principals[json.loads(event.principal)] = event.op == b"principal.add"
+
+    def _settled(self, spine: Spine, tiles: Tiles, progress: Callable[[int], None]) -> bool:
+        if not self._files.settled:
+            return True
+        require_zstandard()
+        end, all_frames = 0, []
+        for first, until, name in self._files.settled:
+            place = self._prefix + name
+            try:
+                if first % TILE_WIDTH or until % TILE_WIDTH or until <= first:
+                    raise Bad(place, "no segment can have this name", first)
+                if first != end:
+                    raise Bad(place, f"it begins at record {first}; the one before ends at {end}", min(first, end))
+                table = read_seek_table(f"{self._root}/{name}", place, (until - first) // TILE_WIDTH)
+            except Bad as bad:
+                self._report.findings.append(bad.finding)
+                break
+            all_frames.append(Frames(f"{self._root}/{name}", place, self._stream, tiles, first, table))
+            end = until
+        jobs = cores() if end > 2 * SPAN_FRAMES * TILE_WIDTH else 1
+        tasks = chain.from_iterable(map(spans, all_frames))
+        for run in in_order(check_frames, tasks, jobs):
+            whole = self._join(spine, run)
+            progress(spine.size)
+            if not whole:
+                return False
+        return len(all_frames) == len(self._files.settled)
+
+    def _commits(self, spine: Spine, segments: list[Segment], progress: Callable[[int], None]) -> None:
+        jobs = min(cores(), len(segments)) if len(segments) > 2 else 1
+        for segment, reading in zip(segments, in_order(_read, segments, jobs), strict=True):
+            if isinstance(reading, Bad):
+                self._report.findings.append(reading.finding)
+                if reading.finding.why.startswith("the segment is missing"):
+                    continue
+                return
+            if not self._join_segment(spine, segment, reading):
+                return
+            progress(spine.size)
+
+    def _join_segment(self, spine: Spine, segment: Segment, reading: Reading) -> bool:
+        header, run = reading.header, reading.run
+        if header is None or run is None:
+            return True
+        if header.incarnation < self._incarnation:
+            self._bad(None, segment.place, f"incarnation {header.incarnation} after {self._incarnation}")
+        self._incarnation = max(self._incarnation, header.incarnation)
+        if self._tears and self._tears[-1].incarnation == header.incarnation and run.leaves:
+            tear = self._tears[-1]
+            self._bad(tear.size, tear.place, "the segment is damaged here: its writer went on in another one")
+        if not run.leaves and not run.findings:
+            whole = header.first <= spine.size
+            if not whole:
+                self._bad(spine.size, segment.place, f"records {spine.size} to {header.first - 1} are missing")
+        else:
+            whole = self._join(spine, run)
+        for seen in reading.bodies:
+            self.holdings.found_in_log(seen)
+        if reading.torn >= 0:
+            place = f"{segment.place} at offset {reading.torn}"
+            self._tears.append(_Tear(place, spine.size, segment.number, header.incarnation))
+        return whole
+
+    def _judge_tears(self, size: int) -> None:
+        for tear in self._tears:
+            if tear.size == size and not self.stopped:
+                detail = f"what follows record {tear.size - 1} was never made durable; the next start cuts it"
+                self._report.states.append(State("unrecovered tail", tear.place, detail))
+            elif tear.size == size:
+                self._bad(None, tear.place, "bytes follow the writer's orderly stop")
+            elif not any(event.seq >= tear.size for event in self._recoveries):
+                why = "the log went on after this tail, and no ledger.recover record says that it was cut"
+                self._bad(tear.size, tear.place, why)
+
+    def _quarantine(self) -> None:
+        found = set(self._files.quarantined)
+        for event in self._recoveries:
+            if not event.quarantined:
+                continue
+            name = str(json.loads(event.quarantined)).removeprefix("quarantine/")
+            place = f"{self._prefix}quarantine/{name}"
+            if name not in found:
+                self._bad(event.seq, place, "what the recovery cut is missing")
+                continue
+            found.discard(name)
+            digest, length = _digest(f"{self._root}/quarantine/{name}", place)
+            if event.digest != b'"%b"' % digest.encode() or int(event.cut or length) != length:
+                self._bad(event.seq, place, "it is not what the recovery cut")
+        for name in sorted(found):
+            place = f"{self._prefix}quarantine/{name}"
+            if self.stopped:
+                self._bad(None, place, "no ledger.recover record names it")
+            else:
+                self._report.states.append(State("unswept", place, "a recovery was cut short"))
+
+
+def _hash(origin: str) -> bytes:
+    return sha256(origin.encode("utf-8", "surrogatepass")).digest()
+
+
+def _read(segment: Segment) -> Reading | Bad:
+    try:
+        return read_segment(segment)
+    except Bad as bad:
+        return bad
+
+
+def _digest(path: str, place: str) -> tuple[str, int]:
+    file = open_regular(path, place)
+    digest, at = sha256(), 0
+    if file is not None:
+        with file:
+            while piece := read_at(file, at, _PIECE, place):
+                digest.update(piece)
+                at += len(piece)
+    return digest.hexdigest(), at

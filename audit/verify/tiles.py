@@ -1,0 +1,126 @@
+"""The tiles of a log, compared with the hashes that its records have.
+
+Not handled here: where those hashes come from (``records``, ``spine``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from audit.verify.report import Bad, Finding
+from audit.verify.tree import HASH_BYTES, TILE_WIDTH, parse_tile_path, tile_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from audit.verify.source import Source
+
+TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
+
+
+class Tiles(NamedTuple):
+    """The tiles of one log.
+
+    Attributes:
+        source: Where they are.
+        size: Size of the log's checkpoint: up to there every tile must be.
+        partials: Widths of the partial tiles that were listed, by (level, number); they must be right too.
+    """
+
+    source: Source
+    size: int
+    partials: dict[tuple[int, int], list[int]]
+
+    def within(self, first: int, end: int) -> Tiles:
+        """The same for level-0 tiles ``first`` to ``end`` only, for a worker."""
+        some = {place: widths for place, widths in self.partials.items() if place[0] == 0 and first <= place[1] < end}
+        return self._replace(partials=some)
+
+    def check(self, level: int, known: Iterable[tuple[int, bytes]]) -> list[Finding]:
+        """Compare tiles of one level.
+
+        Args:
+            level: Their level.
+            known: Number of each, and the hashes it must hold as far as records exist: full, or the right edge.
+
+        Returns:
+            What is bad.
+
+        Raises:
+            Unchecked: A tile cannot be read.
+        """
+        jobs = [(n, hashes, width, must) for n, hashes in known for width, must in self._wanted(level, n, hashes)]
+        paths = [tile_path(level, n, width) for n, _, width, _ in jobs]
+        findings: list[Finding] = []
+        try:
+            tiles = self.source.read_all(paths, TILE_BYTES)
+        except Bad as bad:
+            return [bad.finding]
+        whole = -1  # a full tile stands for its partial ones, which may then be deleted (tlog-tiles, Partial Tiles)
+        for path, (n, hashes, width, must), tile in zip(paths, jobs, tiles, strict=True):
+            first = n * TILE_WIDTH * TILE_WIDTH**level
+            if tile is not None and width == TILE_WIDTH:
+                whole = n
+            if tile is None:
+                if must and whole != n:
+                    findings.append(Finding(first, self.source.place(path), "the tile is missing"))
+            elif tile != hashes[: width * HASH_BYTES]:
+                at = self.source.place(path), level, first
+                findings.append(_difference(at, tile, hashes[: width * HASH_BYTES]))
+        return findings
+
+    def _wanted(self, level: int, n: int, hashes: bytes) -> Iterator[tuple[int, bool]]:
+        full, edge = divmod(self.size // TILE_WIDTH**level, TILE_WIDTH)
+        if len(hashes) == TILE_BYTES:
+            yield TILE_WIDTH, n < full
+        widths = set(self.partials.get((level, n), ()))
+        must = edge if n == full and edge * HASH_BYTES <= len(hashes) else 0
+        for width in sorted(widths | {must} - {0}):
+            yield width, width == must
+
+
+def _difference(at: tuple[str, int, int], tile: bytes, hashes: bytes) -> Finding:
+    place, level, first = at
+    if len(tile) != len(hashes):
+        return Finding(first, place, f"the tile holds {len(tile)} bytes instead of {len(hashes)}")
+    index = next(i for i in range(0, len(tile), HASH_BYTES) if tile[i : i + HASH_BYTES] != hashes[i : i + HASH_BYTES])
+    index //= HASH_BYTES
+    seq = first + index * TILE_WIDTH**level
+    what = f"record {seq}" if level == 0 else f"the {TILE_WIDTH**level} records from {seq} on"
+    return Finding(seq, place, f"hash {index} is not that of {what}; the tile or the record was changed")
+
+
+class Listing:
+    """The tiles found in a directory: what partial ones there are, and how far each level goes."""
+
+    def __init__(self) -> None:
+        self.partials: dict[tuple[int, int], list[int]] = {}
+        self.bundles: dict[int, list[int]] = {}
+        self._ends: dict[tuple[int | str, int], tuple[int, str]] = {}  # by level and whether partial
+
+    def add(self, path: str) -> bool:
+        """Note a file.
+
+        Args:
+            path: Relative to the log.
+
+        Returns:
+            Whether it has the name of a tile or bundle.
+        """
+        tile = parse_tile_path(path)
+        if tile is None:
+            return False
+        level, n, width = tile
+        if width < TILE_WIDTH:
+            if isinstance(level, int):
+                self.partials.setdefault((level, n), []).append(width)
+            else:
+                self.bundles.setdefault(n, []).append(width)
+        span = TILE_WIDTH ** (level if isinstance(level, int) else 0)
+        end = (n * TILE_WIDTH + width) * span
+        self._ends[level, width < TILE_WIDTH] = max(self._ends.get((level, width < TILE_WIDTH), (0, "")), (end, path))
+        return True
+
+    def beyond(self, size: int) -> list[str]:
+        """Of each level, the tile that goes furthest past ``size`` records, if one does."""
+        return [path for end, path in self._ends.values() if end > size]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from audit.config import DiskSection, Settings
+from audit.doctor import ADVICE, PROBLEM, examine
+from tests.doubles.node import STATUS
+from vault.state.rows import PrincipalRow
+
+ROOT = PrincipalRow("p0", "root", "ROOTKEY", ("root",))
+OWNER = PrincipalRow("p1", "trader", "OWNERKEY", ("owner",))
+HEALTHY = replace(STATUS, warnings=[])
+SETTINGS = Settings(disk=DiskSection(reserve_mib=100))
+
+
+def test_a_healthy_vault_needs_nothing() -> None:
+    disabled = PrincipalRow("p0", "root", "ROOTKEY", ("root",), enabled=False)
+    assert examine(HEALTHY, [disabled, OWNER], SETTINGS) == []
+
+
+def test_an_enabled_root_principal_is_to_be_disabled_by_its_key() -> None:
+    (found,) = examine(HEALTHY, [OWNER, ROOT], SETTINGS)
+    assert found.kind == ADVICE
+    assert "strongroom principal disable ROOTKEY" in found.text
+
+
+@pytest.mark.parametrize(("free_mib", "kinds"), [(99, [PROBLEM]), (100, [ADVICE]), (399, [ADVICE]), (400, [])], ids=str)
+def test_disk_space_is_a_problem_below_the_reserve_and_advice_near_it(free_mib: int, kinds: list[str]) -> None:
+    status = replace(HEALTHY, disk_free=free_mib << 20)
+    assert [finding.kind for finding in examine(status, [OWNER], SETTINGS)] == kinds
+
+
+def test_problems_come_first_and_warnings_are_passed_on() -> None:
+    status = replace(HEALTHY, problems=["the writer has stopped"], warnings=["anchor=local"], disk_free=0)
+    found = examine(status, [], SETTINGS)
+    assert [finding.kind for finding in found] == [PROBLEM, PROBLEM, ADVICE, ADVICE]
+    assert found[0].text == "the writer has stopped"
+    assert found[2].text == "anchor=local"
+    assert "nobody may act" in found[3].text
+
+
+def test_records_without_a_checkpoint_point_at_the_anchor() -> None:
+    (found,) = examine(replace(HEALTHY, durable=2_000_000), [OWNER], SETTINGS)
+    assert "anchor" in found.text

@@ -1,0 +1,163 @@
+"""The ASGI application: the way of one request, and the one boundary where everything that went wrong is answered.
+
+Order, which is also the order of what may be believed: signature; target, parameters and headers; operation; the
+handler. A request whose signature does not verify is counted in a window (``Service.unauthenticated``); every other
+one has its own record, made by the service or, where we refuse before the service was asked, by ``Service.refuse``. If
+there can be no record, the answer is 503.
+
+Not handled here: what operations do (``vault.s3.routing`` lists them).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from vault.errors import S3Error, VaultError
+from vault.record import Actor, Origin
+from vault.s3 import headers
+from vault.s3.body import Body
+from vault.s3.request import MAX_AGENT, MAX_NAME, Request, described
+from vault.s3.responses import Response, of_error, send_response
+from vault.s3.routing import route
+from vault.s3.sigv4 import verify
+from vault.s3.target import check_bucket, parameters, target
+from vault.service.context import Caller
+from vault.service.limits import check_key
+from vault.times import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vault.s3.responses import Receive, Send
+    from vault.service import Service
+    from vault.state.rows import PrincipalRow
+
+#: What a record says where no operation could be told.
+REFUSED: Final = "request.refused"
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and what is known of it so far: as much as a refusal's record can say."""
+
+    scope: dict[str, Any]
+    request_id: str
+    body: Body
+    fields: dict[str, str]
+    caller: Caller | None = None
+    op: str = REFUSED
+    bucket: str = ""
+    key: str = ""
+    fatal: bool = False
+
+
+class S3App:
+    """S3 over ASGI, for one event loop.
+
+    The HTTP server must hand over the socket's own peer address, never a forwarded one: it becomes evidence.
+
+    Args:
+        service: Does and records what is asked.
+        region: What this vault calls its region.
+        domains: Hosts whose direct subdomains are buckets; none: path style only.
+        wall: Wall clock, ns since the epoch: signatures are judged by it.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        region: str = "us-east-1",
+        domains: Sequence[str] = (),
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._service = service
+        self._region = region
+        self._domains = tuple(domain.lower() for domain in domains)
+        self._wall = wall
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            NotImplementedError: It is not HTTP.
+        """
+        if scope["type"] != "http":
+            raise NotImplementedError(f"no {scope['type']} here")
+        fields = headers.collect(scope["headers"])
+        body = Body(receive, scope["headers"], fields)
+        exchange = _Exchange(scope, os.urandom(8).hex().upper(), body, fields)
+        try:
+            response = await self._do(exchange)
+        except Exception as error:  # noqa: BLE001 - the one boundary: whatever went wrong costs its request only
+            response = await self._failed(exchange, error)
+        await send_response(
+            response,
+            receive,
+            send,
+            request_id=exchange.request_id,
+            head=scope["method"] == "HEAD",
+            close=exchange.fatal or body.cuts,
+        )
+
+    async def _do(self, exchange: _Exchange) -> Response:
+        scope, fields = exchange.scope, exchange.fields
+        method, raw_path, query, raw = scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
+        ip = scope["client"][0] if scope.get("client") else ""
+        received = self._wall()
+        try:
+            verified = verify(method, raw_path, query, raw, now=received / NS, lookup=self._lookup)
+        except S3Error as refusal:
+            await self._service.unauthenticated(ip, refusal.reason)
+            raise
+        exchange.body.verified = verified
+        principal = verified.principal
+        exchange.caller = Caller(
+            Actor(principal.id, roles=principal.roles),
+            Origin("s3", exchange.request_id, ip, fields.get("user-agent", "")[:MAX_AGENT]),
+            described(method, raw_path, query),
+            received,
+        )
+        named = target(raw_path, fields.get("host", ""), self._domains)
+        exchange.bucket, exchange.key = named
+        asked = parameters(query)
+        if asked:
+            headers.hoist(asked, fields)
+        operation = route(method, named, asked)
+        exchange.op = operation.op
+        headers.check(fields, operation.headers, metadata=operation.metadata, write=operation.write)
+        if named.bucket:
+            check_bucket(named.bucket)
+        if named.key:
+            check_key(named.key)
+        request = Request(
+            exchange.caller, named.bucket, named.key, asked, fields, raw, exchange.body, self._region
+        )
+        return await operation.handle(self._service, request)
+
+    def _lookup(self, access_key: str) -> tuple[bytes, PrincipalRow] | None:
+        found = self._service.principals.lookup(access_key)
+        return None if found is None else (found[1], found[0])
+
+    async def _failed(self, exchange: _Exchange, error: Exception) -> Response:
+        """Record what was not recorded yet, and answer."""
+        if isinstance(error, S3Error) and not error.record and exchange.caller is not None:
+            names = exchange.bucket[:MAX_NAME], exchange.key[:MAX_NAME]
+            try:
+                error.record = await self._service.refuse(exchange.caller, exchange.op, *names, error)
+            except VaultError as failure:  # no record, so not that answer
+                error = failure
+        if isinstance(error, VaultError):
+            exchange.fatal = error.fatal
+            if not isinstance(error, S3Error):
+                _log.error("request %s: %s: %s", exchange.request_id, type(error).__name__, error)
+        else:
+            exchange.fatal = True
+            _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)
+        return of_error(error, exchange.scope["raw_path"].decode("ascii", "backslashreplace"), exchange.request_id)

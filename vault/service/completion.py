@@ -1,0 +1,248 @@
+"""CompleteMultipartUpload: the parts that a client names become one object.
+
+ETags and checksums of parts are sealed: here each named part is resolved to the record that stored it, and the
+committer checks that this is still the latest part of its number. No byte of data is read or moved.
+
+Not handled here: reading such an object (``vault.service.plaintext``).
+"""
+
+from __future__ import annotations
+
+from hashlib import md5
+from typing import TYPE_CHECKING
+
+from vault.checksums import ChecksumType, find_algorithm, multipart_checksum, parse_checksum
+from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error
+from vault.manifest import VERSION, Checksum, ContentDocument
+from vault.record import ObjectRef, Request
+from vault.service import foresight, limits
+from vault.service.core import intent
+from vault.service.objects import put_result
+from vault.service.plaintext import encode_parts
+from vault.service.sealing import Sealer, new_salt
+from vault.state import rows
+from vault.state.rows import PartRow, UploadRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vault.ports import Intent
+    from vault.service.context import Caller, CompletedPart
+    from vault.service.core import Core
+    from vault.service.plaintext import Part
+    from vault.service.results import PutResult
+
+
+class Completion:
+    """Completes uploads."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def complete(
+        self,
+        caller: Caller,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        named_parts: Sequence[CompletedPart],
+        *,
+        if_none_match: bool = False,
+        if_match: str = "",
+        checksum: tuple[str, str] | None = None,
+        checksum_type: str = "",
+    ) -> PutResult:
+        """CompleteMultipartUpload.
+
+        Args:
+            caller: Who asks.
+            bucket: The bucket.
+            key: The key.
+            upload_id: The upload. One that was completed already is no upload any more: NoSuchUpload.
+            named_parts: In ascending order of their numbers.
+            if_none_match: The key must have no current version.
+            if_match: ETag that the current version must have; empty for any.
+            checksum: What the client claims of the whole object: algorithm and value.
+            checksum_type: COMPOSITE or FULL_OBJECT where the client names it.
+
+        Raises:
+            S3Error: Refused, and recorded.
+            Unavailable: Nothing was written.
+            OutcomeUnknown: The record's fate is not known.
+        """
+        core, op = self._core, "multipart.complete"
+        named, asked = ObjectRef(bucket, key, upload_id=upload_id), Request(http=caller.http)
+        try:
+            upload = upload_row(core, intent(caller, op, named, asked), caller.received)
+            parts, document = await core.run(self._join, upload, named_parts, checksum, checksum_type)
+            asked = Request(
+                if_none_match=if_none_match,
+                if_match=await foresight.ordinal(core, bucket, key, if_match),
+                http=caller.http,
+            )
+            resolved = [(number, seq) for number, seq, _ in parts]
+            unstored = intent(caller, op, named, asked, parts=resolved)
+            domain = await foresight.domain(core, unstored, upload.until, caller.received)
+        except S3Error as refused:
+            await core.commit(intent(caller, op, named, asked, refused=refused))
+            raise
+        stored = Sealer(domain).of_parts(document, encode_parts(parts))
+        named = ObjectRef(bucket, key, upload_id=upload_id, size=document.size, content=stored.content)
+        committed = await core.commit(
+            intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
+        )
+        core.documents.remember(committed.head.seq, document)
+        return put_result(core, bucket, committed, document)
+
+    def _join(
+        self,
+        upload: UploadRow,
+        named: Sequence[CompletedPart],
+        claimed: tuple[str, str] | None,
+        claimed_type: str,
+    ) -> tuple[list[Part], ContentDocument]:
+        """Resolve the parts and write the content document of the whole; in a thread."""
+        documents = self._core.documents
+        try:
+            begun = documents.load(upload.seq, upload.storage, upload.content)
+            parts, found = self._resolve(upload, named, begun.checksum)
+        except (CorruptError, IntegrityError, KeyringError) as error:
+            if self._core.upload(upload.bucket, upload.key, upload.upload_id) is None:  # aborted meanwhile
+                raise S3Error("NoSuchUpload", UploadId=upload.upload_id) from error
+            raise S3Error("InternalError", reason="integrity") from error
+        size = sum(part[2] for part in parts)
+        if size > limits.MAX_OBJECT_BYTES:
+            raise S3Error("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limits.MAX_OBJECT_BYTES))
+        digest = md5(b"".join(bytes.fromhex(document.md5) for document in found), usedforsecurity=False)
+        whole = ContentDocument(
+            v=VERSION,
+            salt=new_salt(),
+            size=size,
+            etag=f"{digest.hexdigest()}-{len(parts)}",
+            checksum=_whole_checksum(begun.checksum, found, claimed, claimed_type),
+            headers=begun.headers,
+            metadata=begun.metadata,
+            parts=len(parts),
+        )
+        return parts, whole
+
+    def _resolve(
+        self, upload: UploadRow, named: Sequence[CompletedPart], kind: Checksum | None
+    ) -> tuple[list[Part], list[ContentDocument]]:
+        parts: list[Part] = []
+        found = []
+        for place, wanted in enumerate(named):
+            if parts and wanted.number <= parts[-1][0]:
+                raise S3Error("InvalidPartOrder")
+            row = self._core.state.get(rows.part_key(upload.upload_id, wanted.number))
+            if not isinstance(row, PartRow):
+                raise _invalid(wanted)
+            document = self._core.documents.load(row.seq, row.storage, row.content)
+            if document.etag != wanted.etag:
+                raise _invalid(wanted)
+            _check_part(wanted, document, kind)
+            if row.size < limits.MIN_PART_BYTES and place < len(named) - 1:
+                raise S3Error(
+                    "EntityTooSmall",
+                    PartNumber=str(wanted.number),
+                    ETag=document.etag,
+                    ProposedSize=str(row.size),
+                    MinSizeAllowed=str(limits.MIN_PART_BYTES),
+                )
+            parts.append((row.number, row.seq, row.size))
+            found.append(document)
+        if not parts:
+            raise S3Error("MalformedXML")
+        return parts, found
+
+
+def upload_row(core: Core, unstored: Intent, received: int) -> UploadRow:
+    """The upload that an operation names.
+
+    Raises:
+        S3Error: The committer's own answer where there is none: NoSuchUpload, NoSuchBucket, AccessDenied.
+    """
+    named = unstored.tail.object
+    row = core.upload(named.bucket, named.key, named.upload_id) if named is not None else None
+    if row is None:
+        raise foresight.refusal(core, unstored, received) or S3Error("NoSuchUpload")
+    return row
+
+
+def require_algorithm(kind: Checksum | None, used: Checksum | None) -> None:
+    """Hold a part to the checksum algorithm of its upload.
+
+    Raises:
+        S3Error: InvalidRequest.
+    """
+    if kind is not None and (used is None or used.algorithm != kind.algorithm):
+        actual = used.algorithm.lower() if used is not None else "null"
+        raise _mismatch(kind.algorithm.lower(), actual)
+
+
+def _mismatch(expected: str, actual: str) -> S3Error:
+    return S3Error(
+        "InvalidRequest",
+        f"Checksum Type mismatch occurred, expected checksum Type: {expected}, actual checksum Type: {actual}",
+        reason="checksum_algorithm",
+    )
+
+
+def _invalid(wanted: CompletedPart) -> S3Error:
+    return S3Error("InvalidPart", PartNumber=str(wanted.number), ETag=wanted.etag[:128])
+
+
+def _check_part(wanted: CompletedPart, document: ContentDocument, kind: Checksum | None) -> None:
+    """Hold what a completion says of a part's checksum against the part.
+
+    Raises:
+        S3Error: InvalidPart, InvalidRequest.
+    """
+    if wanted.checksum is not None:
+        claimed = Checksum(wanted.checksum[0], "FULL_OBJECT", wanted.checksum[1])
+        require_algorithm(kind, claimed)
+        if document.checksum != claimed:
+            raise _invalid(wanted)
+    elif kind is not None and kind.type == ChecksumType.COMPOSITE:
+        raise S3Error(
+            "InvalidRequest",
+            f"The upload was created using a {kind.algorithm.lower()} checksum. The complete request must include "
+            f"the checksum for each part. It was missing for part {wanted.number} in the request.",
+            reason="checksum_missing",
+        )
+
+
+def _whole_checksum(
+    kind: Checksum | None, parts: Sequence[ContentDocument], claimed: tuple[str, str] | None, claimed_type: str
+) -> Checksum | None:
+    """Compute the checksum of the whole from those of its parts.
+
+    Raises:
+        S3Error: InvalidRequest, BadDigest.
+    """
+    if claimed_type and claimed_type != (kind.type if kind is not None else ""):
+        raise S3Error(
+            "InvalidRequest",
+            f"The upload was created using the {kind.type if kind is not None else 'null'} checksum mode. "
+            "The complete request must use the same checksum mode.",
+            reason="checksum_type",
+        )
+    if kind is None:
+        if claimed is not None:
+            raise _mismatch("null", claimed[0].lower())
+        return None
+    algorithm = find_algorithm(kind.algorithm)
+    values = [
+        (parse_checksum(algorithm, document.checksum.value), document.size)
+        for document in parts
+        if document.checksum is not None and document.checksum.algorithm == kind.algorithm
+    ]
+    if len(values) != len(parts):
+        raise _mismatch(kind.algorithm.lower(), "null")
+    whole = Checksum(kind.algorithm, kind.type, multipart_checksum(ChecksumType(kind.type), values))
+    if claimed is not None:
+        if claimed[0] != kind.algorithm:
+            raise _mismatch(kind.algorithm.lower(), claimed[0].lower())
+        if claimed[1] != whole.value:
+            raise S3Error("BadDigest", f"The {claimed[0]} you specified did not match the calculated checksum.")
+    return whole

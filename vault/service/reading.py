@@ -1,0 +1,206 @@
+"""GetObject and HeadObject: recorded, then released, under a lease (package docstring, *Reads*).
+
+Not handled here: where the plaintext comes from (``vault.service.plaintext``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error
+from vault.record import ObjectRef
+from vault.service.commit import reference
+from vault.service.conditions import check_conditions, resolve_part, resolve_range
+from vault.service.context import Conditions
+from vault.service.core import intent, shown_id
+from vault.service.results import GetResult
+from vault.state import lookup
+from vault.state.rows import VersionRow
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+    from concurrent.futures import Future
+
+    from vault.manifest import ContentDocument
+    from vault.ports import Committed
+    from vault.service.context import ByteRange, Caller
+    from vault.service.core import Core
+
+#: What a read of stored bytes can end in; the client learns of all of them as one.
+_BROKEN = (IntegrityError, CorruptError, KeyringError)
+_ANY = Conditions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a read asks for.
+
+    Attributes:
+        bucket: The bucket.
+        key: The key.
+        version_id: A version's id, ``null``, or empty for the current version.
+        range: Bytes asked for; None for all.
+        part_number: A part of a multipart object; counts before ``range``.
+        conditions: When to answer at all.
+    """
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    range: ByteRange | None = None
+    part_number: int | None = None
+    conditions: Conditions = _ANY
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A version that may be released: ``piece`` is the first of the pieces, ``pieces`` gives the others."""
+
+    document: ContentDocument
+    parts: int
+    first: int
+    last: int
+    piece: bytes
+    pieces: Generator[bytes, None, None]
+
+
+class Reads:
+    """Reads of versions. Belongs to one event loop."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def get(self, caller: Caller, wanted: Wanted) -> GetResult:
+        """GetObject.
+
+        Returns:
+            With the first piece in memory; ``body`` is to be exhausted or closed.
+
+        Raises:
+            S3Error: Refused. After the record of the read: NotModified, PreconditionFailed, InvalidRange, InvalidPart.
+            IntegrityError: What is stored does not authenticate; recorded too.
+            Unavailable: Nothing was written.
+            OutcomeUnknown: The record's fate is not known.
+        """
+        return await self._read(caller, "object.get", wanted, data=True)
+
+    async def head(self, caller: Caller, wanted: Wanted) -> GetResult:
+        """HeadObject: as :meth:`get`, without the bytes."""
+        return await self._read(caller, "object.head", wanted, data=False)
+
+    async def _read(self, caller: Caller, op: str, wanted: Wanted, *, data: bool) -> GetResult:
+        core = self._core
+        named = ObjectRef(wanted.bucket, wanted.key, wanted.version_id, range=self._expected(wanted) if data else None)
+        committed = await core.commit(intent(caller, op, named))
+        row = committed.row
+        if not isinstance(row, VersionRow):
+            raise TypeError(f"the journal answered {op} without a version")
+        begun = False
+        try:
+            document = core.documents.known(row.seq)
+            if document is not None and not data and wanted.part_number is None:
+                opened = self._open(row, wanted, document, data=False)
+            else:
+                opened = await core.run(partial(self._open, row, wanted, document, data=data))
+            body = None
+            if data:
+                body = self._body(caller, named, committed, opened)
+                await anext(body)
+                begun = True  # and from here on its end is the lease's
+        except S3Error as error:
+            error.record = reference(committed)
+            raise
+        except _BROKEN as error:
+            await self._failed(caller, named, committed, "integrity")
+            raise IntegrityError(f"version {row.version_id} cannot be released: {error}") from error
+        finally:
+            if not begun:
+                # A thread may still read for a caller who was cancelled: what it finds now, nobody sees.
+                committed.release()
+        return GetResult(
+            row=row,
+            version_id=shown_id(core.bucket(wanted.bucket), row.version_id, null=row.null),
+            document=opened.document,
+            record=reference(committed),
+            first=opened.first,
+            last=opened.last,
+            partial=wanted.range is not None or wanted.part_number is not None,
+            parts=opened.parts,
+            body=body,
+        )
+
+    def _expected(self, wanted: Wanted) -> tuple[int, int] | None:
+        """The range as far as the durable view can tell; the record says it, the committed version decides it."""
+        if wanted.range is None:
+            return None
+        try:
+            row = lookup.resolve(self._core.state, wanted.bucket, wanted.key, wanted.version_id)
+            return resolve_range(wanted.range, row.size)
+        except S3Error:  # the committer will say why, or the version that it finds has such a range
+            return None
+
+    def _open(self, row: VersionRow, wanted: Wanted, document: ContentDocument | None, *, data: bool) -> _Opened:
+        """Unseal, check the conditions, find the range, and read the first piece. In a thread where it may block."""
+        core = self._core
+        if document is None:
+            if row.storage is None:
+                raise CorruptError(f"record {row.seq} made a version without bytes")
+            document = core.documents.load(row.seq, row.storage, row.content)
+        check_conditions(wanted.conditions, document.etag, row.created)
+        if wanted.part_number is not None:
+            sizes = [size for _, _, size in core.plaintext.parts(row)] if document.parts else []
+            first, last = resolve_part(wanted.part_number, sizes, row.size)
+        else:
+            first, last = resolve_range(wanted.range, row.size)
+        pieces = core.plaintext.pieces(row, first, last)
+        return _Opened(document, document.parts, first, last, next(pieces, b"") if data else b"", pieces)
+
+    async def _body(
+        self, caller: Caller, named: ObjectRef, committed: Committed, opened: _Opened
+    ) -> AsyncGenerator[bytes, None]:
+        """The pieces, one read ahead of the client. The first thing that it yields only says that it has begun."""
+        pieces, piece = opened.pieces, opened.piece
+        left = opened.last - opened.first + 1
+        ahead: Future[bytes] | None = None
+
+        def end(_: object = None) -> None:
+            opened.pieces.close()
+            committed.release()
+
+        try:
+            yield b""
+            while True:
+                left -= len(piece)
+                if not left:
+                    break
+                if not piece:
+                    raise IntegrityError("what is stored is shorter than the record says")
+                ahead = self._core.pool.submit(next, pieces, b"")
+                yield piece
+                piece = await asyncio.wrap_future(ahead)
+        except _BROKEN as error:
+            await self._failed(caller, named, committed, "integrity")
+            raise IntegrityError(f"the read of record {committed.head.seq} breaks off: {error}") from error
+        except (GeneratorExit, asyncio.CancelledError):
+            await self._failed(caller, named, committed, "aborted")
+            raise
+        finally:
+            # A thread may be reading: the lease ends after it.
+            if ahead is None or ahead.cancel():
+                end()
+            else:
+                ahead.add_done_callback(end)
+        if piece:
+            yield piece  # the last one; it is in memory, and the lease has ended
+
+    async def _failed(self, caller: Caller, named: ObjectRef, committed: Committed, reason: str) -> None:
+        """Record that a read which was authorised broke off."""
+        refused = S3Error("InternalError", reason=reason)
+        with contextlib.suppress(S3Error):  # which is how a refusal that was recorded comes back
+            await self._core.commit(
+                intent(caller, "object.read.failed", named, ref=committed.head.seq, refused=refused)
+            )
