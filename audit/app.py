@@ -63,12 +63,14 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
     load_identity(Layout(root))  # a directory that is no vault is refused before anything else
     with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
         node = Node.open(root, settings)
+        code = FATAL
         try:
             with closing(node), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_answer(node, s3, audit, ready))
-        except (AuditError, VaultError) as error:
-            _log.critical("the server stops: %s", error)
-            return FATAL
+                code = runner.run(_answer(node, s3, audit, ready))
+        except* (AuditError, VaultError) as errors:
+            code = FATAL
+            _log.critical("the server stops: %s", "; ".join(map(str, errors.exceptions)))
+    return code
 
 
 async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None]) -> int:
@@ -76,26 +78,30 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
     settings = node.settings
     fatal = asyncio.Event()
     with ThreadPoolExecutor((os.cpu_count() or 1) + SPARE_THREADS, "service") as pool:
-        listeners = [
-            Listener(_s3_app(node, pool), s3, settings.limits),
-            Listener(make_app(node), audit, settings.limits),
-        ]
+        service = _service(node, pool)
+        domains = [settings.s3.domain] if settings.s3.domain else []
+        s3_app = S3App(service, region=settings.s3.region, domains=domains)
+        listeners = [Listener(s3_app, s3, settings.limits), Listener(make_app(node), audit, settings.limits)]
         control = ControlServer(node, node.layout.socket)
         await control.start()
         try:
             async with asyncio.TaskGroup() as running:
-                for listener in listeners:
-                    running.create_task(listener.run_until_stopped())
+                counting = running.create_task(service.windows.run())
+                answering = [running.create_task(listener.run_until_stopped()) for listener in listeners]
                 _stop_when_told(node, listeners, fatal)
                 for listener in listeners:
                     await listener.ready.wait()
                 ready(f"strongroom {__version__} is ready: S3 on {s3.url}, audit on {audit.url}")
+                await asyncio.wait(answering)
+                counting.cancel()
+            if not fatal.is_set():
+                await service.windows.close_due(everything=True)
         finally:
             await control.stop()
     return FATAL if fatal.is_set() else 0
 
 
-def _s3_app(node: Node, pool: Executor) -> S3App:
+def _service(node: Node, pool: Executor) -> Service:
     core = assemble(
         journal=node.committer,
         state=node.stores.index,
@@ -104,9 +110,7 @@ def _s3_app(node: Node, pool: Executor) -> S3App:
         keyring=node.keyring,
         pool=pool,
     )
-    section = node.settings.s3
-    domains = [section.domain] if section.domain else []
-    return S3App(Service.of(core, node.secrets), region=section.region, domains=domains)
+    return Service.of(core, node.secrets)
 
 
 def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Event) -> None:

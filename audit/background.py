@@ -176,7 +176,7 @@ class Background:
 
     def _seal(self) -> bool:
         while self._sealer.size < self._caught_up:  # records from before this start, which no one hashed yet
-            leaves = []
+            leaves: list[bytes] = []
             for seq, data in records(self._stores.settled, self._stores.log, self._sealer.size):
                 if seq >= self._caught_up or len(leaves) >= _CATCH_UP:
                     break

@@ -5,7 +5,9 @@ machine slept) is taken only from a budget of 15 minutes per 30 credited days; w
 behind the wall: everything expires late, nothing early. The wall may jump as it likes.
 
 Its state is :class:`vault.record.ClockState` in ``ledger.start`` and ``clock.status`` records: it is derived from
-the ledger, not from a file one can edit.
+the ledger, not from a file one can edit. An advance is *charged* in such a record first, and *taken* only when that
+record is durable: no record, and no erasure, ever goes by an advance that a crash could leave unaccounted. A crash in
+between leaves it charged and not taken: late, never early.
 
 Not handled here: signed times, which will let a lag be made up (reserved: ``ClockState.source``).
 """
@@ -13,9 +15,8 @@ Not handled here: signed times, which will let a lag be made up (reserved: ``Clo
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from threading import Lock
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from vault.record import ClockState
 from vault.times import DAY_NS, NS, Now
@@ -49,10 +50,11 @@ class HostSource:
         return time.monotonic_ns()
 
 
-@dataclass(slots=True)
-class _Account:
-    credited: int
+class _Charge(NamedTuple):
+    """An advance that a record is to account for: its grants with the advance among them, and the advance in ns."""
+
     grants: tuple[tuple[int, int], ...]
+    advance: int
 
 
 class ComplianceClock:
@@ -60,20 +62,21 @@ class ComplianceClock:
 
     Args:
         source: The host's clocks.
-        state: From the ledger's newest clock record, None for a new stream.
-        last: The newest record's clock in ns; the clock goes on from there.
+        state: From the ledger's newest clock record; None for a stream that has none yet, and so nothing to protect.
+        last: The newest record's clock in ns; the clock goes on from there, or from the wall in a stream with no state.
     """
 
     def __init__(self, source: Source, state: ClockState | None = None, last: int = 0) -> None:
         self._source = source
         self._lock = Lock()
-        self._account = _Account(state.credited, state.grants) if state else _Account(0, ())
+        self._credited = state.credited if state is not None else 0
+        self._grants = state.grants if state is not None else ()
+        self._charge: _Charge | None = None
         self._mark = source.monotonic()
-        self._clock = last if state is not None else source.wall()
-        self._take_from_budget()
+        self._clock = last if state is not None else max(source.wall(), last)
 
     def now(self) -> Now:
-        """Both clocks. The compliance clock never goes backwards and never runs ahead of what was measured."""
+        """Both clocks. The compliance clock never goes backwards, and runs ahead of what was measured by grants only."""
         with self._lock:
             self._tick()
             return Now(self._source.wall(), self._clock)
@@ -83,32 +86,41 @@ class ComplianceClock:
         elapsed = max(mark - self._mark, 0)
         self._mark = mark
         self._clock += elapsed
-        self._account.credited += elapsed
+        self._credited += elapsed
 
     def status(self) -> ClockState:
-        """Take what the budget allows of an unmeasured advance, and say how the account stands.
+        """How the account stands, with the advance charged that the budget allows now. Changes nothing yet.
 
-        Called at a start and with every ``clock.status`` record.
+        Returns:
+            What a record is to hold; :meth:`take` once that record is durable. Only the newest one can be taken.
         """
         with self._lock:
             self._tick()
-            self._take_from_budget()
-            return ClockState(
-                credited=self._account.credited,
-                lag=self._source.wall() - self._clock,
-                grants=self._account.grants,
-            )
+            advance = self._source.wall() - self._clock
+            self._charge = _charge(self._grants, self._credited // DAY_NS, advance)
+            return ClockState(credited=self._credited, lag=advance - self._charge.advance, grants=self._charge.grants)
 
-    def _take_from_budget(self) -> None:
-        """Grants are kept by credited day and count until 30 whole credited days lie between: never early."""
-        today = self._account.credited // DAY_NS
-        counting = [(day, spent) for day, spent in self._account.grants if today - day <= WINDOW_DAYS]
-        advance = self._source.wall() - self._clock
-        taken = min(advance, BUDGET_NS - sum(spent for _, spent in counting))
-        if advance > TOLERANCE_NS and taken > 0:
-            self._clock += taken
-            if counting and counting[-1][0] == today:
-                counting[-1] = (today, counting[-1][1] + taken)
-            else:
-                counting.append((today, taken))
-        self._account.grants = tuple(counting)
+    def take(self, state: ClockState) -> None:
+        """The record with this account is durable: the advance that it charges is taken."""
+        with self._lock:
+            if self._charge is not None and self._charge.grants == state.grants:
+                self._clock += self._charge.advance
+                self._grants, self._charge = self._charge.grants, None
+
+
+def _charge(grants: tuple[tuple[int, int], ...], today: int, advance: int) -> _Charge:
+    """What may be taken of an unmeasured advance.
+
+    Grants are kept by credited day and count until 30 whole credited days lie between: never early.
+
+    Args:
+        grants: (credited day, ns), ascending.
+        today: Credited day.
+        advance: Wall minus clock, ns.
+    """
+    counting = [(day, spent) for day, spent in grants if today - day <= WINDOW_DAYS]
+    taken = min(advance, BUDGET_NS - sum(spent for _, spent in counting))
+    if advance <= TOLERANCE_NS or taken <= 0:
+        return _Charge(tuple(counting), 0)
+    earlier = counting.pop()[1] if counting and counting[-1][0] == today else 0
+    return _Charge((*counting, (today, earlier + taken)), taken)

@@ -102,7 +102,7 @@ class S3Section(PortSection, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:9000"
     domain: str = ""
-    region: Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}$")] = "us-east-1"
+    region: Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}\\Z")] = "us-east-1"
 
 
 class AuditSection(PortSection, frozen=True, kw_only=True):

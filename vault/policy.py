@@ -7,7 +7,10 @@ Not handled here: what a lock forbids (``vault.retention``).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vault.record import Request
 
 #: Roles of which nobody may hold two.
 EXCLUSIVE: Final = frozenset({"operator", "security", "auditor"})
@@ -39,6 +42,7 @@ _OWNER: Final = (
         "object.hold.put",
     }
 )  # fmt: skip
+_MAKES: Final = frozenset({"object.put", "multipart.create"})
 _SECURITY: Final = frozenset({"principal.add", "principal.disable"})
 
 #: What a role may do in every bucket. ``owner`` stands apart: only in the buckets it created.
@@ -64,6 +68,17 @@ def allowed(roles: tuple[str, ...], op: str, *, owns: bool) -> bool:
         owns: The caller created the bucket concerned.
     """
     return any(op in _ANYWHERE.get(role, ()) or (role == "owner" and owns and op in _OWNER) for role in roles)
+
+
+def needed(op: str, asked: Request) -> list[str]:
+    """What somebody must be allowed who sends this request.
+
+    A lock that comes with an object needs what setting it afterwards would need, as in S3 (PutObject, *Permissions*).
+    """
+    ops = [op]
+    if op in _MAKES:
+        ops += ["object.retention.put"] * bool(asked.mode) + ["object.hold.put"] * (asked.hold is not None)
+    return ops
 
 
 def may_bypass(roles: tuple[str, ...], *, owns: bool) -> bool:

@@ -281,10 +281,14 @@ def decode(data: bytes) -> tuple[Head, Tail]:
         Both halves.
 
     Raises:
-        ValueError: Not a record of this schema.
+        ValueError: Not a record of this schema version. Fields that it does not know are passed over.
     """
     try:
-        return _heads.decode(data), _tails.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        head, tail = _heads.decode(data), _tails.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"not a record of schema version {VERSION}: {error}"
         raise ValueError(msg) from error
+    if head.v != VERSION:
+        msg = f"a record of schema version {head.v}; this software reads {VERSION}"
+        raise ValueError(msg)
+    return head, tail

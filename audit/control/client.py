@@ -80,7 +80,7 @@ class Client:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._stream = connection.makefile("rwb")
+        self._answers = connection.makefile("rb")
 
     @classmethod
     def connect(cls, path: Path) -> Self | None:
@@ -135,11 +135,10 @@ class Client:
 
     def _ask(self, request: Request) -> tuple[msgspec.Raw, bytes]:
         try:
-            self._stream.write(encode(request))
-            self._stream.flush()
-            line = self._stream.readline(MAX_REPLY_BYTES)
+            self._connection.sendall(encode(request))
+            line = self._answers.readline(MAX_REPLY_BYTES)
             reply = decode_reply(line)
-            payload = self._stream.read(reply.payload)
+            payload = self._answers.read(reply.payload)
         except TimeoutError as error:
             raise ControlFailed(f"the server did not answer within {REPLY_SECONDS} s; the ledger knows") from error
         except OSError as error:
@@ -159,5 +158,5 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         """Let go."""
-        self._stream.close()
+        self._answers.close()
         self._connection.close()

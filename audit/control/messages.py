@@ -52,7 +52,7 @@ class AddPrincipal(msgspec.Struct, frozen=True, tag_field="op", tag="principal.a
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     roles: Annotated[tuple[str, ...], Meta(max_length=len(ROLES))]
-    access_key: Annotated[str, Meta(pattern="^([A-Za-z0-9]{3,128})?$")]
+    access_key: Annotated[str, Meta(pattern="^([A-Za-z0-9]{3,128})?\\Z")]
     secret: Annotated[str, Meta(max_length=MAX_SECRET_BYTES)]
 
     def __repr__(self) -> str:

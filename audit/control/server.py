@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -134,6 +135,8 @@ class ControlServer:
             pass  # stop() ended it between two requests
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = _peer_uid(writer)

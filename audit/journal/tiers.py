@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 #: Ops of the last tier, beside everything of ``ledger.`` and ``clock.``.
-_ALWAYS: Final = frozenset({"object.hold.put", "object.delete", "object.erased", "principal.disable"})
+_ALWAYS: Final = frozenset(
+    {"object.hold.put", "object.delete", "object.erased", "multipart.abort", "principal.disable"}
+)
 _WRITES: Final = frozenset(
     {
         "object.put", "object.retention.put", "bucket.create", "bucket.delete", "bucket.versioning.put",
-        "bucket.lock.put", "multipart.create", "multipart.part", "multipart.complete", "multipart.abort",
+        "bucket.lock.put", "multipart.create", "multipart.part", "multipart.complete",
         "principal.add",
     }
 )  # fmt: skip

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from audit.verify.bodies import Blob, Body, Seen, descriptor
-from audit.verify.locks import Locks
 from audit.verify.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from audit.verify.locks import Locks
     from audit.verify.records import Event
 
 

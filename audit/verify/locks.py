@@ -209,7 +209,7 @@ class Locks:
 
     def finish(self) -> None:
         """Judge what only the end of the records shows: bodies erased under versions that are still there."""
-        for version in self.versions.values():
+        for version in self.versions.values() if self.erased else ():
             if version.seq in self.erased and not version.gone:
                 self.findings.append(Finding(version.seq, self._place(version.seq), "erased and never deleted"))
 

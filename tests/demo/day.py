@@ -90,11 +90,11 @@ def day(orders: int = ORDERS) -> list[Item]:
     book = list(_book(Random(SEED), orders))
     items: list[Item] = []
     folder = f"{OPEN:%Y/%m/%d}"
-    received = files = 0
+    received = 0
     for order in book:
         items.append(Item("ticket", f"{folder}/tickets/{order.id}.json", "application/json", _ticket(order)))
-        for files, data in enumerate(_messages(order, received), files + 1):
-            items.append(Item("fix", f"{folder}/fix/{files:06d}.fix", "application/x-fix", data))
+        for number, data in enumerate(_messages(order, received), order.number + received):
+            items.append(Item("fix", f"{folder}/fix/{number:06d}.fix", "application/x-fix", data))
         received += len(order.fills)
         if order.number % 4 == 0:
             items.append(Item("mail", f"{folder}/{order.id}.eml", "message/rfc822", _mail(order)))
@@ -161,8 +161,7 @@ def _ticket(order: _Order) -> bytes:
         "entered": _instant(order.entered),
         "discretionary": False,
         "executions": [
-            {"time": _instant(fill.at), "quantity": fill.quantity, "price": _price(fill.cents)}
-            for fill in order.fills
+            {"time": _instant(fill.at), "quantity": fill.quantity, "price": _price(fill.cents)} for fill in order.fills
         ],
     }
     return json.dumps(ticket, indent=1).encode() + b"\n"

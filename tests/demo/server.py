@@ -73,7 +73,16 @@ class Vault:
         Raises:
             Failed: It does not start, or does not end well.
         """
-        arguments = [COMMAND, "serve", "--data", self.data, "--s3", "127.0.0.1:0", "--audit", "127.0.0.1:0"]
+        arguments: list[str | Path] = [
+            COMMAND,
+            "serve",
+            "--data",
+            self.data,
+            "--s3",
+            "127.0.0.1:0",
+            "--audit",
+            "127.0.0.1:0",
+        ]
         with self.log.open("ab") as log:
             process = subprocess.Popen(arguments, env=self._environ, stdout=subprocess.PIPE, stderr=log, text=True)
         with process:

@@ -29,14 +29,15 @@ class Answer:
 
 @dataclass
 class Client:
-    """Sends ``pieces`` and then waits, or leaves.
+    """Sends ``pieces`` and then waits, leaves, or stalls.
 
-    ``leaves_after`` pieces of the answer it goes away; ``slow`` is waited for before each piece is taken.
+    ``leaves_after`` pieces of the answer it goes away; it ``stalls`` where it should have sent more; ``slow`` is waited for before each piece is taken.
     """
 
     pieces: Sequence[bytes] = ()
     leaves: bool = False
     leaves_after: int = -1
+    stalls: bool = False
     address: tuple[str, int] | None = ("192.0.2.7", 50000)
     slow: Callable[[], Awaitable[None]] | None = None
 
@@ -52,8 +53,8 @@ class Client:
             answer.received += 1
             if script:
                 piece = script.pop(0)
-                return {"type": "http.request", "body": piece, "more_body": bool(script) or self.leaves}
-            if answer.received == 1 and not self.leaves:
+                return {"type": "http.request", "body": piece, "more_body": bool(script) or self.leaves or self.stalls}
+            if answer.received == 1 and not self.leaves and not self.stalls:
                 return {"type": "http.request", "body": b"", "more_body": False}
             if not self.leaves:
                 await left.wait()
@@ -68,7 +69,7 @@ class Client:
                 for name, value in message["headers"]:
                     assert isinstance(name, bytes), name
                     assert isinstance(value, bytes), value
-                    assert not set(value) & {0, 10, 13}, (name, value)
+                    assert not any(byte in value for byte in (0, 10, 13)), (name, value)
                     assert name not in answer.headers, f"{name!r} twice"
                     answer.headers[name.decode("ascii")] = value.decode("latin-1")
                 return

@@ -25,6 +25,7 @@ class Call:
     """One call: ``name`` is ``objects.put`` and the like."""
 
     name: str
+    caller: Caller
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     body: bytes = b""
@@ -77,7 +78,7 @@ class _Part:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def method(caller: Caller, *args: Any, **kwargs: Any) -> Any:
-            call = Call(f"{self.name}.{name}", args, kwargs)
+            call = Call(f"{self.name}.{name}", caller, args, kwargs)
             self.service.calls.append(call)
             self.service.records += 1
             try:

@@ -8,19 +8,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tests.unit.s3.signer import ACCESS_KEY, AMZ_DATE, NOW, Request, Signer, lookup
+from tests.unit.s3.signer import ACCESS_KEY, AMZ_DATE, Request, Signer, check
 from vault.errors import S3Error
 from vault.s3.authorization import Payload, Reason
-from vault.s3.sigv4 import Verified, verify
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PAIRS = st.dictionaries(KEYS.filter(lambda name: not name.startswith("X-Amz-")), KEYS, max_size=3)
 VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f\x85\xa0"), max_size=12)
 HEADERS = st.dictionaries(st.from_regex(r"(x-amz-meta-|content-)[a-z]{1,5}", fullmatch=True), VALUES, max_size=3)
-
-
-def check(request: Request) -> Verified[str]:
-    return verify(request.method, request.path, request.query, request.headers, now=NOW, lookup=lookup)
 
 
 @st.composite

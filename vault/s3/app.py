@@ -136,9 +136,7 @@ class S3App:
             check_bucket(named.bucket)
         if named.key:
             check_key(named.key)
-        request = Request(
-            exchange.caller, named.bucket, named.key, asked, fields, raw, exchange.body, self._region
-        )
+        request = Request(exchange.caller, named.bucket, named.key, asked, fields, raw, exchange.body, self._region)
         return await operation.handle(self._service, request)
 
     def _lookup(self, access_key: str) -> tuple[bytes, PrincipalRow] | None:

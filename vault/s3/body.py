@@ -1,7 +1,7 @@
 """The body of a request: read only when asked for, piece by piece, bounded, held against what was claimed of it.
 
 Reading begins with the first ``receive``, which is when the HTTP server answers ``Expect: 100-continue``. Whatever
-ends a body early (the client left, sent nothing for :data:`STALL_SECONDS`, or sent less than it said) is IncompleteBody.
+ends a body early is IncompleteBody: the client left, sent less than it said, or nothing for :data:`STALL_SECONDS`.
 
 Not handled here: the digests themselves (``vault.checksums``), the ``aws-chunked`` framing (``vault.s3.chunked``).
 """
@@ -93,15 +93,14 @@ class Body:
 
     @property
     def cuts(self) -> bool:
-        """Whether the connection cannot be used again, because too much of this body was left unread.
+        """Whether the connection cannot be used again, because of what was left unread.
 
-        With ``Expect: 100-continue`` unanswered nobody can say whether the body will be sent.
+        With ``Expect: 100-continue`` unanswered nobody can say whether the body will be sent. One that was begun and
+        not ended was given up for a reason.
         """
         if self._ended:
             return False
-        if self._declared < 0 or self._declared > MAX_UNREAD_BYTES:
-            return True
-        return not self._started and "expect" in self._fields
+        return self._started or not 0 < self._declared <= MAX_UNREAD_BYTES or "expect" in self._fields
 
     def _covered(self) -> Verified[Any]:
         if self.verified is None:

@@ -207,7 +207,10 @@ def _part(values: dict[str, str]) -> CompletedPart:
     number = _integer(values["PartNumber"])
     if not 1 <= number <= MAX_PARTS:
         raise S3Error(
-            "InvalidArgument", "PartNumber must be >= 1 and <= 10000", ArgumentName="PartNumber", ArgumentValue=str(number)
+            "InvalidArgument",
+            "PartNumber must be >= 1 and <= 10000",
+            ArgumentName="PartNumber",
+            ArgumentValue=str(number),
         )
     checksums = [(name.removeprefix(_CHECKSUM), value) for name, value in values.items() if name.startswith(_CHECKSUM)]
     if len(checksums) > 1:

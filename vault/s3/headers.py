@@ -78,9 +78,9 @@ def hoist(query: dict[str, str], fields: dict[str, str]) -> None:
         name = parameter.lower()
         if name in SIGNATURE:
             continue
-        if name in fields or _CONTROL.search(value):
+        if name in fields:
             raise S3Error("InvalidArgument", ArgumentName=parameter[:64])
-        fields[name] = value.encode().decode("latin-1")
+        fields[name] = as_header(value, parameter)
 
 
 def check(fields: Mapping[str, str], accepted: Accepted, *, metadata: bool, write: bool) -> None:
@@ -108,12 +108,12 @@ def check(fields: Mapping[str, str], accepted: Accepted, *, metadata: bool, writ
         raise S3Error("NotImplemented", Header=name[:128])
 
 
-def printable(value: str, name: str) -> str:
-    """A value from elsewhere that is to become a header.
+def as_header(value: str, parameter: str) -> str:
+    """A value from the query as a header carries it: UTF-8, byte for byte in Latin-1.
 
     Raises:
-        S3Error: InvalidArgument where it has control characters.
+        S3Error: InvalidArgument where it has control characters and could not have been a header.
     """
     if _CONTROL.search(value):
-        raise S3Error("InvalidArgument", ArgumentName=name)
-    return value
+        raise S3Error("InvalidArgument", ArgumentName=parameter[:64])
+    return value.encode().decode("latin-1")

@@ -62,7 +62,7 @@ def page_size(request: Request, name: str = "max-keys", message: str = _RANGE) -
     Raises:
         S3Error: InvalidArgument.
     """
-    return min(request.number(name, MAX_KEYS, 0, 2**31 - 1, message), MAX_KEYS)
+    return min(request.number(name, str(MAX_KEYS), 0, 2**31 - 1, message), MAX_KEYS)
 
 
 def echoed(request: Request, encode: Callable[[str], str], **names: str) -> str:
@@ -120,7 +120,12 @@ async def list_objects(service: Service, request: Request) -> Response:
     encode, size = encoder(request), page_size(request)
     query = request.query
     page = await service.objects.list(
-        request.caller, request.bucket, query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", ""), size
+        request.caller,
+        request.bucket,
+        query.get("prefix", ""),
+        query.get("delimiter", ""),
+        query.get("marker", ""),
+        size,
     )
     # S3 names where to go on only where the last key shown does not say it.
     following = page.next_marker if page.truncated and query.get("delimiter") else ""

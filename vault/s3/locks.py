@@ -45,7 +45,7 @@ async def put_retention(service: Service, request: Request) -> Response:
     allowed = bypass(request.fields)
     lock = documents.retention(await request.body.document(MAX_LOCK_BYTES))
     done = await service.locks.put_retention(
-        request.caller, request.bucket, request.key, request.version_id, lock, bypass=allowed
+        request.caller, request.bucket, request.key, request.version_id, lock=lock, bypass=allowed
     )
     return Response(done.record)
 
@@ -60,7 +60,5 @@ async def get_hold(service: Service, request: Request) -> Response:
 async def put_hold(service: Service, request: Request) -> Response:
     """PutObjectLegalHold."""
     on = documents.legal_hold(await request.body.document(MAX_LOCK_BYTES))
-    done = await service.locks.put_hold(
-        request.caller, request.bucket, request.key, request.version_id, on=on
-    )
+    done = await service.locks.put_hold(request.caller, request.bucket, request.key, request.version_id, on=on)
     return Response(done.record)

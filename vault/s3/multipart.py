@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vault.errors import S3Error
 from vault.s3 import documents, upload, xml
 from vault.s3.buckets import instant, owner
 from vault.s3.claims import checksum_header, read_upload
-from vault.s3.documents import MAX_PARTS
 from vault.s3.listing import common_prefixes, echoed, encoder, page_size
-from vault.s3.objects import checksum, encryption, version
+from vault.s3.objects import checksum, encryption, part_number, version
 from vault.s3.responses import Response, document
 from vault.service.context import CompletedPart, UploadSpec
 from vault.service.limits import MAX_PUT_BYTES
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 #: A CompleteMultipartUpload document, bytes: 10,000 parts with ETag and the longest checksum.
 MAX_COMPLETION_BYTES: Final = 4 * 1024 * 1024
-
-_NUMBER: Final = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
 
 
 async def create_upload(service: Service, request: Request) -> Response:
@@ -58,7 +54,7 @@ async def create_upload(service: Service, request: Request) -> Response:
 async def upload_part(service: Service, request: Request) -> Response:
     """UploadPart."""
     body = request.body
-    number = request.number("partNumber", 0, 1, MAX_PARTS, _NUMBER)
+    number = part_number(request)
     length = body.length(MAX_PUT_BYTES)
     checks = body.check()
     made = await service.uploads.part(
@@ -71,9 +67,7 @@ async def complete_upload(service: Service, request: Request) -> Response:
     """CompleteMultipartUpload. Its ``x-amz-checksum-*`` header is the object's, not the document's."""
     claimed = checksum_header(request.raw)
     if_none_match, if_match = upload.preconditions(request.fields)
-    named = documents.completion(
-        await request.body.document(MAX_COMPLETION_BYTES, required=False, apart=True)
-    )
+    named = documents.completion(await request.body.document(MAX_COMPLETION_BYTES, required=False, apart=True))
     made = await service.uploads.complete(
         request.caller,
         request.bucket,
@@ -153,7 +147,7 @@ async def list_parts(service: Service, request: Request) -> Response:
     message = "Provided max-parts not an integer or within integer range"
     size = page_size(request, "max-parts", message)
     message = "Provided part-number-marker not an integer or within integer range"
-    marker = request.number("part-number-marker", 0, 0, 2**31 - 1, message)
+    marker = request.number("part-number-marker", "0", 0, 2**31 - 1, message)
     page = await service.uploads.parts(
         request.caller, request.bucket, request.key, request.query["uploadId"], marker, size
     )

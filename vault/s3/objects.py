@@ -10,7 +10,7 @@ from vault.s3 import documents, upload, xml
 from vault.s3.buckets import instant
 from vault.s3.conditions import byte_range, conditions, http_time
 from vault.s3.documents import MAX_PARTS
-from vault.s3.headers import printable
+from vault.s3.headers import as_header
 from vault.s3.locks import BYPASS, bypass
 from vault.s3.request import MAX_NAME
 from vault.s3.responses import Response, document, header
@@ -98,8 +98,9 @@ def encryption(fields: Mapping[str, str]) -> Headers:
 
 async def get_object(service: Service, request: Request) -> Response:
     """GetObject: the read is recorded before the first byte, and the first piece authenticated before the status."""
+    overrides = _overrides(request)
     found = await service.objects.get(request.caller, _wanted(request))
-    response = _read(request, found)
+    response = _read(request, found, overrides)
     if found.body is not None:
         response.stream = found.body
         response.body = await anext(found.body, b"")
@@ -108,42 +109,54 @@ async def get_object(service: Service, request: Request) -> Response:
 
 async def head_object(service: Service, request: Request) -> Response:
     """HeadObject."""
-    return _read(request, await service.objects.head(request.caller, _wanted(request)))
+    overrides = _overrides(request)
+    return _read(request, await service.objects.head(request.caller, _wanted(request)), overrides)
+
+
+def part_number(request: Request) -> int:
+    """The part that a request is about.
+
+    Raises:
+        S3Error: InvalidArgument.
+    """
+    message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+    return request.number("partNumber", "", 1, MAX_PARTS, message)
 
 
 def _wanted(request: Request) -> Wanted:
     fields = request.fields
-    for name in OVERRIDES:
-        printable(request.query.get(name, ""), name)
     # With If-Range the whole object is always a right answer (RFC 9110 §13.1.5).
     wanted = byte_range(fields.get("range")) if "if-range" not in fields else None
-    message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
-    part = request.number("partNumber", 0, 1, MAX_PARTS, message)
-    if part and wanted is not None:
+    part = part_number(request) if "partNumber" in request.query else None
+    if part is not None and wanted is not None:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     return Wanted(
         bucket=request.bucket,
         key=request.key,
         version_id=request.version_id,
         range=wanted,
-        part_number=part or None,
+        part_number=part,
         conditions=conditions(fields),
     )
 
 
-def _read(request: Request, found: GetResult) -> Response:
+def _overrides(request: Request) -> dict[str, str]:
+    """The headers of the answer that the request replaces."""
+    query = request.query
+    return {
+        name: as_header(query[parameter], parameter) for parameter, name in OVERRIDES.items() if query.get(parameter)
+    }
+
+
+def _read(request: Request, found: GetResult, overrides: dict[str, str]) -> Response:
     """The headers of a read."""
-    row, known, query = found.row, found.document, request.query
-    stored = dict(known.headers)
-    for parameter, name in OVERRIDES.items():
-        if query.get(parameter):
-            stored[name] = query[parameter]
+    row, known = found.row, found.document
     headers = [
         (b"accept-ranges", b"bytes"),
         (b"last-modified", http_time(row.created).encode()),
         (b"etag", f'"{known.etag}"'.encode()),
         *version(found.version_id),
-        *(header(name, value) for name, value in stored.items()),
+        *(header(name, value) for name, value in (known.headers | overrides).items()),
         *(header(f"x-amz-meta-{name}", value) for name, value in known.metadata.items()),
     ]
     if policy.allowed(request.caller.actor.roles, "object.retention.get", owns=True) and row.mode:
@@ -155,7 +168,7 @@ def _read(request: Request, found: GetResult) -> Response:
         headers.append((b"content-range", f"bytes {found.first}-{found.last}/{found.total}".encode()))
     elif request.fields.get("x-amz-checksum-mode") == "ENABLED":
         headers += checksum(known.checksum)
-    if "partNumber" in query and found.parts:
+    if found.parts and "partNumber" in request.query:
         headers.append((b"x-amz-mp-parts-count", b"%d" % found.parts))
     return Response(found.record, 206 if found.partial else 200, headers, length=found.last - found.first + 1)
 

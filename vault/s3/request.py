@@ -60,15 +60,13 @@ class Request:
             raise S3Error("InvalidArgument", "Version id cannot be the empty string", ArgumentName="versionId")
         return found or ""
 
-    def number(self, name: str, default: int, low: int, high: int, message: str) -> int:
-        """A number in the query.
+    def number(self, name: str, default: str, low: int, high: int, message: str) -> int:
+        """A number in the query; the default, too, must be in its range.
 
         Raises:
             S3Error: InvalidArgument with ``message``.
         """
-        text = self.query.get(name)
-        if text is None:
-            return default
+        text = self.query.get(name, default)
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else -1
         if not low <= value <= high:
             raise S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=text[:64])

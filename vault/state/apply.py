@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vault.record import SUCCESS
+from vault.record import OPS, SUCCESS
 from vault.retention import from_ref
 from vault.state import lookup, rows
 from vault.state.rows import (
@@ -44,15 +44,23 @@ def apply(head: Head, tail: Tail, state: State) -> Changes:
 
     Returns:
         Rows to set, or to remove (None), in order.
+
+    Raises:
+        ValueError: It cannot be a record that this software wrote: what is not understood may be what protects a
+            version, so it must not be passed over.
     """
     if head.outcome != SUCCESS:
         return []
+    reserved = (tail.record_class, tail.event_hold, tail.matters, tail.approvals)
+    if tail.op not in OPS or any(field is not None for field in reserved):
+        msg = f"record {head.seq} ({tail.op[:64]}) was written by a newer version of this software"
+        raise ValueError(msg)
     effect = _EFFECTS.get(tail.op)
     return effect(head, tail, state) if effect is not None else []
 
 
-def version_row(head: Head, tail: Tail) -> VersionRow:
-    """The row of the version that a record makes."""
+def version_row(head: Head, tail: Tail, *, held: bool = False) -> VersionRow:
+    """The row of the version that a record makes; ``held`` is its upload's."""
     version, named = head.version, tail.object
     if version is None or named is None:
         msg = f"record {head.seq} makes a version but names none"
@@ -74,7 +82,12 @@ def version_row(head: Head, tail: Tail) -> VersionRow:
         hold=lock.hold,
         storage=tail.storage,
         upload=named.upload_id,
+        held=held or _speaks_of_hold(tail),
     )
+
+
+def _speaks_of_hold(tail: Tail) -> bool:
+    return tail.request is not None and tail.request.hold is not None
 
 
 def _named(tail: Tail) -> ObjectRef:
@@ -84,11 +97,13 @@ def _named(tail: Tail) -> ObjectRef:
     return tail.object
 
 
-def _add_version(head: Head, tail: Tail, state: State) -> Changes:
-    named, row = _named(tail), version_row(head, tail)
+def _add_version(head: Head, tail: Tail, state: State, *, held: bool = False) -> Changes:
+    named, row = _named(tail), version_row(head, tail, held=held)
+    found = lookup.key_row(state, named.bucket, named.key)
+    null = row.ordinal if row.null else found.null if found is not None else 0
     changes: Changes = [
         (rows.version_key(named.bucket, named.key, row.ordinal), row),
-        (rows.key_key(named.bucket, named.key), KeyRow(row.ordinal, row.manifest, row)),
+        (rows.key_key(named.bucket, named.key), KeyRow(row.ordinal, row.manifest, row, null)),
     ]
     if head.version is not None and head.version.replaced:
         old = lookup.version_by_ordinal(state, named.bucket, named.key, head.version.replaced)
@@ -120,10 +135,14 @@ def _delete(head: Head, tail: Tail, state: State) -> Changes:
     found = lookup.key_row(state, named.bucket, named.key)
     if row is None or found is None:
         return []
-    changes = _drop(named, row, head.seq)
+    changes, left = _drop(named, row, head.seq), found
+    if row.null:
+        left = msgspec.structs.replace(left, null=0)
     if found.current is not None and found.current.ordinal == row.ordinal:
-        left = (other for other in lookup.versions(state, named.bucket, named.key) if other.ordinal != row.ordinal)
-        changes.append((rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, next(left, None))))
+        others = (other for other in lookup.versions(state, named.bucket, named.key) if other.ordinal != row.ordinal)
+        left = msgspec.structs.replace(left, current=next(others, None))
+    if left is not found:
+        changes.append((rows.key_key(named.bucket, named.key), left))
     return changes
 
 
@@ -136,10 +155,11 @@ def _set_lock(head: Head, tail: Tail, state: State) -> Changes:
     if row is None or found is None:
         return []
     lock = from_ref(head.lock)
-    new = msgspec.structs.replace(row, mode=lock.mode, until=lock.until, hold=lock.hold)
+    held = row.held or _speaks_of_hold(tail)
+    new = msgspec.structs.replace(row, mode=lock.mode, until=lock.until, hold=lock.hold, held=held)
     changes: Changes = [(rows.version_key(named.bucket, named.key, row.ordinal), new)]
     if found.current is not None and found.current.ordinal == row.ordinal:
-        changes.append((rows.key_key(named.bucket, named.key), KeyRow(found.ordinal, found.manifest, new)))
+        changes.append((rows.key_key(named.bucket, named.key), msgspec.structs.replace(found, current=new)))
     return changes
 
 
@@ -182,7 +202,7 @@ def _create_upload(head: Head, tail: Tail, _state: State) -> Changes:
         mode=lock.mode,
         until=lock.until,
         hold=lock.hold,
-        asked=head.lock is not None,
+        held=_speaks_of_hold(tail),
     )
     return [(rows.upload_key(named.bucket, named.key, named.upload_id), row)]
 
@@ -208,8 +228,10 @@ def _add_part(head: Head, tail: Tail, state: State) -> Changes:
 def _complete(head: Head, tail: Tail, state: State) -> Changes:
     # Part rows stay: the version reads through them. Parts that the list leaves out go when the version goes.
     named = _named(tail)
-    gone = (rows.upload_key(named.bucket, named.key, named.upload_id), None)
-    return [*_add_version(head, tail, state), gone]
+    where = rows.upload_key(named.bucket, named.key, named.upload_id)
+    upload = state.get(where)
+    held = isinstance(upload, UploadRow) and upload.held
+    return [*_add_version(head, tail, state, held=held), (where, None)]
 
 
 def _abort(head: Head, tail: Tail, state: State) -> Changes:

@@ -22,6 +22,8 @@ def look(case: Case) -> Decision:
 def create(case: Case) -> Decision:
     """CreateBucket: names are unique in the vault; lock-enabled buckets are versioned for good."""
     name = case.object.bucket
+    if not name or "\0" in name:  # row keys end a bucket's name with NUL; all else is the front end's to refuse
+        raise S3Error("InvalidBucketName", BucketName=name)
     found = case.state.get(rows.bucket_key(name))
     if isinstance(found, BucketRow):
         mine = found.owner == case.tail.actor.id

@@ -95,11 +95,11 @@ def _admit(case: Case) -> None:
     principal = lookup.principal(case.state, actor.id)
     if principal is None or not principal.enabled:
         raise S3Error("AccessDenied", reason="principal")
-    found: object = None
+    owns = False
     if case.tail.object is not None:
         found = case.state.get(rows.bucket_key(case.tail.object.bucket))
-    owns = isinstance(found, BucketRow) and found.owner == principal.id
-    if not policy.allowed(principal.roles, case.tail.op, owns=owns):
+        # A bucket that does not exist is nobody's: an owner is told so, as S3 tells everybody.
+        owns = not isinstance(found, BucketRow) or found.owner == principal.id
+    if not all(policy.allowed(principal.roles, op, owns=owns) for op in policy.needed(case.tail.op, case.asked)):
         raise S3Error("AccessDenied", reason="policy")
-    asked = case.tail.request
-    case.bypass = asked is not None and asked.bypass and policy.may_bypass(principal.roles, owns=owns)
+    case.bypass = case.asked.bypass and policy.may_bypass(principal.roles, owns=owns)

@@ -53,11 +53,15 @@ def versions(state: State, bucket_name: str, key: str) -> Iterator[VersionRow]:
 def null_version(state: State, bucket_name: str, key: str) -> VersionRow | None:
     """The key's null version, if it has one."""
     found = key_row(state, bucket_name, key)
-    if found is None or found.current is None:
+    if found is None or not found.null:
         return None
-    if found.current.null:
-        return found.current
-    return next((row for row in versions(state, bucket_name, key) if row.null), None)
+    return version_by_ordinal(state, bucket_name, key, found.null)
+
+
+def invalid_version_id(version_id: str) -> S3Error:
+    """What S3 answers where this can be no version id."""
+    message = "Invalid version id specified"
+    return S3Error("InvalidArgument", message, ArgumentName="versionId", ArgumentValue=version_id[:64])
 
 
 def version_by_id(state: State, bucket_name: str, key: str, version_id: str) -> VersionRow | None:
@@ -70,18 +74,15 @@ def version_by_id(state: State, bucket_name: str, key: str, version_id: str) -> 
         return null_version(state, bucket_name, key)
     ordinal = rows.ordinal_of(version_id)
     if not ordinal:
-        raise S3Error(
-            "InvalidArgument",
-            "Invalid version id specified",
-            ArgumentName="versionId",
-            ArgumentValue=version_id[:64],
-        )
+        raise invalid_version_id(version_id)
     row = version_by_ordinal(state, bucket_name, key, ordinal)
     return row if row is not None and row.version_id == version_id else None
 
 
-def resolve(state: State, bucket_name: str, key: str, version_id: str) -> VersionRow:
-    """The version a read means: the one named, else the current one. May be a delete marker only when named.
+def resolve(state: State, bucket_name: str, key: str, version_id: str, *, markers: bool = False) -> VersionRow:
+    """The version a request means: the one named, else the current one.
+
+    A delete marker may come back where it is named, and with ``markers`` where it hides the key.
 
     Raises:
         S3Error: NoSuchKey (with the marker's headers where one hides the key), NoSuchVersion, InvalidArgument.
@@ -94,7 +95,7 @@ def resolve(state: State, bucket_name: str, key: str, version_id: str) -> Versio
     found = key_row(state, bucket_name, key)
     if found is None or found.current is None:
         raise S3Error("NoSuchKey", Key=key)
-    if found.current.marker:
+    if found.current.marker and not markers:
         raise S3Error("NoSuchKey", headers=marker_headers(found.current), Key=key)
     return found.current
 

@@ -12,7 +12,6 @@ from vault.state import lookup, rows
 from vault.state.decision import Decision
 from vault.state.objects import asked_lock, new_version
 from vault.state.rows import PartRow
-from vault.times import rfc3339
 
 if TYPE_CHECKING:
     from vault.state.decision import Case
@@ -25,9 +24,7 @@ def create(case: Case) -> Decision:
     """CreateMultipartUpload: the lock must be good now; the object is made at completion."""
     bucket = lookup.bucket(case.state, case.object.bucket)
     asked = asked_lock(case, bucket)
-    if asked is not None and asked.mode:
-        retention.at_creation(asked, None, case.now)
-    return Decision(lock=asked)
+    return Decision(lock=retention.at_creation(asked, None, case.now).ref())
 
 
 def part(case: Case) -> Decision:
@@ -59,7 +56,7 @@ def complete(case: Case) -> Decision:
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise S3Error("InvalidPartOrder")
     for number, seq in case.parts:
-        row = case.state.get(rows.part_key(upload.upload_id, number))
+        row = case.state.get(rows.part_key(upload.upload_id, number)) if 1 <= number <= MAX_PARTS else None
         if not isinstance(row, PartRow) or row.seq != seq:
             raise S3Error("InvalidPart", PartNumber=str(number))
     if upload.mode:  # was judged when the upload was created, and stays what it was
@@ -73,5 +70,4 @@ def abort(case: Case) -> Decision:
     """AbortMultipartUpload."""
     lookup.bucket(case.state, case.object.bucket)
     upload = lookup.upload(case.state, case.object.bucket, case.object.key, case.object.upload_id)
-    lock = LockRef(upload.mode, rfc3339(upload.until)) if upload.mode else None
-    return Decision(lock=lock, row=upload)
+    return Decision(lock=retention.Lock(upload.mode, upload.until, upload.hold).ref(), row=upload)

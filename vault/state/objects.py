@@ -48,7 +48,16 @@ def asked_lock(case: Case, bucket: BucketRow) -> LockRef | None:
         )
     if asked.mode and asked.mode not in retention.MODES:
         raise S3Error("InvalidArgument", "Unknown wormMode directive.", ArgumentName="x-amz-object-lock-mode")
-    return LockRef(asked.mode, asked.until, bool(asked.hold))
+    try:
+        until = rfc3339(parse_rfc3339(asked.until)) if asked.mode else ""
+    except ValueError as error:
+        raise S3Error(
+            "InvalidArgument",
+            "The retain until date must be provided in ISO 8601 format",
+            ArgumentName="x-amz-object-lock-retain-until-date",
+            ArgumentValue=asked.until[:64],
+        ) from error
+    return LockRef(asked.mode, until, bool(asked.hold))
 
 
 def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Decision:
@@ -123,14 +132,23 @@ def read(case: Case) -> Decision:
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
-def _named(case: Case) -> VersionRow:
-    """The version the request means, which is no delete marker."""
+def _named(case: Case, *, changes: bool = False) -> VersionRow:
+    """The version the request means, which is no delete marker: S3 answers reads of a hidden key 404, changes 405."""
     bucket = lookup.bucket(case.state, case.object.bucket)
-    row = lookup.resolve(case.state, bucket.name, case.object.key, case.object.version_id)
+    _check_version_id(case, bucket)
+    row = lookup.resolve(case.state, bucket.name, case.object.key, case.object.version_id, markers=changes)
     case.version, case.lock = lookup.version_ref(row), lookup.lock_ref(row)
     if row.marker:
-        raise S3Error("MethodNotAllowed", headers=lookup.marker_headers(row), ResourceType="DeleteMarker")
+        headers = {"allow": "DELETE"} | lookup.marker_headers(row)
+        raise S3Error("MethodNotAllowed", headers=headers, ResourceType="DeleteMarker")
     return row
+
+
+def _check_version_id(case: Case, bucket: BucketRow) -> None:
+    """A bucket that never had versioning has no version ids but ``null``."""
+    version_id = case.object.version_id
+    if version_id and version_id != "null" and not bucket.versioning:
+        raise lookup.invalid_version_id(version_id)
 
 
 def delete(case: Case) -> Decision:
@@ -144,6 +162,7 @@ def delete(case: Case) -> Decision:
         )
     key = case.object.key
     if case.object.version_id:
+        _check_version_id(case, bucket)
         row = lookup.version_by_id(case.state, bucket.name, key, case.object.version_id)
         return _remove(case, row)
     if not bucket.versioning:
@@ -162,11 +181,11 @@ def _remove(case: Case, row: VersionRow | None) -> Decision:
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
-def _lockable(case: Case) -> VersionRow:
+def _lockable(case: Case, *, changes: bool = False) -> VersionRow:
     bucket = lookup.bucket(case.state, case.object.bucket)
     if not bucket.lock:
         raise S3Error("InvalidRequest", _NO_LOCK_CONFIGURATION)
-    return _named(case)
+    return _named(case, changes=changes)
 
 
 def get_retention(case: Case) -> Decision:
@@ -179,26 +198,33 @@ def get_retention(case: Case) -> Decision:
 
 def put_retention(case: Case) -> Decision:
     """PutObjectRetention, and its removal by an empty Retention."""
-    row = _lockable(case)
-    asked = case.asked
-    new = None
-    if not asked.remove:
-        if asked.mode not in retention.MODES or not asked.until:
-            raise S3Error("MalformedXML")
-        new = retention.Lock(asked.mode, parse_rfc3339(asked.until))
+    row = _lockable(case, changes=True)
+    new = None if case.asked.remove else _retention_asked(case)
     lock = retention.decide_retention(lookup.lock_of(row), new, case.now, bypass=case.bypass)
     return Decision(version=case.version, lock=lock.ref(), row=row)
 
 
+def _retention_asked(case: Case) -> Lock:
+    asked = case.asked
+    try:
+        if asked.mode in retention.MODES:
+            return retention.Lock(asked.mode, parse_rfc3339(asked.until))
+    except ValueError as error:
+        raise S3Error("MalformedXML") from error
+    raise S3Error("MalformedXML")
+
+
 def get_hold(case: Case) -> Decision:
-    """GetObjectLegalHold."""
+    """GetObjectLegalHold: an error where nobody ever spoke of a hold, though what was switched off is told."""
     row = _lockable(case)
+    if not row.held:
+        raise S3Error("NoSuchObjectLockConfiguration", Key=case.object.key)
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
 def put_hold(case: Case) -> Decision:
     """PutObjectLegalHold: independent of retention; who may is the policy's business."""
-    row = _lockable(case)
+    row = _lockable(case, changes=True)
     if case.asked.hold is None:
         raise S3Error("MalformedXML")
     lock = lookup.lock_of(row)._replace(hold=case.asked.hold)

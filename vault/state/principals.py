@@ -22,6 +22,8 @@ def add(case: Case) -> Decision:
     problem = policy.check_roles(wanted.roles)
     if problem:
         raise S3Error("InvalidArgument", problem, reason="roles")
+    if not wanted.id or wanted.id == policy.SYSTEM or not wanted.access_key:
+        raise S3Error("InvalidArgument", "This id or access key cannot be a principal's.", reason="reserved")
     taken = case.state.get(rows.access_key_key(wanted.access_key)) is not None
     if taken or lookup.principal(case.state, wanted.id) is not None:
         raise S3Error("InvalidArgument", "This access key is in use already; choose another one.", reason="exists")

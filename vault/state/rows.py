@@ -17,6 +17,7 @@ escaped so that no name is a prefix of another's key.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -31,7 +32,7 @@ SUSPENDED: Final = "Suspended"
 
 
 class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Encoded as a MessagePack array: fields are only ever added at the end."""
+    """Encoded as a JSON array: fields are only ever added at the end. MessagePack's integers end in the year 2554."""
 
 
 class BucketRow(_Row, frozen=True):
@@ -51,6 +52,7 @@ class VersionRow(_Row, frozen=True):
 
     ``seq`` is the record that made it and the identity of its body; ``created`` and ``clock`` are that record's two
     times in ns; ``until`` is in ns, 0 without retention. ``upload`` names the multipart upload it came from.
+    ``held`` says that a legal hold was asked for once, on or off: S3 tells that from one never spoken of.
     """
 
     ordinal: int
@@ -68,18 +70,26 @@ class VersionRow(_Row, frozen=True):
     hold: bool = False
     storage: Storage | None = None
     upload: str = ""
+    held: bool = False
 
 
 class KeyRow(_Row, frozen=True):
-    """A key: the newest ordinal ever given out, the manifest digest at the end of its chain, its current version."""
+    """A key: the newest ordinal ever given out, the manifest digest at the end of its chain, its current version.
+
+    ``null`` is the ordinal of its null version, 0 where it has none: found without a look at all the others.
+    """
 
     ordinal: int
     manifest: str
     current: VersionRow | None = None
+    null: int = 0
 
 
 class UploadRow(_Row, frozen=True):
-    """A multipart upload under way. ``seq`` is the record that opened it; its body is the sealed content document."""
+    """A multipart upload under way. ``seq`` is the record that opened it; its body is the sealed content document.
+
+    Mode, date and hold are what was asked for; ``held`` as in :class:`VersionRow`.
+    """
 
     upload_id: str
     bucket: str
@@ -92,7 +102,7 @@ class UploadRow(_Row, frozen=True):
     mode: str = ""
     until: int = 0
     hold: bool = False
-    asked: bool = False
+    held: bool = False
 
 
 class PartRow(_Row, frozen=True):
@@ -147,9 +157,10 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("e"): GarbageRow,
     ord("m"): MetaRow,
 }
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decoders: Final = {kind: msgspec.msgpack.Decoder(row).decode for kind, row in _KINDS.items()}
+_encode: Final = msgspec.json.Encoder().encode
+_decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
 _ORDINALS: Final = (1 << 64) - 1
+_VERSION_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def encode_row(row: Row) -> bytes:
@@ -238,9 +249,4 @@ def version_id(ordinal: int, manifest: str) -> str:
 
 def ordinal_of(public_id: str) -> int:
     """The ordinal inside a version id, or 0 where it is none of ours."""
-    if len(public_id) != 32:
-        return 0
-    try:
-        return int(public_id[:8], 16)
-    except ValueError:
-        return 0
+    return int(public_id[:8], 16) if _VERSION_ID.fullmatch(public_id) else 0  # int alone takes signs and spaces

@@ -7,6 +7,11 @@ import hmac
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import pytest
+
+from vault.errors import S3Error
+from vault.s3.sigv4 import Verified, verify
+
 Headers = list[tuple[bytes, bytes]]
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -114,3 +119,23 @@ class Signer:
 
 def _wire(headers: dict[str, str]) -> Headers:
     return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def check(request: Request, now: float = NOW) -> Verified[str]:
+    return verify(request.method, request.path, request.query, request.headers, now=now, lookup=lookup)
+
+
+def refused(request: Request, now: float = NOW) -> S3Error:
+    with pytest.raises(S3Error) as caught:
+        check(request, now)
+    return caught.value
+
+
+def without(request: Request, name: bytes) -> Request:
+    request.headers = [field for field in request.headers if field[0] != name]
+    return request
+
+
+def replaced(request: Request, name: bytes, old: bytes, new: bytes) -> Request:
+    request.headers = [(n, value.replace(old, new) if n == name else value) for n, value in request.headers]
+    return request

@@ -1,0 +1,39 @@
+"""Changing evidence behind its keeper's back, in copies: one byte each, where nobody but a verifier would look."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.demo.exported import entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def of_record(log: Path, copy: Path, seq: int) -> None:
+    """Copy an exported log and change one byte in the middle of a record."""
+    shutil.copytree(log, copy)
+    mark = b'"seq":%d,' % seq
+    bundle, start, data = next(entry for entry in entries(copy) if mark in entry[2])
+    flip(bundle, start + len(data) // 2)
+
+
+def of_object(data_directory: Path, copy: Path) -> Path:
+    """Copy a data directory and change one byte of stored ciphertext; the file that holds it.
+
+    Views are left out: all in them can be rebuilt.
+    """
+    shutil.copytree(data_directory, copy, ignore=shutil.ignore_patterns("views"))
+    pack = max((copy / "packs").iterdir(), key=lambda path: path.stat().st_size)
+    flip(pack, pack.stat().st_size // 2)
+    return pack
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip the lowest bit of one byte."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes((byte ^ 1,)))

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+
+def run(armed: str) -> int:
+    code = "from audit.crash import crash_point; crash_point('a'); crash_point('b'); raise SystemExit(3)"
+    environment = {**os.environ, "STRONGROOM_CRASH_POINT": armed}
+    return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
+
+
+def test_an_armed_crash_point_kills_and_no_other_does_anything() -> None:
+    assert run("b") == -signal.SIGKILL
+    assert run("c") == 3
+    assert run("") == 3

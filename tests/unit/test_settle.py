@@ -1,0 +1,357 @@
+"""Settling keeps every record and body readable, and gives a segment back only when both were found again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit.errors import LedgerCorrupt
+from audit.journal.segment import BLOCK, RETIRED_MAGIC
+from audit.recycle import MAX_SPARES
+from audit.settle import HELD
+from tests.doubles.stream import SEGMENT_BYTES, Stream
+from tests.doubles.traffic import Entry, Traffic
+from vault.errors import CorruptError, Unavailable
+from vault.record import decode
+from vault.storage import pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENTRIES = Traffic(5).mixed(900)
+
+
+def opened(root: Path, count: int = len(ENTRIES)) -> Stream:
+    stream = Stream(root)
+    stream.append(ENTRIES[:count])
+    return stream
+
+
+def test_everything_is_readable_after_each_step_and_after_a_restart(tmp_path: Path) -> None:
+    stream = opened(tmp_path)
+    stream.check(ENTRIES)
+    steps = 0
+    while stream.settler.step():
+        steps += 1
+        stream.check(ENTRIES)
+    assert steps > 5
+    assert stream.ledger.end == 512
+    assert stream.log.first_seq > 256
+    stream.stop()
+    again = Stream(tmp_path)
+    again.check(ENTRIES)
+    again.settle()
+    again.check(ENTRIES)
+    assert again.ledger.end == 768
+    again.stop()
+
+
+def test_up_to_255_records_wait_and_so_does_their_segment(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 255)
+    stream.roll()
+    stream.settle()
+    assert (stream.ledger.end, stream.log.first_seq) == (0, 0)
+    stream.append(ENTRIES[255:257])
+    stream.roll()
+    stream.settle()
+    assert stream.ledger.end == 256
+    assert stream.log.first_seq == 255
+    stream.check(ENTRIES[:257])
+    stream.stop()
+
+
+def test_what_waits_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 300)
+    stream.roll()
+    stream.settle()
+    stream.stop()
+    for end in (300, 400, 600):
+        stream = Stream(tmp_path)
+        stream.append(ENTRIES[stream.log.durable_end : end])
+        stream.roll()
+        stream.settle()
+        stream.check(ENTRIES[:end])
+        assert stream.ledger.end == end // 256 * 256
+        stream.stop()
+
+
+def test_the_open_segment_is_left_alone(tmp_path: Path) -> None:
+    stream = Stream(tmp_path)
+    assert stream.settle() == 0
+    stream.append(ENTRIES[:100])
+    assert stream.settle() == 0
+    stream.stop()
+
+
+def test_a_segment_stays_until_a_published_checkpoint_covers_it(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    ends = [segment.end_seq for segment in stream.log.closed()]
+    stream.published = ends[0] - 1
+    stream.settle()
+    assert stream.ledger.end == 512
+    assert stream.log.first_seq == 0
+    stream.published = ends[0]
+    stream.settle()
+    assert stream.log.first_seq == ends[0]
+    stream.stop()
+
+
+def test_a_retired_segment_keeps_its_bytes_while_somebody_reads_them(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    first = stream.log.closed()[0]
+    bodies = first.path.read_bytes()[BLOCK:]
+    release = stream.leases.take(10)
+    stream.settle()
+    assert stream.log.first_seq == 512
+    assert first.path.read_bytes()[: len(RETIRED_MAGIC)] == RETIRED_MAGIC
+    assert first.path.read_bytes()[BLOCK:] == bodies
+    stream.leases.take(10)  # it came later, so it reads from the pack
+    release()
+    assert stream.settle() == 1
+    assert not first.path.exists()
+    stream.stop()
+
+
+def test_a_recycled_segment_is_a_spare_one_of_zeros(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    stream.settle()
+    spares = sorted((tmp_path / "spare").iterdir())
+    assert spares
+    for spare in spares:
+        data = spare.read_bytes()
+        assert len(data) == SEGMENT_BYTES
+        assert not any(data[BLOCK:])
+    stream.append(ENTRIES[512:])
+    stream.check(ENTRIES)
+    stream.stop()
+    again = Stream(tmp_path)
+    again.check(ENTRIES)
+    again.stop()
+
+
+def test_no_more_spare_segments_are_kept_than_are_of_use(tmp_path: Path) -> None:
+    stream = Stream(tmp_path)
+    for start in range(0, 768, 64):
+        stream.append(ENTRIES[start : start + 64])
+        stream.roll()
+    stream.settle()
+    assert len(list((tmp_path / "spare").iterdir())) == MAX_SPARES
+    assert len(list((tmp_path / "commit").iterdir())) == 1
+    stream.stop()
+
+
+def test_a_segment_of_another_length_is_no_spare_one(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    stream.log.segment_bytes = 2 * SEGMENT_BYTES
+    stream.settle()
+    assert list((tmp_path / "spare").iterdir()) == []
+    stream.stop()
+
+
+def test_bodies_lie_by_bucket_domain_and_month_and_unlocked_ones_apart(tmp_path: Path) -> None:
+    stream = opened(tmp_path)
+    stream.settle()
+    seen = set()
+    for path in (tmp_path / "packs").iterdir():
+        data = path.read_bytes()
+        index = pack.decode_index(lambda at, length, data=data: data[at : at + length], len(data), path.name)  # type: ignore[misc]
+        places = set()
+        for seq in index.seqs:
+            head, tail = decode(ENTRIES[seq].record)
+            assert tail.object is not None
+            assert tail.storage is not None
+            until = head.lock.until[:7] if head.lock is not None else ""
+            places.add((tail.object.bucket, tail.storage.domain, until))
+        assert len(places) == 1
+        bucket, _, until = places.pop()
+        assert (index.header.bucket, index.header.until) == (bucket, until)
+        seen.add((bucket, until))
+    assert len(seen) == 6
+    stream.stop()
+
+
+def test_held_bodies_lie_apart_from_unlocked_ones(tmp_path: Path) -> None:
+    traffic = Traffic(6)
+    for _ in range(40):
+        traffic.put()
+    entries = [
+        Entry(entry.record.replace(b'"lock":{"mode":"COMPLIANCE","until":"2032-11-22T00:00:00.000000000Z"}', b'"lock":{"hold":true}'), entry.body)
+        for entry in traffic.entries
+    ]  # fmt: skip
+    stream = Stream(tmp_path)
+    stream.append(entries)
+    stream.roll()
+    stream.settle()
+    untils = {path.read_bytes()[12:120].split(b'"until":"')[1].split(b'"')[0].decode() for path in (tmp_path / "packs").iterdir()}
+    assert untils == {"", HELD, "2032-12"}
+    stream.stop()
+
+
+def spoil(path: Path, old: bytes) -> None:
+    data = path.read_bytes()
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, bytes([old[0] ^ 1]) + old[1:]))
+
+
+def settled_but_not_retired(root: Path) -> Stream:
+    stream = opened(root, 512)
+    stream.roll()
+    stream.published = 0
+    stream.settle()
+    stream.published = 512
+    return stream
+
+
+def test_a_body_that_is_not_found_again_keeps_its_segment(tmp_path: Path) -> None:
+    stream = settled_but_not_retired(tmp_path)
+    seq = next(seq for seq, entry in enumerate(ENTRIES) if len(entry.body) > 100)
+    holder = next(path for path in (tmp_path / "packs").iterdir() if ENTRIES[seq].body in path.read_bytes())
+    spoil(holder, ENTRIES[seq].body)
+    with pytest.raises(LedgerCorrupt, match=f"the body of record {seq} was settled with other bytes"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.check(ENTRIES[:512])
+    holder.unlink()
+    with pytest.raises(CorruptError):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.check(ENTRIES[:512])
+    stream.stop()
+
+
+def test_a_body_in_no_pack_keeps_its_segment(tmp_path: Path) -> None:
+    stream = settled_but_not_retired(tmp_path)
+    stream.packs.erase({seq: Everything() for seq in range(20)})
+    with pytest.raises(LedgerCorrupt, match="no pack holds the body of record"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.check(ENTRIES[:512])
+    stream.stop()
+
+
+class Everything:
+    """Leave to destroy anything."""
+
+    def covers(self, name: str) -> bool:
+        return True
+
+
+def test_a_record_that_is_not_found_again_keeps_its_segment(tmp_path: Path) -> None:
+    stream = settled_but_not_retired(tmp_path)
+    path = tmp_path / "ledger" / "0000000000000000-0000000000000256.ndjson.zst"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(LedgerCorrupt, match="a damaged frame"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.stop()
+
+
+def test_another_record_in_the_ledger_keeps_the_segment(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 256)
+    stream.roll()
+    records = [entry.record for entry in ENTRIES[:256]]
+    stream.ledger.add([[*records[:70], records[70].replace(b"person", b"Person"), *records[71:]]])
+    with pytest.raises(LedgerCorrupt, match="record 70 was settled with other bytes"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.stop()
+
+
+def test_records_that_do_not_chain_keep_the_segment(tmp_path: Path) -> None:
+    stream = Stream(tmp_path)
+    entries = [*ENTRIES[:100], Traffic(77).mixed(101)[100], *ENTRIES[101:256]]
+    stream.append(entries)
+    stream.roll()
+    with pytest.raises(LedgerCorrupt, match="what stands as record 100 does not follow"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.stop()
+
+
+@pytest.mark.parametrize("kind", ["log", "parts"])
+def test_a_body_that_is_not_what_its_record_says_keeps_the_segment(tmp_path: Path, kind: str) -> None:
+    traffic = Traffic(9)
+    for _ in range(256):
+        traffic.put(kind)
+    entries = list(traffic.entries)
+    entries[33] = entries[33]._replace(body=entries[33].body[:-1] + b"?")
+    stream = Stream(tmp_path)
+    stream.append(entries)
+    stream.roll()
+    with pytest.raises(LedgerCorrupt, match="the body of record 33 is not what the record says"):
+        stream.settle()
+    assert stream.log.first_seq == 0
+    stream.check(entries)
+    stream.stop()
+
+
+def test_a_damaged_segment_is_not_settled(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    path = stream.log.closed()[0].path
+    good = path.read_bytes()
+    for place in (30, BLOCK + 200, len(good.rstrip(b"\0")) - 1):
+        bad = bytearray(good)
+        bad[place] ^= 1
+        path.write_bytes(bad)
+        with pytest.raises(LedgerCorrupt, match=path.name):
+            stream.settle()
+        assert stream.ledger.end == 0
+    path.write_bytes(good)
+    stream.settle()
+    stream.check(ENTRIES[:512])
+    stream.stop()
+
+
+def test_a_segment_that_is_gone_or_retired_is_not_settled(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    path = stream.log.closed()[0].path
+    good = path.read_bytes()
+    path.write_bytes(RETIRED_MAGIC + good[len(RETIRED_MAGIC) :])
+    with pytest.raises(LedgerCorrupt, match="not the segment that was opened"):
+        stream.settle()
+    path.unlink()
+    with pytest.raises(LedgerCorrupt, match="cannot be read"):
+        stream.settle()
+    stream.stop()
+
+
+def test_a_hole_in_the_log_is_not_settled(tmp_path: Path) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    first = stream.log.closed()[0]
+    stream.log.forget(first)
+    with pytest.raises(LedgerCorrupt, match=f"record 0 is missing before {first.end_seq}"):
+        stream.settle()
+    stream.stop()
+
+
+def test_a_full_disk_delays_settling_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = opened(tmp_path, 512)
+    stream.roll()
+    real = os.statvfs(tmp_path)
+    with monkeypatch.context() as patch:
+        free = iter([real.f_bavail, real.f_bavail, 1, 1])  # room for the records and one pack
+        patch.setattr(
+            "vault.storage.room.os.statvfs", lambda _: os.statvfs_result((*real[:4], next(free), *real[5:]))
+        )
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="no room"):
+                stream.settle()
+            stream.check(ENTRIES[:512])
+    stream.settle()
+    stream.check(ENTRIES[:512])
+    assert (stream.ledger.end, stream.log.first_seq) == (512, 512)
+    stream.stop()
+    again = Stream(tmp_path)
+    again.check(ENTRIES[:512])
+    again.stop()
