@@ -20,7 +20,7 @@ from audit.replay import records
 from audit.settle import Settler
 from vault.errors import VaultError
 from vault.policy import SYSTEM
-from vault.ports import Intent
+from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, Tail, encode_tail
 from vault.times import NS
 
@@ -200,8 +200,12 @@ class Background:
         due = time.monotonic() - self._clock_at >= self._settings.clock.status_interval_s
         if due or self._stores.log.durable_end - self._clock_seq >= CLOCK_RECORDS:
             self._clock_at, self._clock_seq = time.monotonic(), self._stores.log.durable_end
-            tail = Tail(
-                op="clock.status", actor=Actor(SYSTEM), origin=Origin("server"), clock_state=self._clock.status()
-            )
-            self._committer.submit([Intent(tail, encode_tail(tail))], [lambda _: None])
+            state = self._clock.status()
+
+            def charge(outcome: Committed | VaultError) -> None:
+                if isinstance(outcome, Committed) and outcome.error is None:
+                    self._clock.take(state)
+
+            tail = Tail(op="clock.status", actor=Actor(SYSTEM), origin=Origin("server"), clock_state=state)
+            self._committer.submit([Intent(tail, encode_tail(tail))], [charge])
         return False

@@ -76,7 +76,7 @@ class ComplianceClock:
         self._clock = last if state is not None else max(source.wall(), last)
 
     def now(self) -> Now:
-        """Both clocks. The compliance clock never goes backwards, and runs ahead of what was measured by grants only."""
+        """Both clocks. The compliance clock never goes backwards; only grants take it past what was measured."""
         with self._lock:
             self._tick()
             return Now(self._source.wall(), self._clock)

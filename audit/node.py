@@ -224,6 +224,7 @@ class Node:
         started = LedgerRef(found.incarnation, software=__version__, anchor=anchor)
         state = self.clock.status()
         self.commit(Tail(op="ledger.start", actor=_SYSTEM, origin=_SERVER, ledger=started, clock_state=state))
+        self.clock.take(state)
 
     def commit(self, tail: Tail) -> Committed:
         """Commit one record of the server's own or of the CLI, and wait until it is durable. Not for the event loop.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import LedgerCorrupt
+from vault.errors import S3Error
 from vault.record import decode
 from vault.state.apply import apply
 from vault.state.rows import GarbageRow, PartRow, VersionRow
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SYNC_EVERY: Final = 200_000
 _HAND_OVER: Final = 1_000
 _CLOCK: Final = b'"clock_state":{'
+_LEDGER: Final = b'"op":"ledger.'
 
 
 def records(settled: SettledLedger, log: CommitLog, start: int) -> Iterator[tuple[int, bytes]]:
@@ -59,10 +61,9 @@ def replay(
     state = Sequenced(index)
     for seq, data in records(settled, log, index.applied):
         try:
-            head, tail = decode(data)
-        except ValueError as error:
+            state.add(apply(*decode(data), state))
+        except (ValueError, S3Error) as error:  # no record, a newer schema's, or one that no decision can have allowed
             raise LedgerCorrupt(str(log.directory), f"record {seq}: {error}") from error
-        state.add(apply(head, tail, state))
         if (seq + 1) % _HAND_OVER == 0:
             state.settle(seq + 1)
             progress(seq + 1)
@@ -71,31 +72,39 @@ def replay(
     state.settle(log.durable_end)
 
 
-def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState, int] | None:
+def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState | None, int] | None:
     """The newest account of the compliance clock, and the newest record's clock in ns.
 
     Clock records come every minute and with every start, so the way back is short.
 
     Returns:
-        None for an empty ledger.
+        None for an empty ledger; no account where a crash at the first start left nothing but ``ledger.*`` records.
 
     Raises:
-        LedgerCorrupt: There are records but none with the clock's account.
+        LedgerCorrupt: There are other records but none with the clock's account, or one is none that we can read.
     """
-    newest = 0
+    try:
+        return _last_clock_state(settled, log)
+    except ValueError as error:
+        raise LedgerCorrupt(str(log.directory), str(error)) from error
+
+
+def _last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState | None, int] | None:
+    newest, bare = 0, True
     for seq in range(log.durable_end - 1, -1, -1):
         data = log.record(seq)
         if data is None:
             data = settled.record(seq)
         if newest == 0:
             newest = parse_rfc3339(decode(data)[0].clock)
+        bare = bare and _LEDGER in data
         if _CLOCK in data:
             state = decode(data)[1].clock_state
             if state is not None:
                 return state, newest
-    if log.durable_end > 1:
+    if not bare:
         raise LedgerCorrupt(str(log.directory), "no record holds the compliance clock's account")
-    return None
+    return (None, newest) if newest else None
 
 
 def named_blobs(index: Index) -> set[str]:

@@ -83,7 +83,8 @@ class Journal(Protocol):
         written; with :class:`~vault.errors.OutcomeUnknown` where the write had begun. Thread-safe. Nobody retries.
 
         Raises:
-            Unavailable: The journal does not accept work (poisoned, stopping, disk tier, queue full).
+            Unavailable: The journal does not accept work (poisoned, stopping, queue full).
+            S3Error: MaxMessageLengthExceeded; one of them is too big for a record or a group, and none was queued.
         """
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from audit.crash import crash_point
 from audit.journal import tiers
 from audit.journal.segment import frame_bytes
-from vault.errors import CorruptError, DurabilityError, OutcomeUnknown, S3Error, Unavailable, VaultError
+from vault.errors import OutcomeUnknown, S3Error, Unavailable, VaultError
 from vault.ports import Committed
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
 from vault.state.apply import apply
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from audit.clock import ComplianceClock
     from audit.journal.log import CommitLog
     from vault.ports import Done, Intent
+    from vault.record import ClockState
     from vault.storage.index import Sequenced
     from vault.storage.leases import Leases
 
@@ -129,8 +130,8 @@ class Committer:
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
         for intent in intents:
-            body = sum(map(len, intent.body))
-            if len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES or body > self._journal.max_payload // 2:
+            record = len(intent.encoded) + _HEAD_BYTES
+            if record > MAX_RECORD_BYTES or _frame_bytes(intent) > self._journal.max_payload:
                 raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
         with self._wake:
             if self._poison is not None:
@@ -151,7 +152,7 @@ class Committer:
             size = 0
             while self._queue and len(taken) < MAX_GROUP_RECORDS:
                 intent = self._queue[0][0]
-                need = frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)))
+                need = _frame_bytes(intent)
                 if taken and size + need > limit:
                     break
                 size += need
@@ -163,63 +164,70 @@ class Committer:
             batch, bound = self._gather()
             if not batch:
                 return
+            group = _Group(self._seq, self._prev, [done for _, done in batch])
             try:
-                self._commit(batch, bound)
+                self._commit([intent for intent, _ in batch], bound, group)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
                 _log.critical("the ledger's writer stops: %s", error, exc_info=not isinstance(error, VaultError))
-                self._fail(error)
+                self._fail(error, group)
                 return
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, group: _Group) -> None:
         poison = error if isinstance(error, VaultError) else VaultError(f"{type(error).__name__}: {error}")
         with self._wake:
             self._poison = poison
-            left = list(self._queue)
+            left = [done for _, done in self._queue]
             self._queue.clear()
-        for _, done in left:
+        for done, committed in group.unanswered():
+            if committed is not None:
+                committed.release()
+            if group.begun:
+                done(OutcomeUnknown("the write to the ledger failed; recovery decides at the next start"))
+            else:
+                left.append(done)
+        for done in left:
             done(Unavailable("the ledger's writer has stopped; nothing was written"))
         self._on_fatal(poison)
 
-    def _commit(self, batch: list[tuple[Intent, Done]], bound: int) -> None:
+    def _commit(self, intents: list[Intent], bound: int, group: _Group) -> None:
         """Decide, write and answer one group."""
         try:
             target = self._journal.room(bound)  # before anything is sequenced: without room nothing is done
         except Unavailable as error:
-            for _, done in batch:
-                done(error)
+            for number in range(len(intents)):
+                group.answer(number, error)
             return
-        started = _Group(self._seq, self._prev)
         free = self._free_bytes()
-        for intent, done in batch:
+        for number, intent in enumerate(intents):
             refused = intent.refused is not None
             if not tiers.admitted(intent.tail.op, free, self._reserve, refused=refused):
-                done(Unavailable("disk space is running out: the operator must free some"))
+                group.answer(number, Unavailable("disk space is running out: the operator must free some"))
                 continue
             try:
-                committed = self._decide(intent, started, free)
-            except (S3Error, ValueError, CorruptError) as error:
-                # Nothing was sequenced for it. A value that should never have come so far is not our state's end.
+                committed = self._decide(intent, group, free)
+            except Exception as error:  # noqa: BLE001 - one request that trips over a fault must not stop the ledger
+                # Nothing was sequenced for it: decide and apply are pure, and what they made is added at their end.
                 _log.exception("operation %s could not be decided", intent.tail.op)
-                done(Unavailable(f"the operation could not be decided and nothing was written: {error}"))
+                problem = f"the operation could not be decided and nothing was written: {error}"
+                group.answer(number, Unavailable(problem))
                 continue
             if committed is None:
-                done(Unavailable("disk space is running out: the operator must free some"))
+                group.answer(number, Unavailable("disk space is running out: the operator must free some"))
                 continue
-            started.answers.append((done, committed))
-        if not started.records:
+            group.committed[number] = committed
+        if not group.records:
             return
         crash_point("commit.before-write")
-        try:
-            self._journal.append(target, self._seq, started.records)
-        except DurabilityError as error:
-            started.fail(OutcomeUnknown("the write to the ledger failed; recovery decides at the next start"))
-            raise error from None
+        group.begun = True
+        self._journal.append(target, self._seq, group.records)
         crash_point("commit.after-write")
-        self._seq, self._prev = started.seq, started.prev
-        self._leaves.extend(started.leaves)
+        self._seq, self._prev = group.seq, group.prev
+        if group.clock_state is not None:
+            self._clock.take(group.clock_state)
+        self._leaves.extend(group.leaves)
         self._state.settle(self._seq)
-        for done, committed in started.answers:
-            done(committed)
+        for number, committed in group.committed.items():
+            group.answer(number, committed)
 
     def _decide(self, intent: Intent, group: _Group, free: int) -> Committed | None:
         tail = intent.tail
@@ -254,6 +262,7 @@ class Committer:
             committed.release = self._leases.take(row.seq)
         self._state.add(changes)
         group.add(record, () if error is not None else intent.body, leaf)
+        group.clock_state = tail.clock_state or group.clock_state
         return committed
 
     def _free_bytes(self) -> int:
@@ -269,14 +278,17 @@ class Committer:
 class _Group:
     """A group being gathered: everything that becomes true at once, or not at all."""
 
-    __slots__ = ("answers", "leaves", "prev", "records", "seq")
+    __slots__ = ("begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
 
-    def __init__(self, seq: int, prev: bytes) -> None:
+    def __init__(self, seq: int, prev: bytes, waiting: list[Done]) -> None:
         self.seq = seq
         self.prev = prev
+        self.waiting: dict[int, Done] = dict(enumerate(waiting))
+        self.committed: dict[int, Committed] = {}
         self.records: list[tuple[bytes, Sequence[bytes]]] = []
         self.leaves: list[bytes] = []
-        self.answers: list[tuple[Done, Committed]] = []
+        self.clock_state: ClockState | None = None
+        self.begun = False  # from here on the outcome is unknown until it is done
 
     def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
         self.records.append((record, body))
@@ -284,7 +296,13 @@ class _Group:
         self.seq += 1
         self.prev = leaf
 
-    def fail(self, error: VaultError) -> None:
-        for done, committed in self.answers:
-            committed.release()
-            done(error)
+    def answer(self, number: int, outcome: Committed | VaultError) -> None:
+        self.waiting.pop(number)(outcome)
+
+    def unanswered(self) -> list[tuple[Done, Committed | None]]:
+        return [(done, self.committed.get(number)) for number, done in self.waiting.items()]
+
+
+def _frame_bytes(intent: Intent) -> int:
+    """The most that an operation can take of a group."""
+    return frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)))

@@ -13,6 +13,7 @@ and moving settled content away (``audit.settle``).
 from __future__ import annotations
 
 import os
+import weakref
 from array import array
 from bisect import bisect_right
 from threading import Condition, Lock
@@ -39,7 +40,10 @@ def segment_path(directory: Path, number: int) -> Path:
 
 
 class Segment:
-    """One segment file: where each of its records and bodies stands. Appended to by the committer alone."""
+    """One segment file: where each of its records and bodies stands. Appended to by the committer alone.
+
+    Its descriptor is closed when the last reader has let go: never under one, who would read another file's bytes.
+    """
 
     def __init__(self, path: Path, header: SegmentHeader) -> None:
         self.path = path
@@ -47,6 +51,7 @@ class Segment:
         self.first_seq = header.first_seq
         self.end_offset = BLOCK
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.fd)
         self._offsets = array("Q")
         self._records = array("I")
         self._bodies = array("I")
@@ -84,10 +89,6 @@ class Segment:
             raise CorruptError(f"{self.path}: cannot read {length} bytes at offset {offset}")
         return data
 
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self.fd)
-
 
 class CommitLog:
     """All segments of one stream's commit log.
@@ -107,7 +108,9 @@ class CommitLog:
         self.segment_bytes = segment_bytes
         self._stream = stream
         self._segments: list[Segment] = []
+        self._active: Segment | None = None
         self._lock = Lock()
+        self._making = Lock()
         self._grown = Condition()
         self._durable_end = 0
         self._incarnation = 0
@@ -135,11 +138,15 @@ class CommitLog:
             return sum(item.header.length for item in self._segments)
 
     def begin(self, segments: Sequence[Segment], incarnation: int, durable_end: int, next_number: int) -> None:
-        """Take over what recovery found, before anybody reads or writes."""
+        """Take over what recovery found, before anybody reads or writes. Spares of no use are removed."""
         self._segments = list(segments)
         self._incarnation = incarnation
         self._durable_end = durable_end
         self._next_number = next_number
+        durable.sweep_temps(self.spares)
+        for spare in self.spares.glob(f"*{SUFFIX}"):
+            if spare.stat().st_size != self.segment_bytes:  # of an earlier setting
+                durable.remove(spare)
 
     def open_segment(self, first_seq: int) -> Segment:
         """Open the next segment for writing. Its header and name are durable on return.
@@ -151,24 +158,30 @@ class CommitLog:
             DurabilityError: The file system failed.
         """
         number = self._next_number
-        spare = next(iter(sorted(self.spares.glob(f"*{SUFFIX}"))), None)
-        if spare is None:
-            spare = self.make_spare()
         header = SegmentHeader(number, self._incarnation, first_seq, self.segment_bytes, self._stream)
+        path = segment_path(self.directory, number)
+        spare = self._spare() or self._wait_for_spare()
         fd = os.open(spare, os.O_RDWR | os.O_CLOEXEC)
         try:
             durable.append_group(fd, [header.encode()], 0)
         finally:
             os.close(fd)
-        path = segment_path(self.directory, number)
         durable.move(spare, path)
         self._next_number = number + 1
-        opened = Segment(path, header)
+        self._active = Segment(path, header)
         with self._lock:
-            self._segments.append(opened)
-        return opened
+            self._segments.append(self._active)
+        return self._active
 
-    def make_spare(self) -> Path:
+    def _spare(self) -> Path | None:
+        return min(self.spares.glob(f"*{SUFFIX}"), default=None)
+
+    def _wait_for_spare(self) -> Path:
+        """A spare where there was none: the one that the background is making, or else our own."""
+        with self._making:
+            return self._spare() or self._make_spare()
+
+    def _make_spare(self) -> Path:
         """Write one spare segment of zeros.
 
         Raises:
@@ -179,25 +192,35 @@ class CommitLog:
         try:
             durable.preallocate(self.spares / name, self.segment_bytes)
         except DurabilityError as error:
+            durable.sweep_temps(self.spares)  # half a segment would take the room that holds and deletes are kept
             raise Unavailable(f"no new commit segment can be written: {error}; free disk space") from error
         return self.spares / name
 
     def keep_spares(self) -> None:
-        """Top the spares up; called in the background."""
+        """Top the spares up; called in the background.
+
+        Raises:
+            Unavailable: One cannot be made now.
+        """
         while len(list(self.spares.glob(f"*{SUFFIX}"))) < SPARES:
-            self.make_spare()
+            with self._making:
+                self._make_spare()
 
     def room(self, payload: int) -> Segment:
         """The segment a group of that payload goes to: the active one, or a new one where it does not fit.
 
+        A segment that an earlier incarnation wrote is never written again.
+
+        Args:
+            payload: Bytes, at most :attr:`max_payload`.
+
         Raises:
             Unavailable: A new one is needed and cannot be made; nothing was written.
         """
-        active = self._segments[-1] if self._segments else None
         need = format_.padded(format_.GROUP_HEADER_BYTES + payload)
-        if active is None or active.end_offset + need > active.header.length:
+        if self._active is None or self._active.end_offset + need > self._active.header.length:
             return self.open_segment(self._durable_end)
-        return active
+        return self._active
 
     def append(self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         """Write one group.
@@ -251,15 +274,20 @@ class CommitLog:
                 return None
             return self._segments[index]
 
+    def _still(self, found: Segment, data: bytes) -> bytes | None:
+        """``data`` if the segment it was read from was not forgotten meanwhile: its file may have been zeroed."""
+        with self._lock:
+            return data if found in self._segments else None
+
     def read(self, seq: int, offset: int, length: int) -> bytes | None:
         """Bytes of a body, or None where the record is not in the commit log (any more)."""
         found = self._holding(seq)
-        return found.body(seq, offset, length) if found is not None else None
+        return self._still(found, found.body(seq, offset, length)) if found is not None else None
 
     def record(self, seq: int) -> bytes | None:
         """A record's exact bytes, or None where it is not in the commit log (any more)."""
         found = self._holding(seq)
-        return found.record(seq) if found is not None else None
+        return self._still(found, found.record(seq)) if found is not None else None
 
     def tail(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """Durable records from ``from_seq`` on that are in the commit log, in order.
@@ -278,22 +306,22 @@ class CommitLog:
     def first_seq(self) -> int:
         """Seq of the oldest record still here."""
         with self._lock:
-            return self._segments[0].first_seq if self._segments else self._durable_end
+            return min((item.first_seq for item in self._segments), default=self._durable_end)
 
     def closed(self) -> list[Segment]:
         """Segments that are not written any more, oldest first."""
         with self._lock:
-            return self._segments[:-1]
+            return [item for item in self._segments if item is not self._active]
 
     def forget(self, gone: Segment) -> None:
-        """A segment whose content lives elsewhere; its file is the caller's from here on."""
+        """A segment whose content lives elsewhere; its file is the caller's from here on.
+
+        Whoever is reading it finds that out: what they read after this call does not count.
+        """
         with self._lock:
             self._segments.remove(gone)
-        gone.close()
 
     def close(self) -> None:
         """Give all descriptors back."""
         with self._lock:
-            for item in self._segments:
-                item.close()
-            self._segments = []
+            self._segments, self._active = [], None

@@ -9,8 +9,10 @@ counts is what a power cut would have left. The rules, numbered:
     incarnation wrote: in the newest segment, or in one whose successor was opened by a later incarnation.
  4. Seqs have no gap between groups and segments; same seq with same bytes is dropped, with other bytes is an error.
  5. Each record's ``prev`` is the leaf hash of the one before.
- 6. Nothing that a checkpoint, the anchor, a cursor or an index sync covers may be missing at the end.
- 7. What is torn is copied to ``quarantine/`` before anything is written, and named by a ``ledger.recover`` record.
+ 6. Nothing that a checkpoint, the anchor, a cursor or an index sync covers, or that a segment's header says came
+    before it, may be missing at the end.
+ 7. What is torn is copied to ``quarantine/`` before anything is written, and named by a ``ledger.recover`` record; a
+    start that ends before that record is durable leaves the naming to the next one.
  8. The last good group is written again as the first of a new segment and synced; only then anybody reads or writes.
 
 A crash anywhere in here leaves a log on which the same rules give the same answer.
@@ -31,6 +33,7 @@ from audit.journal.log import SUFFIX, CommitLog, Segment
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
 from vault import durable
 from vault.errors import CorruptError
+from vault.record import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +61,7 @@ class Recovered:
         next_seq: Seq of the next record.
         prev: Leaf hash of the last record.
         incarnation: This writer's.
-        torn: What was cut, if anything.
+        torn: What was cut and no ``ledger.recover`` record names yet.
         first_seq: Oldest seq in the commit log (= ``next_seq`` where it is empty).
     """
 
@@ -79,6 +82,7 @@ class _Scan:
     last: tuple[GroupHeader, list[tuple[bytes, bytes]]] | None = None
     segments: list[Segment] = field(default_factory=list)
     tails: list[tuple[SegmentHeader, int, bytes]] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
 
 
 def recover(
@@ -111,6 +115,8 @@ def recover(
     paths = sorted(log.directory.glob(f"*{SUFFIX}"))
     number = -1
     for path in paths:
+        if not (path.stem.isascii() and path.stem.isdigit()):
+            raise LedgerCorrupt(str(path), "not the name of a segment")
         number = max(number, int(path.stem))
         _read_segment(path, stream, settled, scan)
         progress(scan.expected or 0)
@@ -118,15 +124,19 @@ def recover(
     if next_seq < settled[0]:  # all of it was settled: then the commit log ends before it does
         raise LedgerCorrupt(str(log.directory), f"it ends at record {next_seq}, settled ones at {settled[0]}")
     prev = scan.prev if scan.prev is not None else settled[1]
-    torn = _judge_tails(log, scan, quarantine)
+    if next_seq == settled[0] and prev != settled[1]:
+        raise LedgerCorrupt(str(log.directory), f"record {next_seq - 1} is not the one that was settled")
+    covered = max(covered, *(item.first_seq for item in scan.segments), 0)
+    torn = _judge_tails(scan, log.directory)
     if next_seq < covered:
         raise LedgerCorrupt(
             str(log.directory),
             f"records {next_seq} to {covered - 1} are missing, but a checkpoint, anchor, cursor or index covers "
             "them; restore the newest copy of the directory, or run `strongroom recover`",
         )
+    found = _quarantine(torn, scan.named, quarantine)
     incarnation = scan.incarnation + 1
-    first = scan.segments[0].first_seq if scan.segments else next_seq
+    first = min((item.first_seq for item in scan.segments), default=next_seq)
     log.begin(scan.segments, incarnation, next_seq, number + 1)
     crash_point("recover.before-rewrite")
     if scan.last is not None:
@@ -134,7 +144,7 @@ def recover(
         target = log.open_segment(header.first_seq)
         log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
     crash_point("recover.after-rewrite")
-    return Recovered(next_seq, prev, incarnation, first, torn)
+    return Recovered(next_seq, prev, incarnation, first, found)
 
 
 def _read_segment(path: Path, stream: bytes, settled: tuple[int, bytes], scan: _Scan) -> None:
@@ -162,6 +172,7 @@ def _read_segment(path: Path, stream: bytes, settled: tuple[int, bytes], scan: _
         for frame in format_.frames(data, group, place):
             body = data[frame.body_offset : frame.body_offset + frame.body_length]
             _chain(frame, place, opened, settled, scan)
+            _note_recovery(frame.record, scan)
             records.append((frame.record, body))
         scan.last = (group, records)
         offset = group.end
@@ -206,24 +217,45 @@ def _chain(frame: Frame, place: str, opened: Segment, settled: tuple[int, bytes]
     opened.note(start, len(frame.record), frame.body_length)
 
 
+def _note_recovery(record: bytes, scan: _Scan) -> None:
+    """Rule 7: what earlier starts have named."""
+    if b'"op":"ledger.recover"' in record:
+        try:
+            ledger = decode(record)[1].ledger
+        except ValueError:  # a newer schema's; whoever replays it says so
+            return
+        if ledger is not None:
+            scan.named.add(ledger.quarantined)
+
+
 def _names_prev(record: bytes, leaf: bytes) -> bool:
     return b'"prev":"%b"' % leaf.hex().encode() in record[:512]
 
 
-def _judge_tails(log: CommitLog, scan: _Scan, quarantine: Path) -> list[Torn]:
-    """Rules 3 and 7."""
+def _judge_tails(scan: _Scan, directory: Path) -> list[tuple[Path, str, bytes]]:
+    """Rule 3: torn groups that may be cut, each with its segment and the name of its copy."""
     torn = []
     for index, (header, offset, rest) in enumerate(scan.tails):
         if not rest:
             continue
-        place = log.directory / f"{header.number:010d}{SUFFIX}"
+        place = directory / f"{header.number:010d}{SUFFIX}"
         newest = index == len(scan.tails) - 1
         if not newest and scan.tails[index + 1][0].incarnation == header.incarnation:
             raise LedgerCorrupt(f"{place} at {offset}", "a damaged group before good ones in the next segment")
-        copy = quarantine / f"{header.number:010d}-{offset}.bin"
+        torn.append((place, f"{header.number:010d}-{offset}.bin", rest))
+    return torn
+
+
+def _quarantine(torn: list[tuple[Path, str, bytes]], named: set[str], directory: Path) -> list[Torn]:
+    """Rule 7: copy what is torn; what no record names yet comes back."""
+    durable.sweep_temps(directory)
+    unnamed = []
+    for place, name, rest in torn:
+        copy = directory / name
         if not copy.exists():
             durable.write_new(copy, rest)
-            torn.append(Torn(copy.name, len(rest), hashlib.sha256(rest).hexdigest()))
         elif copy.read_bytes() != rest:
-            raise CorruptError(f"{copy}: not the torn bytes that stand in {place} at {offset}")
-    return torn
+            raise CorruptError(f"{copy}: not the torn bytes that stand in {place}")
+        if name not in named:
+            unnamed.append(Torn(name, len(rest), hashlib.sha256(rest).hexdigest()))
+    return unnamed

@@ -21,6 +21,7 @@ Memory: about half a kilobyte for each version. Not handled here: bytes of versi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from audit.verify.report import Finding
@@ -87,7 +88,7 @@ class Locks:
     def __init__(self, place: Callable[[int], str]) -> None:
         self._place = place
         self._chains: dict[tuple[bytes, bytes], _Chain] = {}
-        self._buckets: dict[bytes, _Bucket] = {}
+        self._buckets: defaultdict[bytes, _Bucket] = defaultdict(_Bucket)
         self.versions: dict[bytes, Version] = {}
         self.erased: set[int] = set()
         self.inherited = 0
@@ -112,17 +113,11 @@ class Locks:
     def _bad(self, event: Event, why: str) -> None:
         self.findings.append(Finding(event.seq, self._place(event.seq), why))
 
-    def _bucket(self, name: bytes) -> _Bucket:
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            bucket = self._buckets[name] = _Bucket()
-        return bucket
-
     def _bucket_created(self, event: Event) -> None:
-        self._bucket(event.bucket).created = True
+        self._buckets[event.bucket].created = True
 
     def _bucket_deleted(self, event: Event) -> None:
-        bucket = self._bucket(event.bucket)
+        bucket = self._buckets[event.bucket]
         if bucket.live > 0:
             self._bad(event, f"the bucket was deleted with {bucket.live} versions in it")
         bucket.live = 0
@@ -131,7 +126,7 @@ class Locks:
         if not event.version_id:
             return  # found by records
         name = (event.bucket, event.key)
-        bucket, chain = self._bucket(event.bucket), self._chains.get(name)
+        bucket, chain = self._buckets[event.bucket], self._chains.get(name)
         ordinal, prev = int(event.ordinal), event.prev_manifest
         known = chain is not None or bucket.created
         if chain is None:
@@ -152,7 +147,7 @@ class Locks:
 
     def _replace_null(self, event: Event, chain: _Chain) -> None:
         if chain.null is None or int(chain.null[: len(chain.null) - 24], 16) != int(event.replaced):
-            if self._bucket(event.bucket).created:
+            if self._buckets[event.bucket].created:
                 self._bad(event, f"it replaced version {int(event.replaced)}, which is not the key's null version")
             else:
                 self.inherited += 1
@@ -177,7 +172,7 @@ class Locks:
     def _known(self, event: Event) -> Version | None:
         version = self.versions.get(event.version_id)
         if version is None:
-            if self._bucket(event.bucket).created:
+            if self._buckets[event.bucket].created:
                 self._bad(event, "no record made the version it is about")
             else:
                 self.inherited += 1
@@ -191,7 +186,7 @@ class Locks:
         if lock:
             self._bad(event, f"the version was {how} while {lock} stood")
         version.gone = True
-        self._bucket(event.bucket).live -= 1
+        self._buckets[event.bucket].live -= 1
 
     def _erased(self, event: Event) -> None:
         seq = int(event.ref or -1)

@@ -7,6 +7,7 @@ caller's process holds.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -75,6 +76,7 @@ def in_order(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Itera
 
 def _prepare() -> None:
     """Leave Ctrl-C to the parent, and end with it however it ends."""
+    gc.disable()  # see command.main
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -15,6 +15,7 @@ Left to the caller: how runs of records join (``spine``), and what operations di
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -86,7 +87,8 @@ class Event(NamedTuple):
     reserved: bytes
 
 
-_EACH: Final = tuple(AFTER_PREV.groupindex[name] for name in ("time", "clock", "outcome", "op", "version_id"))
+_EACH_NAMES: Final = ("time", "clock", "outcome", "op", "version_id", "ordinal", "manifest")
+_EACH: Final = tuple(AFTER_PREV.groupindex[name] for name in _EACH_NAMES)
 
 
 class Run(NamedTuple):
@@ -140,21 +142,16 @@ class Checker:
         Args:
             records: Exact bytes, each without its line feed.
         """
+        form, fullmatch = self._head, AFTER_PREV.fullmatch
         for record in records:
-            if not self._prev:
-                head = HEAD.match(record)
-                self._before = self._prev = head[3] if head else b"0" * 64
-            head_bytes = self._head % (self._seq, self._prev)
+            head = form % (self._seq, self._prev or self._first_prev(record))
             match = None
-            fits = record.startswith(head_bytes) and len(record) <= MAX_RECORD_BYTES
-            if fits and (record.isascii() or _utf8(record)):
-                match = AFTER_PREV.fullmatch(record, len(head_bytes))
+            if record.startswith(head) and len(record) <= MAX_RECORD_BYTES and (record.isascii() or _utf8(record)):
+                match = fullmatch(record, len(head))
             if match is None or match.lastgroup == "reserved":
-                match = self._look_closer(record, head_bytes)
+                match = self._look_closer(record, head)
             if match is not None:
                 self._check(match)
-            if len(self._ops) == len(self.leaves):
-                self._ops.append(b"")
             leaf = sha256(b"\0" + record)
             self.leaves.append(leaf.digest())
             self._prev = leaf.hexdigest().encode()
@@ -184,24 +181,33 @@ class Checker:
         """Note that the record at hand is bad."""
         self.findings.append(Finding(self._seq, self._place(self._seq), why))
 
+    def _first_prev(self, record: bytes) -> bytes:
+        """What the first record of a run says is before it; whether that is so, the caller finds out."""
+        head = HEAD.match(record)
+        self._before = self._prev = head[3] if head else b"0" * 64
+        return self._prev
+
     def _check(self, match: re.Match[bytes]) -> None:
-        time, clock, outcome, op, version_id = match.group(*_EACH)
+        time, clock, outcome, op, version_id, ordinal, manifest = match.group(*_EACH)
         self._ops.append(_NAMES.get(op, op))
         if clock < self._clock:
             self.bad(f"its clock {clock.decode()} is before {self._clock.decode()} of the record before")
         elif not self._clock:
             self._first_clock = clock
         self._clock = clock
-        if version_id is not None and version_id != b"%08x%b" % (int(match["ordinal"]), match["manifest"][:24]):
+        if version_id is not None and version_id != _id_prefix(ordinal) + manifest[:24]:
             self.bad("its version id does not follow from ordinal and manifest")
         if outcome == b"success" and op in _EVENTS:
-            event = Event(self._seq, min(time, clock), *match.groups(b""))
+            event = Event._make((self._seq, min(time, clock), *match.groups(b"")))
             self._events.append(event)
-            made = op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named)
-            if made and not event.version_id:
-                self.bad("it made a version and does not name it")
-            elif made and manifest_digest(event) != event.manifest:
-                self.bad("the manifest digest does not follow from the record")
+            if op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named):
+                self._check_made(event)
+
+    def _check_made(self, event: Event) -> None:
+        if not event.version_id:
+            self.bad("it made a version and does not name it")
+        elif manifest_digest(event) != event.manifest:
+            self.bad("the manifest digest does not follow from the record")
 
     def _look_closer(self, record: bytes, expected: bytes) -> re.Match[bytes] | None:
         """Read a record that the fast path did not accept: say why, or find that it is good after all."""
@@ -210,11 +216,13 @@ class Checker:
             return None
         if not record.startswith(expected):
             self._wrong_head(record)
+            self._ops.append(b"")
             return None
         why = why_not(record)
         match = None if why else AFTER_PREV.fullmatch(record, len(expected))
         if match is None:
             self.bad(why or "not in the form of the schema")
+            self._ops.append(b"")
         return match
 
     def _wrong_head(self, record: bytes) -> None:
@@ -233,6 +241,7 @@ class Checker:
         value = parse_strict(record)
         if isinstance(value, str):
             self.bad(value)
+            self._ops.append(b"")
             return
         version = value.get("v")
         if not isinstance(version, int) or isinstance(version, bool) or version <= 1:
@@ -242,6 +251,11 @@ class Checker:
         elif value.get("prev", self._prev.decode()) != self._prev.decode():
             self.bad("it does not follow the record before")
         self._ops.append(f"v{version}"[:20].encode())
+
+
+@lru_cache(1024)
+def _id_prefix(ordinal: bytes) -> bytes:
+    return b"%08x" % int(ordinal)
 
 
 def _utf8(data: bytes) -> bool:

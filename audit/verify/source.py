@@ -19,7 +19,7 @@ from audit.verify.files import read_file
 from audit.verify.report import Bad, Unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: Seconds that a server may let us wait for the next byte, and for a whole answer.
 SILENCE_SECONDS: Final = 15
@@ -44,8 +44,8 @@ class Source(Protocol):
             Unchecked: It cannot be read.
         """
 
-    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
-        """Read several files, as :meth:`read` does, in that order."""
+    def read_all(self, paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
+        """Read several files, each as :meth:`read` does, and yield them in that order."""
 
 
 class Directory(NamedTuple):
@@ -62,9 +62,10 @@ class Directory(NamedTuple):
         """See :class:`Source`."""
         return read_file(os.path.join(self.root, path), limit, self.place(path))  # noqa: PTH118 - hot, and a str
 
-    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
+    def read_all(self, paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
         """See :class:`Source`."""
-        return [self.read(path, limit) for path in paths]
+        for path in paths:  # each when it is its turn: it is still in the processor's cache when it is hashed
+            yield self.read(path, limit)
 
 
 class Http(NamedTuple):
@@ -97,7 +98,7 @@ class Http(NamedTuple):
         """See :class:`Source`."""
         return _Connection(self).get(path, limit)
 
-    def read_all(self, paths: Sequence[str], limit: int) -> list[bytes | None]:
+    def read_all(self, paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
         """See :class:`Source`."""
         own = threading.local()  # a connection for each thread, kept open
 
@@ -108,7 +109,7 @@ class Http(NamedTuple):
             return answer
 
         with ThreadPoolExecutor(min(_PARALLEL, max(1, len(paths)))) as threads:
-            return list(threads.map(get, paths))
+            yield from threads.map(get, paths)
 
 
 class _Connection:

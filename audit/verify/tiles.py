@@ -53,7 +53,7 @@ class Tiles(NamedTuple):
         paths = [tile_path(level, n, width) for n, _, width, _ in jobs]
         findings: list[Finding] = []
         try:
-            tiles = self.source.read_all(paths, TILE_BYTES)
+            tiles = list(self.source.read_all(paths, TILE_BYTES))
         except Bad as bad:
             return [bad.finding]
         whole = -1  # a full tile stands for its partial ones, which may then be deleted (tlog-tiles, Partial Tiles)

@@ -31,7 +31,8 @@ class Answer:
 class Client:
     """Sends ``pieces`` and then waits, leaves, or stalls.
 
-    ``leaves_after`` pieces of the answer it goes away; it ``stalls`` where it should have sent more; ``slow`` is waited for before each piece is taken.
+    After ``leaves_after`` pieces of the answer it goes away; it ``stalls`` where it should have sent more; ``slow`` is
+    waited for before each piece is taken.
     """
 
     pieces: Sequence[bytes] = ()
@@ -70,8 +71,9 @@ class Client:
                     assert isinstance(name, bytes), name
                     assert isinstance(value, bytes), value
                     assert not any(byte in value for byte in (0, 10, 13)), (name, value)
-                    assert name not in answer.headers, f"{name!r} twice"
-                    answer.headers[name.decode("ascii")] = value.decode("latin-1")
+                    text = name.decode("ascii")
+                    assert text not in answer.headers, f"{text} twice"
+                    answer.headers[text] = value.decode("latin-1")
                 return
             assert message["type"] == "http.response.body"
             assert answer.status, "body before the start"

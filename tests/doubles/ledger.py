@@ -188,8 +188,11 @@ class MemoryLedger:
         """A lease on the version itself, or on one that is made of parts."""
         return any(count and (held == seq or self._storages[held].kind == "parts") for held, count in self.held.items())
 
+    def stop(self) -> None:
+        """Answer everything that was submitted."""
+        self._thread.shutdown()
+
     def check(self) -> None:
         """Everybody has given back what they held, and did nothing that the ports forbid."""
-        self._thread.shutdown()
         assert self.wrong == []
         assert +self.held == Counter()

@@ -29,7 +29,9 @@ class Entry(NamedTuple):
     body: bytes
 
 
-def described(rng: random.Random, size: int, kind: str = "log", blob: str = "", domain: str = "d1") -> tuple[Storage, bytes]:
+def described(
+    rng: random.Random, size: int, kind: str = "log", blob: str = "", domain: str = "d1"
+) -> tuple[Storage, bytes]:
     """A body of random bytes and its storage descriptor."""
     sealed = rng.randbytes(48)
     chunks = [rng.randbytes(min(CHUNK, size - at) + TAG_BYTES) for at in range(0, size, CHUNK)] or [rng.randbytes(16)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.doubles.keys import Token
+from vault import durable
 from vault.errors import CorruptError, Unavailable
 from vault.storage import packs as module
 from vault.storage.packs import PackStore, body_name
@@ -141,7 +142,7 @@ def test_erasing_takes_a_token_for_each_body(tmp_path: Path, store: PackStore) -
 
 def test_a_reader_follows_a_pack_that_is_compacted_under_it(store: PackStore, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
-    calls = []
+    calls: list[Path] = []
 
     def compacted_first(path: Any, *args: Any, **options: Any) -> int:
         if not calls:
@@ -149,7 +150,7 @@ def test_a_reader_follows_a_pack_that_is_compacted_under_it(store: PackStore, mo
             store.erase(tokens(1))
         return real(path, *args, **options)
 
-    monkeypatch.setattr(module.os, "open", compacted_first)
+    monkeypatch.setattr(os, "open", compacted_first)
     assert store.read(11, 0, 6) == b"odd 11"
     assert calls[0].name == f"{STREAM}-1-0.pack"
 
@@ -178,8 +179,8 @@ def test_a_pack_swapped_for_another_one_is_noticed_when_it_is_compacted(tmp_path
 def test_what_the_disk_does_not_give_back_is_not_kept_as_a_copy(
     tmp_path: Path, store: PackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = module.durable.write_new
-    monkeypatch.setattr(module.durable, "write_new", lambda path, data: real(path, data[:-1] + b"?"))
+    real = durable.write_new
+    monkeypatch.setattr(durable, "write_new", lambda path, data: real(path, data[:-1] + b"?"))
     with pytest.raises(CorruptError, match="does not hold what was written"):
         store.erase(tokens(1))
     assert holds(store, ODD | EVEN)

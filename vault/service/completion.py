@@ -9,6 +9,7 @@ Not handled here: reading such an object (``vault.service.plaintext``).
 from __future__ import annotations
 
 from hashlib import md5
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from vault.checksums import ChecksumType, find_algorithm, multipart_checksum, parse_checksum
@@ -129,11 +130,13 @@ class Completion:
     def _resolve(
         self, upload: UploadRow, named: Sequence[CompletedPart], kind: Checksum | None
     ) -> tuple[list[Part], list[ContentDocument]]:
+        if not named:
+            raise S3Error("MalformedXML")
+        if any(later.number <= earlier.number for earlier, later in pairwise(named)):
+            raise S3Error("InvalidPartOrder")
         parts: list[Part] = []
         found = []
         for place, wanted in enumerate(named):
-            if parts and wanted.number <= parts[-1][0]:
-                raise S3Error("InvalidPartOrder")
             row = self._core.state.get(rows.part_key(upload.upload_id, wanted.number))
             if not isinstance(row, PartRow):
                 raise _invalid(wanted)
@@ -151,8 +154,6 @@ class Completion:
                 )
             parts.append((row.number, row.seq, row.size))
             found.append(document)
-        if not parts:
-            raise S3Error("MalformedXML")
         return parts, found
 
 

@@ -14,6 +14,7 @@ Not handled here: what rows mean (``vault.state``).
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 
     from vault.state.rows import Row
 
-#: Longest key that stands in the file as it is, in bytes; LMDB's own limit is 511.
+#: Longest key that stands in the file as it is, in bytes.
 _HEAD: Final = 480
-_DIGEST: Final = 16
+#: LMDB's limit; as much of the digest as fits, since clients choose names and two of them must not meet.
+_LIMIT: Final = 511
 #: How large the index file may grow, in bytes: an address range, not memory.
 MAP_BYTES: Final = 1 << 40
 #: Rows that one lock interval of a scan takes.
@@ -46,7 +48,7 @@ _long_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 
 
 def _physical(key: bytes) -> bytes:
-    return key if len(key) <= _HEAD else key[:_HEAD] + hashlib.sha256(key).digest()[:_DIGEST]
+    return key if len(key) <= _HEAD else (key[:_HEAD] + hashlib.sha256(key).digest())[:_LIMIT]
 
 
 class Index:
@@ -63,6 +65,7 @@ class Index:
         self._lock = Lock()
         self._recent: SortedDict[bytes, Row | None] = SortedDict()
         self._frozen: SortedDict[bytes, Row | None] = SortedDict()
+        self._frozen_applied = 0
         applied = self.get(_APPLIED)
         self._applied = applied.value if isinstance(applied, MetaRow) else 0
         self._synced = self._applied
@@ -105,26 +108,24 @@ class Index:
         """Rows with ``start <= key < end`` in order; each at most once, as of the call or later."""
         while True:
             chunk, reached = self._chunk(start, end)
-            yield from chunk
+            for key, value in chunk:
+                yield key, self._decode(key, value) if isinstance(value, bytes) else value
             if reached is None:
                 return
             start = reached
 
-    def _chunk(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, Row]], bytes | None]:
+    def _chunk(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes | Row]], bytes | None]:
         """Some rows from ``start`` on, all as of one instant, and where to go on (None: at the end)."""
         with self._lock:
             found, reached = self._from_file(start, end)
             stop = end if reached is None else reached
             merged: dict[bytes, bytes | Row | None] = dict(found)
             for layer in (self._frozen, self._recent):
-                for key in layer.irange(start, stop, inclusive=(True, False)):
-                    merged[key] = layer[key]
-        rows = [
-            (key, self._decode(key, value) if isinstance(value, bytes) else value)
-            for key, value in sorted(merged.items())
-            if value is not None
-        ]
-        return rows, reached
+                keys = list(islice(layer.irange(start, stop, inclusive=(True, False)), _CHUNK + 1))
+                if len(keys) > _CHUNK:
+                    stop = reached = keys.pop()
+                merged.update((key, layer[key]) for key in keys)
+        return [(key, value) for key, value in sorted(merged.items()) if key < stop and value is not None], reached
 
     def _from_file(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
@@ -163,9 +164,10 @@ class Index:
             DurabilityError: The index could not be written; the process must stop.
         """
         with self._lock:
-            if not self._frozen:
+            if not self._frozen:  # else an earlier sync failed, and what it froze says how far it goes
                 self._frozen, self._recent = self._recent, SortedDict()
-            frozen, applied = self._frozen, self._applied
+                self._frozen_applied = self._applied
+            frozen, applied = self._frozen, self._frozen_applied
         if not frozen and applied == self._synced:
             return applied
         txn = self._env.begin(write=True)
@@ -195,7 +197,7 @@ class Sequenced:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._pending: dict[bytes, Row | None] = {}
+        self._pending: SortedDict[bytes, Row | None] = SortedDict()
 
     def get(self, key: bytes) -> Row | None:
         """The row under exactly this key."""
@@ -205,7 +207,7 @@ class Sequenced:
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with ``start <= key < end`` in order."""
-        pending = sorted(key for key in self._pending if start <= key < end)
+        pending = list(self._pending.irange(start, end, inclusive=(True, False)))
         position = 0
         for key, row in self._index.scan(start, end):
             while position < len(pending) and pending[position] <= key:
@@ -222,9 +224,10 @@ class Sequenced:
 
     def add(self, changes: Iterable[tuple[bytes, Row | None]]) -> None:
         """Sequence the effects of one decision."""
-        self._pending.update(changes)
+        for key, row in changes:  # SortedDict.update would sort a small dictionary anew each time
+            self._pending[key] = row
 
     def settle(self, applied: int) -> None:
         """The group is durable: its rows become visible to readers."""
         self._index.add(self._pending.items(), applied)
-        self._pending = {}
+        self._pending = SortedDict()

@@ -44,6 +44,7 @@ def body_name(seq: int) -> str:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pack:
     path: Path
+    size: int
     index: format_.Index
 
     def find(self, seq: int) -> int | None:
@@ -52,7 +53,7 @@ class _Pack:
 
     def data(self) -> bytes:
         """The whole file, from the device."""
-        return durable.read_direct(self.path, 0, self.path.stat().st_size)
+        return durable.read_direct(self.path, 0, self.size + 1)  # one more, to see a file that grew
 
 
 class _View:
@@ -115,7 +116,7 @@ class PackStore:
             raise CorruptError(f"{path} cannot be read: {error.strerror}") from error
         if index.header.stream != self._stream:
             raise CorruptError(f"{path}: it says it is of stream {index.header.stream[:64]!r}")
-        return _Pack(path, index)
+        return _Pack(path, size, index)
 
     def _superseded(self, pack: _Pack) -> bool:
         """Whether another pack holds everything that this one does."""

@@ -76,11 +76,14 @@ def test_the_lock_configuration_comes_back_as_it_was_put(
     assert wire.service.calls[-1].args == ("bucket", default)
 
 
+LOCKED = b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+
+
 @pytest.mark.parametrize(
     ("target", "document"),
     [
         ("/bucket?versioning", b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
-        ("/bucket?object-lock", b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"),
+        ("/bucket?object-lock", LOCKED),
         ("/bucket/key?retention", b"<Retention/>"),
         ("/bucket/key?legal-hold", b"<LegalHold><Status>ON</Status></LegalHold>"),
     ],

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-
 from tests.doubles.asgi import Client
 from tests.doubles.s3_service import RECORD
 from tests.unit.s3.wire import UNTIL, Wire, content, error, read, told, version

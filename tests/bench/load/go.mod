@@ -1,0 +1,3 @@
+module strongroom.test/load
+
+go 1.22
