@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audit.config import Settings
-    from audit.node import NodeStatus
+    from audit.status import NodeStatus
     from vault.state.rows import PrincipalRow
 
 PROBLEM: Final = "problem"

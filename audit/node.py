@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import Future
-from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Final, Self
 
@@ -31,6 +30,7 @@ from audit.journal.segment import stream_hash
 from audit.ledger import SettledLedger
 from audit.replay import last_clock_state, named_blobs, replay
 from audit.sealing import start_sealer
+from audit.status import NodeStatus, status_of
 from audit.stores import Stores
 from audit.tile_store import TileStore
 from audit.tiles import Tile
@@ -59,21 +59,6 @@ if TYPE_CHECKING:
 COMMIT_SECONDS: Final = 60
 _SERVER: Final = Origin("server")
 _SYSTEM: Final = Actor(SYSTEM)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """What ``/readyz``, ``/metrics`` and ``doctor`` tell. Sizes are numbers of records unless they say bytes."""
-
-    ready: bool
-    problems: list[str]
-    warnings: list[str]
-    durable: int
-    sealed: int
-    lag_ns: int
-    settle_debt_bytes: int
-    disk_free: int
-    incarnation: int
 
 
 class Node:
@@ -320,22 +305,14 @@ class Node:
         problems, warnings = self._background.report()
         if self._fatal is not None:
             problems.insert(0, str(self._fatal))
-        if not (self.settings.anchor.url or self.identity.anchor):
-            warnings.append("anchor=local: the anchor lies beside the data directory, not outside this host's control")
-        if self.layout.credentials.exists():
-            warnings.append(f"{self.layout.credentials.name} still holds the first principal's secret")
-        space = os.statvfs(self.layout.root)
-        now = self.clock.now()
-        return NodeStatus(
-            ready=not problems,
+        return status_of(
+            self.stores,
+            self.layout,
+            now=self.clock.now(),
+            sealed=self._background.sealed,
+            local_anchor=not (self.settings.anchor.url or self.identity.anchor),
             problems=problems,
             warnings=warnings,
-            durable=self.stores.log.durable_end,
-            sealed=self._background.sealed,
-            lag_ns=now.wall - now.clock,
-            settle_debt_bytes=sum(item.header.length for item in self.stores.log.closed()),
-            disk_free=space.f_bavail * space.f_frsize,
-            incarnation=self.stores.log.incarnation,
         )
 
     def _stop_for(self, error: Exception) -> None:

@@ -78,7 +78,7 @@ class Journal(Protocol):
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """Queue operations, to be decided in this order.
 
-        Each ``done`` is called exactly once, in the committer's thread, and must not block: with a
+        Each ``done`` is called exactly once, in the committer's thread, and must neither block nor raise: with a
         :class:`Committed` once the record is durable; with :class:`~vault.errors.Unavailable` where nothing was
         written; with :class:`~vault.errors.OutcomeUnknown` where the write had begun. Thread-safe. Nobody retries.
 

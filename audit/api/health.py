@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from audit import __version__
 from audit.api.node import OpenNode
 from audit.api.problems import problem
-from audit.node import NodeStatus
+from audit.status import NodeStatus
 from vault.times import NS
 
 #: Prometheus text exposition format 0.0.4.

@@ -72,7 +72,9 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
         detail: What happened and what to do.
         members: Extension members (RFC 9457 §3.2).
     """
-    body = {"type": f"{TYPE}{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
+    body = {"type": f"{TYPE}{code}", "title": HTTPStatus(status).phrase, "status": status, **members}
+    if detail:
+        body["detail"] = detail
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from audit.node import NodeStatus
+    from audit.status import NodeStatus
     from vault.state.rows import PrincipalRow
 
 

@@ -27,7 +27,8 @@ from audit.control.messages import (
 from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
-from audit.node import Node, NodeStatus
+from audit.node import Node
+from audit.status import NodeStatus
 from audit.tiles import WIDTH
 from vault.errors import S3_ERRORS, S3Error
 from vault.state.rows import PrincipalRow

@@ -13,7 +13,8 @@ from vault.record import Actor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from audit.node import Node, NodeStatus
+    from audit.node import Node
+    from audit.status import NodeStatus
     from vault.state.rows import PrincipalRow
 
 

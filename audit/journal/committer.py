@@ -262,7 +262,8 @@ class Committer:
             committed.release = self._leases.take(row.seq)
         self._state.add(changes)
         group.add(record, () if error is not None else intent.body, leaf)
-        group.clock_state = tail.clock_state or group.clock_state
+        if error is None and tail.clock_state is not None:
+            group.clock_state = tail.clock_state
         return committed
 
     def _free_bytes(self) -> int:

@@ -21,6 +21,7 @@ from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, read_pack
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
+from audit.verify.settled import require_zstandard
 from audit.verify.stream import Stream
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def verify_datadir(root: str, outside: Outside, report: Report, progress: Callab
     Raises:
         Unchecked: Something cannot be read, or changes faster than it can be read.
     """
+    require_zstandard()
     bad: set[Finding] = set()
     for _ in range(_ATTEMPTS):
         before = _moving(root)

@@ -25,7 +25,7 @@ from audit.verify.locks import Locks
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State
 from audit.verify.segment import Reading, Segment, read_header, read_segment
-from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, require_zstandard, spans
+from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, spans
 from audit.verify.source import Directory
 from audit.verify.spine import Spine
 from audit.verify.tiles import Tiles
@@ -161,7 +161,6 @@ class Stream:
     def _settled(self, spine: Spine, tiles: Tiles, progress: Callable[[int], None]) -> bool:
         if not self._files.settled:
             return True
-        require_zstandard()
         end, all_frames = 0, []
         for first, until, name in self._files.settled:
             place = self._prefix + name

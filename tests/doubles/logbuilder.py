@@ -179,7 +179,7 @@ class LogBuilder:
     def on(
         self, op: str, version_id: str, *, named: bool = True, lock: dict[str, Any] | None = None, **tail: Any
     ) -> int:
-        """An operation on an existing version: object.get, object.delete, object.retention.put …"""
+        """Append an operation on an existing version: object.get, object.delete, object.retention.put."""
         made = next(e.fields for e in self.entries if e.fields.get("version", {}).get("version_id") == version_id)
         version = {name: value for name, value in made["version"].items() if name != "replaced"}
         where = {name: made["object"][name] for name in ("bucket", "key")}

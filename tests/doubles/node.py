@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoint import Checkpoint
 from audit.identity import Identity
-from audit.node import NodeStatus
 from audit.note import Signer, sign_note
+from audit.status import NodeStatus
 from audit.tiles import HEIGHT, WIDTH, Tile, TileTree
 from tests.doubles import commitlog
 from vault.errors import S3Error

@@ -13,6 +13,7 @@ from vault.errors import CorruptError, S3Error
 from vault.record import ObjectRef
 from vault.service.commit import reference
 from vault.service.core import intent, shown_id
+from vault.service.failures import released
 from vault.service.limits import MAX_KEYS
 from vault.service.listing import Query, Slice, list_objects, list_versions
 from vault.service.results import ListedVersion, Page
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Pages:
-    """Each method raises S3Error where it is refused, Unavailable, or OutcomeUnknown.
+    """Each method raises S3Error where it is refused, Unavailable, OutcomeUnknown, or IntegrityError.
 
     ``max_keys`` counts entries and common prefixes together, at most :data:`~vault.service.limits.MAX_KEYS`.
     """
@@ -82,7 +83,7 @@ class Pages:
             following = (shown_id(row, last[1][0].version_id, null=last[1][0].null) or "null") if last else ""
             return _page(row, found, entries, committed, following)
 
-        return await core.run(page)
+        return await released(core, caller, named, committed, page)
 
     async def _objects(self, caller: Caller, query: Query) -> Page:
         core = self._core
@@ -95,7 +96,7 @@ class Pages:
             entries = _listed(core, row, ((name, version, True) for name, version in found.entries))
             return _page(row, found, entries, committed)
 
-        return await core.run(page)
+        return await released(core, caller, named, committed, page)
 
 
 def _listed(core: Core, bucket: BucketRow, found: Iterable[tuple[str, VersionRow, bool]]) -> list[ListedVersion]:

@@ -6,17 +6,17 @@ Not handled here: where the plaintext comes from (``vault.service.plaintext``).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error
+from vault.errors import CorruptError, IntegrityError, S3Error
 from vault.record import ObjectRef
 from vault.service.commit import reference
 from vault.service.conditions import check_conditions, resolve_part, resolve_range
 from vault.service.context import Conditions
 from vault.service.core import intent, shown_id
+from vault.service.failures import BROKEN, record_failure, released
 from vault.service.results import GetResult
 from vault.state import lookup
 from vault.state.rows import VersionRow
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from vault.service.context import ByteRange, Caller
     from vault.service.core import Core
 
-#: What a read of stored bytes can end in; the client learns of all of them as one.
-_BROKEN = (IntegrityError, CorruptError, KeyringError)
 _ANY = Conditions()
 
 
@@ -105,7 +103,8 @@ class Reads:
             if document is not None and not data and wanted.part_number is None:
                 opened = self._open(row, wanted, document, data=False)
             else:
-                opened = await core.run(partial(self._open, row, wanted, document, data=data))
+                work = partial(self._open, row, wanted, document, data=data)
+                opened = await released(core, caller, named, committed, work)
             body = None
             if data:
                 body = self._body(caller, named, committed, opened)
@@ -114,9 +113,6 @@ class Reads:
         except S3Error as error:
             error.record = reference(committed)
             raise
-        except _BROKEN as error:
-            await self._failed(caller, named, committed, "integrity")
-            raise IntegrityError(f"version {row.version_id} cannot be released: {error}") from error
         finally:
             if not begun:
                 # A thread may still read for a caller who was cancelled: what it finds now, nobody sees.
@@ -182,11 +178,11 @@ class Reads:
                 ahead = self._core.pool.submit(next, pieces, b"")
                 yield piece
                 piece = await asyncio.wrap_future(ahead)
-        except _BROKEN as error:
-            await self._failed(caller, named, committed, "integrity")
+        except BROKEN as error:
+            await record_failure(self._core, caller, named, committed, "integrity")
             raise IntegrityError(f"the read of record {committed.head.seq} breaks off: {error}") from error
         except (GeneratorExit, asyncio.CancelledError):
-            await self._failed(caller, named, committed, "aborted")
+            await record_failure(self._core, caller, named, committed, "aborted")
             raise
         finally:
             # A thread may be reading: the lease ends after it.
@@ -196,11 +192,3 @@ class Reads:
                 ahead.add_done_callback(end)
         if piece:
             yield piece  # the last one; it is in memory, and the lease has ended
-
-    async def _failed(self, caller: Caller, named: ObjectRef, committed: Committed, reason: str) -> None:
-        """Record that a read which was authorised broke off."""
-        refused = S3Error("InternalError", reason=reason)
-        with contextlib.suppress(S3Error):  # which is how a refusal that was recorded comes back
-            await self._core.commit(
-                intent(caller, "object.read.failed", named, ref=committed.head.seq, refused=refused)
-            )

@@ -17,6 +17,7 @@ from vault.service import foresight, limits
 from vault.service.commit import reference
 from vault.service.completion import Completion, require_algorithm, upload_row
 from vault.service.core import intent
+from vault.service.failures import released
 from vault.service.intake import receive
 from vault.service.limits import MAX_KEYS
 from vault.service.listing import Query, list_uploads
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
 
 
 class Uploads:
-    """Each method raises S3Error where it is refused and recorded, Unavailable, or OutcomeUnknown."""
+    """Each method raises S3Error where it is refused and recorded, Unavailable, or OutcomeUnknown.
+
+    Those that store raise DurabilityError too, and those that list IntegrityError.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -135,8 +139,8 @@ class Uploads:
         max_uploads: int,
     ) -> UploadsPage:
         """ListMultipartUploads: goes on after all uploads of ``key_marker``, or after its ``upload_marker``."""
-        core = self._core
-        committed = await core.commit(intent(caller, "multipart.list", ObjectRef(bucket, prefix=prefix)))
+        core, named = self._core, ObjectRef(bucket, prefix=prefix)
+        committed = await core.commit(intent(caller, "multipart.list", named))
 
         def page() -> UploadsPage:
             query = Query(bucket, prefix, delimiter, key_marker, min(max_uploads, MAX_KEYS))
@@ -160,7 +164,7 @@ class Uploads:
                 reference(committed),
             )
 
-        return await core.run(page)
+        return await released(core, caller, named, committed, page)
 
     async def parts(  # noqa: PLR0917 - S3's parameters
         self, caller: Caller, bucket: str, key: str, upload_id: str, number_marker: int, max_parts: int
@@ -188,4 +192,4 @@ class Uploads:
                 record=reference(committed),
             )
 
-        return await core.run(page)
+        return await released(core, caller, named, committed, page)

@@ -79,9 +79,7 @@ def signed(
     return dict(request.headers.items())
 
 
-def raw(
-    server: Server, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b""
-) -> Answer:
+def raw(server: Server, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
     """Send a signed request exactly as given."""
     return send(server, method, target, signed(server, method, target, headers, body), body)
 

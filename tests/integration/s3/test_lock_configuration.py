@@ -33,7 +33,9 @@ def test_it_comes_back_as_it_was_put(s3: Any, locked: str, default: dict[str, An
 
 
 def test_a_new_locked_bucket_has_one_without_a_rule_and_is_versioned(s3: Any, locked: str) -> None:
-    assert s3.get_object_lock_configuration(Bucket=locked)["ObjectLockConfiguration"] == {"ObjectLockEnabled": "Enabled"}
+    assert s3.get_object_lock_configuration(Bucket=locked)["ObjectLockConfiguration"] == {
+        "ObjectLockEnabled": "Enabled"
+    }
     assert s3.get_bucket_versioning(Bucket=locked)["Status"] == "Enabled"
 
 

@@ -113,6 +113,8 @@ async def test_a_version_erased_while_it_is_listed_is_left_out_and_a_lost_one_is
     del world.ledger.bodies[row.current.seq]
     with pytest.raises(IntegrityError):
         await world.service.objects.list(ADA, "ledgers", "", "", "", 10)
+    listed, failed = world.ledger.records[-2:]
+    assert (failed.tail.op, failed.tail.ref, failed.head.reason) == ("object.read.failed", listed.head.seq, "integrity")
 
     real = world.ledger.read
 
