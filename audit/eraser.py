@@ -11,8 +11,9 @@ Then, in this order: blobs, bodies in packs, domain keys that nothing names any 
 (its ``ref`` is the seq of the body), which takes the row out of the index. Every step finds done what was done before,
 so after a crash the next pass does it all again and ends in one record.
 
-A domain key goes only after its month is over: until then an upload under way may be encrypting under it, which no
-index knows of. Keys of what has no retention therefore stay.
+A domain key goes when neither index nor ledger knows of bytes under it that were not erased, and only after its month
+is over: until then an upload under way may be encrypting under it, which neither knows of. Keys of what has no
+retention therefore stay.
 
 Not handled here: media remanence and backups (no claim is made), and the thread.
 """
@@ -90,7 +91,7 @@ class ErasureRefused(AuditError):
 
 @dataclass(frozen=True, slots=True)
 class _Erasure:
-    """One row's bytes: bodies by seq (its own first, then those of its parts) and where each is kept."""
+    """One row's bytes: bodies by seq and where each is kept; with those of all parts of ``upload``, where it has any."""
 
     row: GarbageRow
     upload: str
@@ -163,17 +164,21 @@ class Eraser:
         started = time.monotonic()
         if started < self._rest_until:
             return False
-        checkpoint = self._published()
+        try:
+            return self._pass(self._published())
+        finally:
+            ended = time.monotonic()
+            self._rest_until = ended + self._rest * (ended - started)
+
+    def _pass(self, checkpoint: int) -> bool:
         proposed = (row for _, row in self._index.scan(b"e", b"f") if isinstance(row, GarbageRow))
-        rows = list(islice((row for row in proposed if row.by < checkpoint and self._gone(row.seq)), MAX_ROWS))
-        if not rows:
-            return False
-        erasures = self._judge(rows, checkpoint)
+        ready = (row for row in proposed if row.by < checkpoint and self._gone(row.seq))
+        rows = list(islice(ready, MAX_ROWS))
+        erasures = self._judge(rows, checkpoint) if rows else []
         if erasures:
             crash_point("erase.judged")
             self._destroy(erasures)
             self._record(erasures)
-        self._rest_until = time.monotonic() + self._rest * (time.monotonic() - started)
         return bool(erasures)
 
     def _gone(self, seq: int) -> bool:
@@ -210,14 +215,11 @@ class Eraser:
             raise ErasureRefused(row.seq, f"its lock forbids it ({error.reason})") from error
         bodies = {row.seq: removed.storage}
         if removed.storage.kind == "parts":
-            bodies |= {part.seq: self._part(row, part.seq, removed.upload) for part in self._parts(removed.upload)}
+            parts = list(lookup.parts(self._index, removed.upload))  # those that its list left out, too
+            bodies |= {part.seq: self._part(row, part.seq, removed.upload) for part in parts}
         names = {body_name(seq) for seq in bodies} | {blob_name(item.blob) for item in bodies.values() if item.blob}
         token = _Token(row.seq, removed.storage, row.by, checkpoint, frozenset(names))
-        return _Erasure(row, removed.upload, bodies, token)
-
-    def _parts(self, upload: str) -> list[PartRow]:
-        """All parts of a completed upload, those that its list left out too: they go with the version."""
-        return list(lookup.parts(self._index, upload))
+        return _Erasure(row, removed.upload if removed.storage.kind == "parts" else "", bodies, token)
 
     def _part(self, row: GarbageRow, seq: int, upload: str) -> Storage:
         """Where a part is kept, as the ledger says."""
@@ -243,15 +245,18 @@ class Eraser:
         crash_point("erase.keys")
 
     def _destroy_keys(self, erasures: Sequence[_Erasure]) -> None:
-        """Destroy domain keys whose month is over and that no bytes but those just removed are named to be under."""
+        """Destroy domain keys whose month is over and that nothing is under any more, but for what was just removed."""
         today = month_of(min(self._now()))
         domains = [domain for domain in self._keyring.domains if domain.id in self._suspects]
         due = {domain.id for domain in domains if domain.month != UNLOCKED and domain.month < today}
         if not due:
             return
-        named = self._named_domains({seq for erasure in erasures for seq in erasure.bodies})
+        gone = {seq for erasure in erasures for seq in erasure.bodies}
+        unnamed = due - self._named_domains(gone)
+        if unnamed:  # so says the index; the ledger is read whole, once for a bucket's month
+            unnamed -= evidence.living(unnamed, self._feed.read(0), gone)
         last = erasures[-1].token
-        for domain in due - named:
+        for domain in unnamed:
             names = frozenset({domain_name(domain)})
             self._keyring.destroy(domain, _Token(last.seq, None, last.by, last.checkpoint, names))
         self._suspects -= due

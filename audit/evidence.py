@@ -1,4 +1,4 @@
-"""What the ledger says of bytes that are to be erased: who made them, what removed them, which lock held them.
+"""What the ledger says of bytes and keys that are to be destroyed: who made them, what removed them, what held them.
 
 The index proposes what is garbage; it is a view, and a view may be wrong. Before anything is destroyed the records are
 asked (DESIGN §6), and only them:
@@ -14,6 +14,7 @@ Pure but for the reading. Whether that lock allows it is the gate's to say (``va
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.errors import LedgerCorrupt
@@ -21,11 +22,12 @@ from vault.record import SUCCESS, decode
 from vault.retention import Lock, from_ref
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from vault.record import Head, ObjectRef, Storage, Tail
     from vault.state.rows import GarbageRow
 
+_UPLOAD_ENDS: Final = frozenset({"multipart.complete", "multipart.abort"})
 _VERSIONS: Final = frozenset({"object.put", "multipart.complete"})
 _LOCK_OPS: Final = (b'"op":"object.retention.put"', b'"op":"object.hold.put"')
 
@@ -89,6 +91,48 @@ def gather(
             if row.seq in made:
                 results[row.seq] = _judge(row, made[row.seq], (head, tail), locks)
     return results
+
+
+def living(domains: Collection[str], records: Iterable[tuple[int, bytes]], gone: Collection[int]) -> set[str]:
+    """Which of these key domains are still needed: some bytes under them were stored and not erased.
+
+    An upload's own document is not needed once the upload has ended; its parts go with the version that they became.
+
+    Args:
+        domains: Ids; at least one.
+        records: All records, in order.
+        gone: Seqs of bodies that were just removed, of which no record tells yet.
+
+    Raises:
+        LedgerCorrupt: A record that matters cannot be read.
+    """
+    ids = b"|".join(re.escape(domain.encode()) for domain in domains)
+    matters = re.compile(b'"domain":"(?:%b)"|"op":"(?:object\\.erased|multipart\\.complete|multipart\\.abort)"' % ids)
+    under: dict[int, str] = {}
+    opened: dict[str, int] = {}
+    parts: dict[str, list[int]] = {}
+    for seq, record in records:
+        if matters.search(record) is None:
+            continue
+        try:
+            head, tail = decode(record)
+        except ValueError as error:
+            raise LedgerCorrupt(f"record {seq}", str(error)) from error
+        if head.outcome != SUCCESS:
+            continue
+        upload = tail.object.upload_id if tail.object is not None else ""
+        if tail.op == "object.erased":
+            for erased in (tail.ref, *parts.pop(upload, ())):
+                under.pop(erased, None)
+        elif tail.op in _UPLOAD_ENDS:
+            under.pop(opened.pop(upload, -1), None)
+        elif tail.op == "multipart.create":
+            opened[upload] = seq
+        elif tail.op == "multipart.part":
+            parts.setdefault(upload, []).append(seq)
+        if tail.storage is not None and tail.storage.domain in domains:
+            under[seq] = tail.storage.domain
+    return {domain for seq, domain in under.items() if seq not in gone}
 
 
 def _judge(row: GarbageRow, made: _Record, removal: _Record, locks: dict[_Name, Lock]) -> Removed | str:

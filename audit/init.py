@@ -98,7 +98,8 @@ def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, envi
     durable.make_dirs(root)
     for directory in layout.directories(identity.stream):
         durable.make_dirs(directory)
-    access_key, credentials_file = _first_principal(layout, environ)
+    finished = layout.vkey(identity.stream).exists() and not layout.credentials.exists()
+    access_key, credentials_file = _first_principal(layout, environ, finished=finished)
     if kek.VARIABLE not in environ and not (layout.keys / "kek").exists():
         kek.write_new(layout.keys / "kek")
     provider = kek_provider(layout, environ)
@@ -117,7 +118,8 @@ def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, envi
     return Initialised(identity, access_key, credentials_file)
 
 
-def _first_principal(layout: Layout, environ: Mapping[str, str]) -> tuple[str, Path | None]:
+def _first_principal(layout: Layout, environ: Mapping[str, str], *, finished: bool) -> tuple[str, Path | None]:
+    """Access key of the first principal, and the file it stands in where it was made up; none for a finished vault."""
     given = environ.get(ACCESS_KEY), environ.get(SECRET_KEY)
     if all(given):
         access_key, secret = str(given[0]), str(given[1])
@@ -128,6 +130,8 @@ def _first_principal(layout: Layout, environ: Mapping[str, str]) -> tuple[str, P
         return access_key, None
     if any(given):
         raise ConfigInvalid(f"set both {ACCESS_KEY} and {SECRET_KEY}, or neither")
+    if finished:
+        return "", None
     if not layout.credentials.exists():
         durable.write_new(
             layout.credentials, f"access_key = {new_access_key()}\nsecret_key = {new_secret()}\n".encode()

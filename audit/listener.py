@@ -179,7 +179,10 @@ class Listener(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer; called by uvicorn."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # somebody who had bound the same address, as we may, was faster
+            raise ConfigInvalid(f"{self._bound.url} cannot be listened on: {error.strerror}") from error
         self.ready.set()
 
     @contextmanager

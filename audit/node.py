@@ -20,9 +20,9 @@ from audit.anchor.url import open_anchor
 from audit.background import Background
 from audit.checkpoint import open_checkpoint
 from audit.clock import ComplianceClock, HostSource
-from audit.errors import AlreadyRunning
+from audit.errors import AlreadyRunning, ConfigInvalid
 from audit.identity import Layout, load_identity
-from audit.init import kek_provider, load_signer, new_access_key, new_secret, read_credentials
+from audit.init import ACCESS_KEY, SECRET_KEY, kek_provider, load_signer, new_access_key, new_secret, read_credentials
 from audit.journal import recovery
 from audit.journal.committer import Committer
 from audit.journal.log import CommitLog
@@ -41,7 +41,7 @@ from vault.errors import VaultError
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, LedgerRef, Origin, PrincipalRef, Tail, encode_tail
-from vault.state import rows
+from vault.state import lookup, rows
 from vault.state.rows import PrincipalRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
@@ -158,6 +158,7 @@ class Node:
             durable_size=found.next_seq,
         )
         stores.blobs.sweep(named_blobs(stores.index).__contains__)
+        SecretStore(layout.secrets, keyring).sweep(lambda name: lookup.principal(stores.index, name) is not None)
         newest = last_clock_state(settled, log)
         clock = ComplianceClock(source, *newest) if newest is not None else ComplianceClock(source)
         committer = Committer(
@@ -259,10 +260,7 @@ class Node:
             S3Error: Nobody has it.
         """
         found = self.stores.index.get(rows.access_key_key(access_key))
-        known = isinstance(found, PrincipalRow)
-        who = PrincipalRef(found.id if isinstance(found, PrincipalRow) else "", "", access_key, ())
-        if not known:
-            who = PrincipalRef("", "", access_key[:128], ())
+        who = PrincipalRef(found.id if isinstance(found, PrincipalRow) else "", "", access_key[:128], ())
         self.commit(Tail(op="principal.disable", actor=actor, origin=Origin("cli"), principal=who))
 
     def principals(self) -> list[PrincipalRow]:
@@ -275,8 +273,10 @@ class Node:
             return False
         if self.layout.credentials.exists():
             access_key, secret = read_credentials(self.layout.credentials)
+        elif ACCESS_KEY in environ and SECRET_KEY in environ:
+            access_key, secret = environ[ACCESS_KEY], environ[SECRET_KEY]
         else:
-            access_key, secret = environ["STRONGROOM_ROOT_ACCESS_KEY"], environ["STRONGROOM_ROOT_SECRET_KEY"]
+            raise ConfigInvalid(f"this vault has no principal yet: set {ACCESS_KEY} and {SECRET_KEY}, and init again")
         self.add_principal(_SYSTEM, "root", ("root",), access_key, secret)
         return True
 

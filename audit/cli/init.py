@@ -28,10 +28,9 @@ from audit.node import Node
 @click.option(
     "--anchor",
     metavar="URL",
-    envvar="STRONGROOM_ANCHOR__URL",
     default="",
-    help="Where the last checkpoints are remembered, outside DIR; by default DIR.anchor, which guards against "
-    "accidents only.",
+    help="Where the last checkpoints are remembered, outside DIR (anchor.url); by default DIR.anchor, which guards "
+    "against accidents only.",
 )
 @options.config
 @options.as_json
@@ -42,6 +41,7 @@ def init(*, data: Path, profile: str, site: str, node: str, anchor: str, config:
     written to DIR/root.credentials (mode 0600). An init that was cut short is completed by the same command.
     """
     settings = options.settings(config)
+    anchor = anchor or settings.anchor.url
     if anchor and "://" not in anchor:
         anchor = str(Path(anchor).absolute())
     if anchor:

@@ -95,6 +95,7 @@ class ControlServer:
         self._path = path
         self._peers: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Begin to answer.
@@ -115,6 +116,7 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Take no more requests; those being done are finished and answered."""
+        self._stopping = True
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
@@ -122,39 +124,31 @@ class ControlServer:
                 peer.cancel()
             await asyncio.gather(*self._peers, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = asyncio.current_task()
-        if peer is not None:
-            self._peers.add(peer)
-            peer.add_done_callback(self._peers.discard)
-        try:
-            await self._converse(reader, writer)
-        except (TimeoutError, ConnectionError):
-            pass  # the peer went to sleep or away
-        except asyncio.CancelledError:
-            pass  # stop() ended it between two requests
-        finally:
+    def _refusal(self, uid: int) -> str:
+        """Why a peer may not ask at all, or an empty string."""
+        if uid not in (0, os.getuid()):
+            _log.warning("user id %d was refused at the control socket", uid)
+            return "only the server's own user and root may use the control socket"
+        if len(self._peers) > MAX_PEERS:
+            return "too many commands are using the control socket; try again"
+        return ""
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:  # it was on its way in when we closed
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+            return
+        peer = asyncio.create_task(self._converse(reader, writer))
+        self._peers.add(peer)
+        peer.add_done_callback(self._peers.discard)
+        peer.add_done_callback(lambda _: writer.close())  # not at the task's end: it may be cancelled before it begins
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = _peer_uid(writer)
-        if uid not in (0, os.getuid()):
-            _log.warning("user id %d was refused at the control socket", uid)
-            writer.write(_refusal("only the server's own user and root may use the control socket"))
-            return
-        if len(self._peers) > MAX_PEERS:
-            writer.write(_refusal("too many commands are using the control socket; try again"))
-            return
+        refusal = self._refusal(uid)
         control = NodeControl(self._node, host_user(uid))
-        while True:
-            try:
-                line = await asyncio.wait_for(reader.readline(), IDLE_SECONDS)
-            except ValueError:  # longer than the reader's limit
-                writer.write(_refusal(f"a request has at most {MAX_REQUEST_BYTES} bytes"))
-                return
-            if not line.endswith(b"\n"):
+        while line := await _line(reader):
+            if refusal:  # not before something was asked: who is still sending does not read
+                writer.write(encode(Reply(error=Problem(ControlFailed.code, refusal))))
                 return
             working = asyncio.create_task(asyncio.to_thread(answer, control, line))
             try:
@@ -162,11 +156,17 @@ class ControlServer:
             except asyncio.CancelledError:
                 writer.write(await working)  # what was begun is finished and told, also while we stop
                 raise
-            await writer.drain()
+            with suppress(ConnectionError):
+                await writer.drain()
 
 
-def _refusal(message: str) -> bytes:
-    return encode(Reply(error=Problem(ControlFailed.code, message)))
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next request; empty where the peer went to sleep, away, or beyond :data:`MAX_REQUEST_BYTES`."""
+    try:
+        line = await asyncio.wait_for(reader.readline(), IDLE_SECONDS)
+    except (TimeoutError, ConnectionError, ValueError):  # asyncio's own words for these three
+        return b""
+    return line if line.endswith(b"\n") else b""
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Decompressed frames kept in memory, of some 256 KiB each.
-CACHED_FRAMES: Final = 32
+CACHED_FRAMES: Final = 16
 
 _NAME: Final = re.compile(r"(\d{16})-(\d{16})\.ndjson\.zst", re.ASCII)
 

@@ -181,7 +181,7 @@ _FIELDS: Final = (
 AFTER_PREV: Final = re.compile(
     (
         "".join(_field(name, form) if must else _maybe(name, form) for name, must, form in _FIELDS)
-        + rf'(?P<reserved>"(?:{"|".join(_RESERVED)})":.*)?+(?<!,)\}}'
+        + rf'(?P<reserved>"(?:{"|".join(_RESERVED)})":.*)?(?<!,)\}}'
     ).encode()
 )
 

@@ -64,9 +64,11 @@ class Tiles(NamedTuple):
             if tile is None:
                 if must and whole != n:
                     findings.append(Finding(first, self.source.place(path), "the tile is missing"))
+            elif len(tile) != width * HASH_BYTES:
+                why = f"the tile holds {len(tile)} bytes instead of {width * HASH_BYTES}"
+                findings.append(Finding(first, self.source.place(path), why))
             elif tile != hashes[: width * HASH_BYTES]:
-                at = self.source.place(path), level, first
-                findings.append(_difference(at, tile, hashes[: width * HASH_BYTES]))
+                findings.append(_difference((self.source.place(path), level, first), tile, hashes))
         return findings
 
     def _wanted(self, level: int, n: int, hashes: bytes) -> Iterator[tuple[int, bool]]:
@@ -81,13 +83,15 @@ class Tiles(NamedTuple):
 
 def _difference(at: tuple[str, int, int], tile: bytes, hashes: bytes) -> Finding:
     place, level, first = at
-    if len(tile) != len(hashes):
-        return Finding(first, place, f"the tile holds {len(tile)} bytes instead of {len(hashes)}")
-    index = next(i for i in range(0, len(tile), HASH_BYTES) if tile[i : i + HASH_BYTES] != hashes[i : i + HASH_BYTES])
-    index //= HASH_BYTES
-    seq = first + index * TILE_WIDTH**level
-    what = f"record {seq}" if level == 0 else f"the {TILE_WIDTH**level} records from {seq} on"
-    return Finding(seq, place, f"hash {index} is not that of {what}; the tile or the record was changed")
+    each = TILE_WIDTH**level
+    known = min(len(tile), len(hashes))
+    for index in range(0, known, HASH_BYTES):
+        if tile[index : index + HASH_BYTES] != hashes[index : index + HASH_BYTES]:
+            seq = first + index // HASH_BYTES * each
+            what = f"record {seq}" if level == 0 else f"the {each} records from {seq} on"
+            why = f"hash {index // HASH_BYTES} is not that of {what}; the tile or the record was changed"
+            return Finding(seq, place, why)
+    return Finding(first + known // HASH_BYTES * each, place, "the tile covers records that are not there")
 
 
 class Listing:

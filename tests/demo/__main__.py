@@ -33,6 +33,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     isolate()
     started = time.monotonic()
+    print("A broker's day in a Strongroom vault: stored, attacked, sealed, verified, forged.")
     try:
         with _home(options.keep) as home:
             Story(home).tell()

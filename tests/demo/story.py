@@ -6,7 +6,6 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from tests.demo.server import COMMAND, Failed, Server, Vault, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from tests.demo.attempts import Answered
     from tests.demo.day import Item
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERIFIER: Final = Path(__file__).parents[2] / "build" / "strongroom-verify.pyz"
 #: Records that must have settled before the demo goes on.
 SETTLED: Final = 2_000
 #: How long the demo waits for a checkpoint, or for that, in seconds.
@@ -48,6 +47,7 @@ class Story:
         self.exported = home / "exported-log"
         self.checkpoint = home / "saved-checkpoint"
         self.vkey = home / "saved-public-key"
+        self.verifier = home / "strongroom-verify.pyz"
         self._steps = 0
 
     def tell(self) -> None:
@@ -143,7 +143,8 @@ class Story:
         _say(f"{end} records had settled, compressed {plain / packed:.1f} times")
 
     def _verify_export(self) -> None:
-        self._step("Verify the exported log as a stranger: one file, and nothing of ours but that")
+        self._step(f"Verify the exported log as a stranger: plain Python, and {self.verifier.name}")
+        run([sys.executable, "-m", "audit.verify.build", self.verifier], {}, expect=0)
         self._say_good(self._verify(*self._stranger(), self.exported))
 
     def _tamper(self) -> None:
@@ -151,14 +152,14 @@ class Story:
         seq = checkpoint_size(self.checkpoint.read_bytes()) // 2
         copy = self.vault.home / "forged-log"
         tamper.of_record(self.exported, copy, seq)
-        _say_bad(f"in record {seq} of the log", self._verify(*self._stranger(), copy, expect=1))
+        _say_bad(f"in record {seq} of the log", copy, self._verify(*self._stranger(), copy, expect=1))
         copy = self.vault.home / "forged-vault"
         pack = tamper.of_object(self.vault.data, copy)
-        _say_bad(f"in {pack.name}, which holds objects", self._verify(COMMAND, "verify", copy, expect=1))
+        _say_bad(f"in an object, kept in {pack.name}", copy, self._verify(COMMAND, "verify", copy, expect=1))
 
     def _stranger(self) -> tuple[str | Path, ...]:
-        """A Python without environment, working directory or site packages, and the verifier's one file."""
-        return (sys.executable, "-I", "-S", VERIFIER)
+        """A Python without environment, working directory or site packages, and the one file."""
+        return (sys.executable, "-I", "-S", self.verifier)
 
     def _verify(self, *command: str | Path, expect: int = 0) -> dict[str, Any]:
         outside = ("--vkey", self.vkey, "--checkpoint", self.checkpoint, "--json")
@@ -176,11 +177,11 @@ def _say(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
-def _say_bad(where: str, report: dict[str, Any]) -> None:
+def _say_bad(where: str, copy: Path, report: dict[str, Any]) -> None:
     bad = report["first_bad"]
-    place = Path(bad["place"]).name + ("" if bad["seq"] is None else f", record {bad['seq']}")
+    seq = "" if bad["seq"] is None else f", record {bad['seq']}"
     _say(f"{where}: BAD")
-    _say(f"  {place}: {bad['why']}")
+    _say(f"  {bad['place'].removeprefix(f'{copy}/')}{seq}: {bad['why']}")
 
 
 def _check_unharmed(firm: Firm, stored: Iterable[tuple[Item, Place]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -41,14 +41,14 @@ class Authority:
         return cert_file, key_file
 
     def _signed(self, name: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder(
             issuer_name=self._name,
             subject_name=name,
             public_key=key,
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(hours=1),
-            not_valid_after=now + datetime.timedelta(days=1),
+            not_valid_before=now - dt.timedelta(hours=1),
+            not_valid_after=now + dt.timedelta(days=1),
         )
         here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)

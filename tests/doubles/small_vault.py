@@ -1,4 +1,4 @@
-"""A vault without servers, seals or threads of its own: real committer, index, log, packs, blobs, keys; told each step."""
+"""A vault without servers, seals and background: real committer, index, log, packs, blobs and keys, told each step."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ from vault.record import (
     Request,
     Storage,
     Tail,
+    decode,
     encode_tail,
 )
 from vault.retention import from_ref
-from vault.state.rows import GarbageRow
+from vault.state.rows import GarbageRow, VersionRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
 from vault.storage.leases import Leases
@@ -69,6 +70,19 @@ class Clocks:
     def until(self, days: int) -> LockRef:
         """A COMPLIANCE lock of so many days from now."""
         return LockRef("COMPLIANCE", rfc3339(self.now + days * DAY_NS))
+
+
+def version_of(put: Committed) -> str:
+    """The version id of what was put."""
+    assert put.head.version is not None
+    return put.head.version.version_id
+
+
+def storage_of(put: Committed) -> Storage:
+    """Where what was put is kept."""
+    assert isinstance(put.row, VersionRow)
+    assert put.row.storage is not None
+    return put.row.storage
 
 
 class SmallVault:
@@ -136,7 +150,9 @@ class SmallVault:
             self.do("principal.add", principal=PrincipalRef("p1", "ada", "AK1", ("root",)), actor=Actor(SYSTEM))
             self.bucket(BUCKET, lock=True)
 
-    def do(self, op: str, body: bytes = b"", actor: Actor = ROOT, parts: Sequence[tuple[int, int]] = (), **tail: Any) -> Committed:
+    def do(
+        self, op: str, body: bytes = b"", actor: Actor = ROOT, parts: Sequence[tuple[int, int]] = (), **tail: Any
+    ) -> Committed:
         """Commit one operation that must succeed."""
         made = Tail(op=op, actor=actor, origin=Origin("s3"), **tail)
         answer: Future[Committed | VaultError] = Future()
@@ -153,7 +169,9 @@ class SmallVault:
         """Make a bucket."""
         self.do("bucket.create", object=ObjectRef(name), bucket=BucketConfig(owner="p1", lock=lock))
 
-    def stored(self, bucket: str, lock: LockRef | None = None, size: int = 200, kind: str = "log") -> tuple[Storage, bytes]:
+    def stored(
+        self, bucket: str, lock: LockRef | None = None, size: int = 200, kind: str = "log"
+    ) -> tuple[Storage, bytes]:
         """Bytes under the right domain key, and in a blob where they go there."""
         domain = self.keyring.for_lock(bucket, from_ref(lock).until)
         blob = ""
@@ -221,6 +239,10 @@ class SmallVault:
     def blob_files(self) -> set[str]:
         """Ids of all blobs."""
         return {path.name for path in (self.root / "blobs").rglob("*") if path.is_file()}
+
+    def erased(self) -> list[int]:
+        """Seqs of the bodies that records say are erased."""
+        return [tail.ref for _, tail in map(decode, self.records()) if tail.op == "object.erased"]
 
     def stop(self) -> None:
         """Stop, as a crash that everybody saw coming."""

@@ -8,13 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from audit.errors import LedgerCorrupt
+from tests.doubles.memory import memory_directory
 from tests.doubles.stream import Stream
 from tests.doubles.syscalls import EIO, Crash, Syscalls
 from tests.doubles.traffic import Traffic
@@ -22,6 +21,7 @@ from vault.errors import CorruptError, DurabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from tests.doubles.traffic import Entry
 
@@ -42,10 +42,8 @@ ENTRIES = _traffic()
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A directory in memory where there is one: these tests are about the order of calls, and there are many."""
-    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a tmpfs, not a shared file
-    with tempfile.TemporaryDirectory(dir=parent) as name:
-        yield Path(name)
+    with memory_directory() as directory:
+        yield directory
 
 
 def committed(root: Path) -> None:

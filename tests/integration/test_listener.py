@@ -234,7 +234,7 @@ def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
             tls_key_file=str(key_file),
             tls_client_ca_file=str(ca_file),
         )
-        with pytest.raises(ConfigInvalid, match="audit.tls_"):
+        with pytest.raises(ConfigInvalid, match=r"audit\.tls_"):
             bind("audit", port)
 
 
@@ -244,13 +244,24 @@ def test_a_bound_port_says_where_it_is_and_refuses_until_it_answers() -> None:
     assert bound.url == f"http://127.0.0.1:{port}"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+    bound.socket.listen()
     with pytest.raises(ConfigInvalid, match=r"s3\.listen: '127\.0\.0\.1:\d+' cannot be bound"):
         bind("s3", PortSection(listen=f"127.0.0.1:{port}"))
     bound.close()
 
 
+def test_of_two_that_bound_the_same_port_the_slower_one_is_told() -> None:
+    faster = bind("s3", LOOPBACK)
+    slower = bind("s3", PortSection(listen=f"127.0.0.1:{faster.socket.getsockname()[1]}"))
+    faster.socket.listen()
+    with pytest.raises(ConfigInvalid, match="cannot be listened on"):
+        asyncio.run(Listener(Echo(), slower, LIMITS).run_until_stopped())
+    slower.close()
+    faster.close()
+
+
 def test_a_name_for_loopback_that_means_another_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("0.0.0.0", 0))
+    elsewhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("0.0.0.0", 0))  # noqa: S104 - what is to be refused
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [elsewhere])
     with pytest.raises(ConfigInvalid, match="plaintext is refused"):
         bind("s3", PortSection(listen="localhost:0"))

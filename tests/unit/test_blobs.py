@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> BlobStore:
 
 
 def published(store: BlobStore, *pieces: bytes) -> str:
-    staged = store.stage()
+    staged = store.stage(sum(map(len, pieces)))
     for piece in pieces:
         staged.write(piece)
     staged.publish()
@@ -171,6 +171,26 @@ def test_no_room_fails_the_request_only(tmp_path: Path, store: BlobStore, monkey
             store.stage()
     staged.discard()
     assert files(tmp_path) == set()
+
+
+def test_room_is_taken_before_the_first_byte(tmp_path: Path, store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (tmp_path / "stage" / f"{store.stage(4096).id}.tmp").stat().st_size == 4096
+    before = files(tmp_path)
+    monkeypatch.setattr(os, "posix_fallocate", failing(errno.ENOSPC))
+    with pytest.raises(Unavailable, match="free some space"):
+        store.stage(4096)
+    assert files(tmp_path) == before
+
+
+def test_a_blob_that_is_not_complete_is_not_published(tmp_path: Path, store: BlobStore) -> None:
+    staged = store.stage(2)
+    staged.write(b"1")
+    with pytest.raises(ValueError, match="2 bytes and has 1"):
+        staged.publish()
+    staged.write(b"2")
+    staged.publish()
+    with store.open(staged.id) as blob:
+        assert blob.read(0, 2) == b"12"
 
 
 def test_a_disk_error_is_fatal(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ class VersionKey:
         except (InvalidTag, ValueError) as error:
             raise IntegrityError("the sealed content document does not authenticate") from error
 
-    def encrypt(self, number: int, plaintext: bytes, *, last: bool) -> bytes:
+    def encrypt(self, number: int, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         """Encrypt a chunk of data.
 
         Args:
@@ -107,7 +107,7 @@ class Encryptor:
         self.leaves: list[bytes] = []
         self.length = 0
 
-    def encrypt(self, plaintext: bytes, *, last: bool) -> bytes:
+    def encrypt(self, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         """Encrypt the next chunk; all but the last have the descriptor's chunk length."""
         ciphertext = self._key.encrypt(len(self.leaves), plaintext, last=last)
         self.leaves.append(merkle.leaf_hash(ciphertext))

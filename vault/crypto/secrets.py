@@ -22,6 +22,7 @@ from vault import durable
 from vault.errors import KeyringError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from vault.crypto.keyring import Keyring
@@ -72,6 +73,22 @@ class SecretStore:
         except OSError as error:
             raise KeyringError(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
         return _unwrap(self._cipher, _SECRET_MAGIC, principal_id, data, str(path)).decode()
+
+    def sweep(self, known: Callable[[str], bool]) -> None:
+        """Remove the secrets that no durable record names: of additions that were refused, or cut short by a crash.
+
+        Only at start, before the committer opens.
+
+        Args:
+            known: Whether there is a principal of this id, disabled or not.
+
+        Raises:
+            DurabilityError: The file system failed.
+        """
+        durable.sweep_temps(self._directory)
+        for path in sorted(self._directory.iterdir()):
+            if _ID.fullmatch(path.name) and not known(path.name):
+                durable.remove(path)
 
     def _path(self, principal_id: str) -> Path:
         if _ID.fullmatch(principal_id) is None:

@@ -8,6 +8,7 @@ Not handled here: reading such an object (``vault.service.plaintext``).
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import md5
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from vault.state import rows
 from vault.state.rows import PartRow, UploadRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vault.ports import Intent
     from vault.service.context import Caller, CompletedPart
@@ -74,7 +75,7 @@ class Completion:
         core, op = self._core, "multipart.complete"
         named, asked = ObjectRef(bucket, key, upload_id=upload_id), Request(http=caller.http)
         try:
-            upload = upload_row(core, intent(caller, op, named, asked), caller.received)
+            upload = upload_row(core, partial(intent, caller, op, named, asked), named, caller.received)
             parts, document = await core.run(self._join, upload, named_parts, checksum, checksum_type)
             asked = Request(
                 if_none_match=if_none_match,
@@ -82,8 +83,8 @@ class Completion:
                 http=caller.http,
             )
             resolved = [(number, seq) for number, seq, _ in parts]
-            unstored = intent(caller, op, named, asked, parts=resolved)
-            domain = await foresight.domain(core, unstored, upload.until, caller.received)
+            unstored = partial(intent, caller, op, named, asked, parts=resolved)
+            domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
         except S3Error as refused:
             await core.commit(intent(caller, op, named, asked, refused=refused))
             raise
@@ -157,16 +158,15 @@ class Completion:
         return parts, found
 
 
-def upload_row(core: Core, unstored: Intent, received: int) -> UploadRow:
+def upload_row(core: Core, unstored: Callable[[], Intent], named: ObjectRef, received: int) -> UploadRow:
     """The upload that an operation names.
 
     Raises:
         S3Error: The committer's own answer where there is none: NoSuchUpload, NoSuchBucket, AccessDenied.
     """
-    named = unstored.tail.object
-    row = core.upload(named.bucket, named.key, named.upload_id) if named is not None else None
+    row = core.upload(named.bucket, named.key, named.upload_id)
     if row is None:
-        raise foresight.refusal(core, unstored, received) or S3Error("NoSuchUpload")
+        raise foresight.refusal(core, unstored(), received) or S3Error("NoSuchUpload")
     return row
 
 

@@ -19,6 +19,8 @@ from vault.state.decide import decide
 from vault.times import Now, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vault.crypto.keyring_file import DomainKey
     from vault.ports import Intent
     from vault.record import LockRef
@@ -55,14 +57,17 @@ def refusal(core: Core, intent: Intent, received: int) -> S3Error | None:
     return decide(intent.tail, core.state, Now(received, received), intent.parts).error
 
 
-async def domain(core: Core, unstored: Intent, until: int, received: int, *, length: int = 0) -> DomainKey:
+async def domain(
+    core: Core, unstored: Callable[[], Intent], bucket_name: str, until: int, received: int, *, length: int = 0
+) -> DomainKey:
     """The domain key for the lock that a version, part or upload will probably have.
 
     Neither is a key made nor a large body received for what could not be allowed anyway.
 
     Args:
         core: Keys and the durable view.
-        unstored: The operation as it is before its bytes are there.
+        unstored: Makes the operation as it is before its bytes are there.
+        bucket_name: The bucket.
         until: End of the lock asked for, ns since the epoch; 0 leaves it to the bucket's default.
         received: When the request came.
         length: Of the body to come, in bytes.
@@ -73,18 +78,17 @@ async def domain(core: Core, unstored: Intent, until: int, received: int, *, len
         KeyringError: The keyring takes no changes.
         DurabilityError: A new key could not be made durable.
     """
-    named = unstored.tail.object
-    bucket = core.bucket(named.bucket) if named is not None else None
+    bucket = core.bucket(bucket_name)
     if bucket is not None and not until and bucket.default is not None:
         until = retention.default_until(bucket.default, Now(received, received))
-    found = core.keyring.find(bucket.name, until) if bucket is not None else None
+    found = core.keyring.find(bucket_name, until) if bucket is not None else None
     if found is None or length > INLINE_BYTES:
-        refused = refusal(core, unstored, received)
+        refused = refusal(core, unstored(), received)
         if refused is not None:
             raise refused
     if bucket is None:  # allowed without a bucket: made between the two looks
         raise S3Error("NoSuchBucket")
-    return found if found is not None else await core.run(core.keyring.for_lock, bucket.name, until)
+    return found if found is not None else await core.run(core.keyring.for_lock, bucket_name, until)
 
 
 async def ordinal(core: Core, bucket: str, key: str, etag: str) -> str:

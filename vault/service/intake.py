@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from vault.crypto.aead import ciphertext_length
 from vault.errors import S3Error
 from vault.manifest import VERSION, Checksum, ContentDocument
 from vault.service.sealing import CHUNK_BYTES, INLINE_BYTES, Sealer, Stored, new_salt
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vault.crypto.keyring_file import DomainKey
     from vault.service.context import BodyCheck
     from vault.service.core import Core
+    from vault.storage.blobs import StagedBlob
 
 #: Plaintext up to which the event loop itself digests and encrypts, in bytes: handing over would cost more.
 _ON_LOOP_BYTES: Final = 16 * 1024
@@ -84,7 +86,15 @@ async def receive(
         return document
 
     if length > INLINE_BYTES:
-        return await _into_blob(core, sealer, _chunks(body, length), checks.digests.update, verified)
+        staged = await core.run(core.blobs.stage, ciphertext_length(length, CHUNK_BYTES))
+        try:
+            await _write(core, sealer, staged, _chunks(body, length), checks.digests.update)
+            stored = sealer.in_blob(verified(), staged.id)
+            await core.run(staged.publish)
+        except BaseException:
+            await core.run(staged.discard)
+            raise
+        return stored
 
     plaintext = await _gather(body, length)
 
@@ -108,51 +118,48 @@ async def _gather(body: AsyncIterator[bytes], length: int) -> bytes:
     return b"".join(pieces)
 
 
-async def _into_blob(
+async def _write(
     core: Core,
     sealer: Sealer,
-    chunks: AsyncIterator[tuple[bytes, bool]],
-    digest: Callable[[bytes], None],
-    verified: Callable[[], ContentDocument],
-) -> Stored:
-    """Digest chunks in one thread, encrypt and write them in another; publish what is verified."""
-    staged = await core.run(core.blobs.stage)
+    staged: StagedBlob,
+    chunks: AsyncIterator[tuple[memoryview, bool]],
+    digest: Callable[[memoryview], None],
+) -> None:
+    """Digest chunks in one thread, encrypt and write them in another, while the next one is received."""
 
-    def keep(chunk: bytes, last: bool) -> None:  # noqa: FBT001 - runs through an executor, which takes positions
+    def keep(chunk: memoryview, last: bool) -> None:  # noqa: FBT001 - runs through an executor, which takes positions
         staged.write(sealer.encrypt(chunk, last=last))
 
     working: asyncio.Future[tuple[None, None]] | None = None
     try:
         async for chunk, last in chunks:
             if working is not None:
-                await working
+                await working  # and the memory of the chunk before is free
             working = asyncio.gather(core.run(digest, chunk), core.run(keep, chunk, last))
+    finally:
         if working is not None:
             await working
-        stored = sealer.in_blob(verified(), staged.id)
-        await core.run(staged.publish)
-    except BaseException:
-        if working is not None:
-            await asyncio.gather(working, return_exceptions=True)
-        await core.run(staged.discard)
-        raise
-    return stored
 
 
-async def _chunks(body: AsyncIterator[bytes], length: int) -> AsyncIterator[tuple[bytes, bool]]:
-    """Cut a body into full chunks and a last one, which may be full too."""
-    pieces: list[bytes] = []
-    held, left = 0, length
+async def _chunks(body: AsyncIterator[bytes], length: int) -> AsyncIterator[tuple[memoryview, bool]]:
+    """Cut a body into full chunks and a last one, which may be full too; every second one uses the same memory."""
+    size = min(length, CHUNK_BYTES)
+    buffers = [memoryview(bytearray(size)) for _ in range(2)]
+    filled, left = 0, length
     async for piece in body:
-        pieces.append(piece)
-        held += len(piece)
-        if held > left:
+        rest = memoryview(piece)
+        left -= len(rest)
+        if left < 0:
             raise S3Error("IncompleteBody")
-        while held >= CHUNK_BYTES:
-            data = b"".join(pieces)
-            pieces, held, left = [data[CHUNK_BYTES:]], held - CHUNK_BYTES, left - CHUNK_BYTES
-            yield data[:CHUNK_BYTES], not left
-    if held != left:
+        while rest:
+            taken = rest[: size - filled]
+            buffers[0][filled : filled + len(taken)] = taken
+            filled, rest = filled + len(taken), rest[len(taken) :]
+            if filled == size:
+                yield buffers[0], not left and not rest
+                buffers.reverse()
+                filled = 0
+    if left:
         raise S3Error("IncompleteBody")
-    if held:
-        yield b"".join(pieces), True
+    if filled:
+        yield buffers[0][:filled], True

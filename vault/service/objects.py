@@ -5,6 +5,7 @@ Not handled here: receiving bytes (``intake``), reads (``reading``), listings (`
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vault.errors import S3Error, Unavailable
@@ -70,8 +71,8 @@ class Objects:
                 http=caller.http,
             )
             until = parse_rfc3339(asked.until) if asked.until else 0
-            unstored = intent(caller, "object.put", named, asked)
-            domain = await foresight.domain(core, unstored, until, caller.received, length=spec.length)
+            unstored = partial(intent, caller, "object.put", named, asked)
+            domain = await foresight.domain(core, unstored, spec.bucket, until, caller.received, length=spec.length)
             stored = await receive(
                 core,
                 domain,

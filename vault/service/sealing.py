@@ -60,7 +60,7 @@ class Sealer:
         self._key = VersionKey(domain.key, self._salt)
         self._data = Encryptor(self._key)
 
-    def encrypt(self, plaintext: bytes, *, last: bool) -> bytes:
+    def encrypt(self, plaintext: bytes | memoryview, *, last: bool) -> bytes:
         """Encrypt the next chunk."""
         return self._data.encrypt(plaintext, last=last)
 

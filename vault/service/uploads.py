@@ -6,6 +6,7 @@ Not handled here: completing one (``vault.service.completion``).
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ class Uploads:
             mode, until = spec.lock.mode if spec.lock is not None else "", foresight.canonical_until(spec.lock)
             asked = Request(mode=mode, until=until, hold=spec.hold, http=caller.http)
             ends = parse_rfc3339(until) if until else 0
-            domain = await foresight.domain(core, intent(caller, op, named, asked), ends, caller.received)
+            unstored = partial(intent, caller, op, named, asked)
+            domain = await foresight.domain(core, unstored, spec.bucket, ends, caller.received)
         except S3Error as refused:
             await core.commit(intent(caller, op, named, asked, refused=refused))
             raise
@@ -103,10 +105,10 @@ class Uploads:
         named = ObjectRef(bucket, key, upload_id=upload_id, part=number)
         try:
             limits.check_length(length)
-            unstored = intent(caller, op, named)
-            upload = upload_row(core, unstored, caller.received)
+            unstored = partial(intent, caller, op, named)
+            upload = upload_row(core, unstored, named, caller.received)
             begun = await core.document(upload.seq, upload.storage, upload.content)
-            domain = await foresight.domain(core, unstored, upload.until, caller.received, length=length)
+            domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received, length=length)
             stored = await receive(
                 core,
                 domain,

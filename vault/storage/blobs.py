@@ -68,20 +68,31 @@ class BlobStore:
                 swept.append(path.name)
         return swept
 
-    def stage(self) -> StagedBlob:
+    def stage(self, length: int = 0) -> StagedBlob:
         """Begin a blob under a new random id.
 
+        Args:
+            length: Bytes it will have: there is room for all of them on return, and writing them costs less. 0 where
+                that is not known.
+
         Raises:
-            Unavailable: There is no room for another file.
+            Unavailable: There is no room for it.
             DurabilityError: The stage cannot be written.
         """
         blob_id = secrets.token_hex(16)
         path = self._stage / f"{blob_id}{durable.TEMP_SUFFIX}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            staged = StagedBlob(self, blob_id, path, fd, length)
+            try:
+                if length:
+                    os.posix_fallocate(fd, 0, length)
+            except OSError:
+                staged.discard()
+                raise
         except OSError as error:
             raise _failed(f"{path} cannot be made", error) from error
-        return StagedBlob(self, blob_id, path, fd)
+        return staged
 
     def open(self, blob_id: str) -> BlobReader:
         """Open a published blob for reading.
@@ -129,11 +140,13 @@ class BlobStore:
 class StagedBlob:
     """A blob being received; ends in :meth:`publish` or :meth:`discard`. Thread-safe: a call waits for others."""
 
-    def __init__(self, store: BlobStore, blob_id: str, path: Path, fd: int) -> None:
+    def __init__(self, store: BlobStore, blob_id: str, path: Path, fd: int, length: int) -> None:
         self.id = blob_id
         self._store = store
         self._path = path
         self._fd = fd
+        self._length = length
+        self._written = 0
         self._lock = Lock()
 
     def write(self, data: bytes) -> None:
@@ -147,7 +160,9 @@ class StagedBlob:
         try:
             with self._lock:
                 while rest and self._fd >= 0:
-                    rest = rest[os.write(self._fd, rest) :]
+                    written = os.write(self._fd, rest)
+                    self._written += written
+                    rest = rest[written:]
         except OSError as error:
             raise _failed(f"{self._path} cannot be written", error) from error
         if rest:
@@ -164,6 +179,8 @@ class StagedBlob:
         # Order: fsync(stage/<id>.tmp), [mkdir(blobs/<xx>), fsync(blobs)], link(blobs/<xx>/<id>),
         # unlink(stage/<id>.tmp), fsync(blobs/<xx>).
         with self._lock:
+            if self._length not in {0, self._written}:
+                raise ValueError(f"{self._path} was to have {self._length} bytes and has {self._written}")
             try:
                 durable.fsync_file(self._fd)
             finally:

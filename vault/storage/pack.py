@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import struct
 from array import array
+from itertools import accumulate
+from operator import ge
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -99,18 +101,11 @@ def decode_index(read: Callable[[int, int], bytes], size: int, place: str) -> In
     entries = read(start, count * _ENTRY.size) if start >= position and count else b""
     if not entries or checksums.crc32c(entries) != crc:
         raise CorruptError(f"{place}: the pack's index is damaged")
-    seqs, offsets, lengths = array("Q"), array("Q"), array("I")
-    previous = -1
-    for seq, offset, length in _ENTRY.iter_unpack(entries):
-        position += _BODY.size
-        if seq <= previous or offset != position:
-            raise CorruptError(f"{place}: the pack's index has body {seq} in the wrong place")
-        seqs.append(seq)
-        offsets.append(offset)
-        lengths.append(length)
-        previous, position = seq, position + length
-    if position != start:
-        raise CorruptError(f"{place}: the pack's bodies do not fill it")
+    columns = zip(*_ENTRY.iter_unpack(entries), strict=True)
+    seqs, offsets, lengths = (array(kind, column) for kind, column in zip("QQI", columns, strict=True))
+    places = accumulate(lengths, lambda at, length: at + length + _BODY.size, initial=position + _BODY.size)
+    if any(map(ge, seqs, seqs[1:])) or [*offsets, start + _BODY.size] != list(places):
+        raise CorruptError(f"{place}: the pack's index does not follow its bodies")
     return Index(header, seqs, offsets, lengths)
 
 

@@ -129,6 +129,13 @@ def test_a_relative_anchor_does_not_move_with_the_working_directory(
     assert "anchor=local" not in made.stderr
 
 
+def test_an_anchor_of_the_configuration_is_kept_with_the_vault(tmp_path: Path, run: Run) -> None:
+    url = f"file://{tmp_path / 'elsewhere'}"
+    assert run("init", "--data", tmp_path / "d", env={"STRONGROOM_ANCHOR__URL": url}).exit_code == 0
+    assert json.loads((tmp_path / "d" / "vault.json").read_text())["anchor"] == url
+    assert run("principal", "list", "--data", tmp_path / "d").exit_code == 0
+
+
 @pytest.mark.parametrize(
     "arguments", [("principal", "list"), ("log", "list"), ("log", "export", STREAM, "x"), ("doctor",), ("serve",)]
 )

@@ -1,0 +1,111 @@
+"""What is measured, and how it is told: each figure is a median of several runs beside its smallest and largest.
+
+Processor time per operation says more than a rate: it hardly depends on what else the machine does at the time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Process:
+    """What the kernel knows of a process, all its threads together.
+
+    Args:
+        pid: Of a process of ours.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._proc = Path("/proc") / str(pid)
+
+    def cpu_seconds(self) -> float:
+        """Processor time taken so far, in user mode and in the kernel; it advances in steps of 10 ms."""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def written_bytes(self) -> int:
+        """Bytes that it has sent towards the disk."""
+        return self._value("io", "write_bytes:")
+
+    def resident_bytes(self) -> int:
+        """Memory that it holds."""
+        return self._value("status", "VmRSS:") * 1024
+
+    def peak_bytes(self) -> int:
+        """Most memory that it held since :meth:`forget_peak`."""
+        return self._value("status", "VmHWM:") * 1024
+
+    def forget_peak(self) -> None:
+        """Begin to look for the peak anew (proc(5), clear_refs)."""
+        (self._proc / "clear_refs").write_text("5")
+
+    def _value(self, file: str, name: str) -> int:
+        for line in (self._proc / file).read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+        raise ValueError(f"{self._proc / file} has no {name}")
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything measured so far: by what was done, then by metric, one value for each run."""
+
+    values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+
+    def add(self, what: str, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of one run."""
+        for metric, value in metrics.items():
+            self.values[what][metric].append(value)
+
+    def median(self, what: str, metric: str) -> float:
+        """The middle of a metric's values."""
+        return median(self.values[what][metric])
+
+    def print(self, what: str) -> None:
+        """Show one measurement: medians, and the range where there was more than one run."""
+        print(f"\n{what}")
+        for metric, values in self.values[what].items():
+            spread = f"   ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else ""
+            print(f"   {metric:<36} {_number(median(values)):>10}{spread}", flush=True)
+
+    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write all of it as JSON.
+
+        Args:
+            path: The file.
+            about: Circumstances, which stand beside the values.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = {
+            what: {metric: {"median": median(values), "runs": values} for metric, values in metrics.items()}
+            for what, metrics in self.values.items()
+        }
+        path.write_bytes(msgspec.json.format(msgspec.json.encode({**about, "results": found})) + b"\n")
+
+
+def machine() -> dict[str, Any]:
+    """What this machine is, and how busy it is now."""
+    models = [line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _number(value: float) -> str:
+    """Three digits that mean something."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

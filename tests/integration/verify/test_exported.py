@@ -1,0 +1,148 @@
+"""An exported log, whole and tampered with: exit code, first bad seq, and the place."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.doubles.logbuilder import LogBuilder, write_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.verify.conftest import Museum, Verify
+
+FILES = [
+    "checkpoint",
+    "tile/0/000", "tile/0/001", "tile/0/002.p/89", "tile/1/000.p/2",
+    "tile/entries/000", "tile/entries/001", "tile/entries/002.p/89",
+]  # fmt: skip
+
+
+def test_a_whole_log_is_good(museum: Museum, verify: Verify) -> None:
+    code, answer = verify(museum.export)
+    assert (code, answer["result"], answer["size"]) == (0, "good", 601)
+    assert answer["root"] == museum.log_root()
+    assert answer["counts"]["object.put"] == 6
+    assert sorted(str(path.relative_to(museum.export)) for path in museum.export.rglob("*") if path.is_file()) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("part", range(10))
+def test_a_flipped_bit_anywhere_is_found(
+    museum: Museum, export: Path, verify: Verify, name: str, part: int
+) -> None:
+    data = bytearray((export / name).read_bytes())
+    data[(len(data) - 1) * part // 9] ^= 1 << part % 8
+    (export / name).write_bytes(data)
+    code, answer = verify(export, "--vkey", museum.vkey)  # without a key nothing tells whether a signature is good
+    assert code == 1
+    assert {name, LogBuilder().origin} & {finding["place"].split(" entry ")[0] for finding in answer["findings"]}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-1]), id="cut"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes() + b"\0"), id="longer"),
+        pytest.param(lambda path: path.write_bytes(bytes(path.stat().st_size)), id="zeroed"),
+        pytest.param(lambda path: path.write_bytes(b""), id="emptied"),
+        pytest.param(lambda path: path.unlink(), id="removed"),
+        pytest.param(lambda path: (path.unlink(), path.mkdir()), id="a directory"),
+    ],
+)
+def test_damaged_files_are_named(export: Path, verify: Verify, name: str, damage: Callable[[Path], object]) -> None:
+    damage(export / name)
+    code, answer = verify(export)
+    assert code == 1
+    assert name in {finding["place"].split(" entry ")[0] for finding in answer["findings"]}
+
+
+@pytest.mark.parametrize(("one", "other"), [("tile/0/000", "tile/0/001"), ("tile/entries/000", "tile/entries/001")])
+def test_swapped_files_are_found(export: Path, verify: Verify, one: str, other: str) -> None:
+    (export / one).rename(export / "aside")
+    (export / other).rename(export / one)
+    (export / "aside").rename(export / other)
+    code, answer = verify(export)
+    assert (code, answer["first_bad"]["seq"]) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["tile/0/003", "tile/0/000.p/256", "tile/0/junk", "tile/entries/003", "tile/2/000"])
+def test_files_that_do_not_belong_among_the_tiles_are_named(export: Path, verify: Verify, name: str) -> None:
+    (export / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(export / "tile/0/000", export / name)
+    code, answer = verify(export)
+    assert code == 1
+    assert name in {finding["place"] for finding in answer["findings"]}
+
+
+@pytest.mark.parametrize("level", [0, "entries"])
+def test_older_partial_tiles_may_stay_and_must_be_right(
+    museum: Museum, export: Path, verify: Verify, level: int | str
+) -> None:
+    if level == 0:
+        data = b"".join(museum.log.leaves(5))
+    else:
+        records = [entry.bytes() for entry in museum.log.entries[:5]]
+        data = b"".join(len(record).to_bytes(2, "big") + record for record in records)
+    write_tile(export, level, 0, 5, data)
+    assert verify(export)[0] == 0
+    write_tile(export, level, 0, 5, data[:-1] + b"\0")
+    code, answer = verify(export)
+    assert (code, answer["first_bad"]["place"]) == (1, f"tile/{level}/000.p/5")
+
+
+def test_a_changed_record_is_the_first_bad_one_although_all_chain_on(
+    museum: Museum, tmp_path: Path, verify: Verify
+) -> None:
+    log = _copy(museum.log)
+    log.entries[300].fields["origin"]["ip"] = "203.0.113.9"
+    log.write_export(tmp_path / "forged")
+    code, answer = verify(tmp_path / "forged")
+    assert (code, answer["first_bad"]["seq"]) == (1, 301)
+
+
+def test_a_writer_with_another_leaf_prefix_fails(tmp_path: Path, verify: Verify) -> None:
+    log = LogBuilder(leaf_prefix=b"")
+    log.start()
+    log.write_export(tmp_path / "log")
+    assert verify(tmp_path / "log")[0] == 1
+
+
+def test_findings_of_locks_are_reported(tmp_path: Path, verify: Verify) -> None:
+    log = LogBuilder()
+    log.start()
+    log.on("object.delete", log.put("k", lock={"hold": True}))
+    log.write_export(tmp_path / "log")
+    code, answer = verify(tmp_path / "log")
+    assert (code, answer["first_bad"]["seq"]) == (1, 5)
+
+
+def test_unknown_operations_and_versions_are_named_states(tmp_path: Path, verify: Verify) -> None:
+    log = LogBuilder()
+    log.start()
+    log.record("object.levitate")
+    log.entries[-1].fields["op"] = "object.levitate"
+    log.record("object.get")
+    log.entries[-1].fields = {"v": 2, "seq": 5, "new": True}
+    log.write_export(tmp_path / "log")
+    code, answer = verify(tmp_path / "log")
+    assert code == 0
+    assert [state["place"] for state in answer["states"]] == ["object.levitate", "v2"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 512, 513])
+def test_every_size_of_the_right_edge(museum: Museum, tmp_path: Path, verify: Verify, size: int) -> None:
+    museum.log.write_export(tmp_path / "log", size)
+    code, answer = verify(tmp_path / "log", "--vkey", museum.vkey)
+    assert (code, answer["size"], answer["anchored"]) == (0, size, True)
+
+
+def _copy(log: LogBuilder) -> LogBuilder:
+    copy = LogBuilder()
+    copy.entries = [type(entry)({**entry.fields, "origin": dict(entry.fields["origin"])}, entry.body) for entry in log.entries]
+    return copy
