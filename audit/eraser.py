@@ -91,7 +91,7 @@ class ErasureRefused(AuditError):
 
 @dataclass(frozen=True, slots=True)
 class _Erasure:
-    """One row's bytes: bodies by seq and where each is kept; with those of all parts of ``upload``, where it has any."""
+    """One row's bytes: bodies by seq and where each is kept, those of all parts of ``upload`` with them."""
 
     row: GarbageRow
     upload: str

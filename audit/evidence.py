@@ -76,11 +76,7 @@ def gather(
         changes = any(op in record for op in _LOCK_OPS)
         if not changes and seq not in results and seq not in removals:
             continue
-        try:
-            head, tail = decode(record)
-            lock = from_ref(head.lock)
-        except ValueError as error:
-            raise LedgerCorrupt(f"record {seq}", str(error)) from error
+        head, tail, lock = _decode(seq, record)
         name = _name(head, tail)
         if seq in results:
             made[seq] = (head, tail)
@@ -114,10 +110,7 @@ def living(domains: Collection[str], records: Iterable[tuple[int, bytes]], gone:
     for seq, record in records:
         if matters.search(record) is None:
             continue
-        try:
-            head, tail = decode(record)
-        except ValueError as error:
-            raise LedgerCorrupt(f"record {seq}", str(error)) from error
+        head, tail, _ = _decode(seq, record)
         if head.outcome != SUCCESS:
             continue
         upload = tail.object.upload_id if tail.object is not None else ""
@@ -163,6 +156,14 @@ def _removes(removal: _Record, made: _Record, named: ObjectRef) -> bool:
     if by.version.replaced == head.version.ordinal:
         return what.op in _VERSIONS or what.op == "object.delete"
     return what.op == "object.delete" and by.version.version_id == head.version.version_id
+
+
+def _decode(seq: int, record: bytes) -> tuple[Head, Tail, Lock]:
+    try:
+        head, tail = decode(record)
+        return head, tail, from_ref(head.lock)
+    except ValueError as error:
+        raise LedgerCorrupt(f"record {seq}", str(error)) from error
 
 
 def _name(head: Head, tail: Tail) -> _Name:

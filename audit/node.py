@@ -21,6 +21,7 @@ from audit.background import Background
 from audit.checkpoint import open_checkpoint
 from audit.clock import ComplianceClock, HostSource
 from audit.errors import AlreadyRunning, ConfigInvalid
+from audit.feed import furthest
 from audit.identity import Layout, load_identity
 from audit.init import ACCESS_KEY, SECRET_KEY, kek_provider, load_signer, new_access_key, new_secret, read_credentials
 from audit.journal import recovery
@@ -146,7 +147,7 @@ class Node:
             home / "quarantine",
             stream_hash(identity.origin),
             settled=(settled.end, _leaf(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
-            covered=max(sealed, stores.index.synced),
+            covered=max(sealed, stores.index.synced, furthest(layout.cursors)),
         )
         replay(stores.index, settled, log)
         sealer = start_sealer(

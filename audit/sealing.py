@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from audit.checkpoint import Checkpoint, open_checkpoint
+from audit.crash import crash_point
 from audit.errors import AnchorConflict, AnchorUnavailable, AnchorUnknown, LedgerCorrupt, NoteInvalid, RecoverRequired
 from audit.note import sign_note
 from audit.tiles import TileTree, root_at
@@ -90,6 +91,7 @@ class Sealer:
             DurabilityError: A write or sync failed.
         """
         self._tiles.write([*self._tree.append(hashes), *self._tree.partials()])
+        crash_point("seal.tiles")
         if self._unknown is not None:
             # Its swap may yet happen, so nothing else is offered before its fate is known.
             self._commit(self._unknown)
@@ -117,9 +119,11 @@ class Sealer:
             if current != offered.note:
                 raise self._foreign(current) from unknown
         # Committed. A crash from here on: the next start finds the anchored checkpoint and publishes it.
+        crash_point("seal.anchored")
         self._unknown = None
         self.last = offered
         self._publish(offered.note)
+        crash_point("seal.published")
 
     def _foreign(self, current: bytes | None) -> RecoverRequired:
         origin = self._signer.verifier.name

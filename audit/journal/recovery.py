@@ -135,6 +135,7 @@ def recover(
             "them; restore the newest copy of the directory, or run `strongroom recover`",
         )
     found = _quarantine(torn, scan.named, quarantine)
+    crash_point("recover.quarantined")
     incarnation = scan.incarnation + 1
     first = min((item.first_seq for item in scan.segments), default=next_seq)
     log.begin(scan.segments, incarnation, next_seq, number + 1)
@@ -142,6 +143,7 @@ def recover(
     if scan.last is not None:
         header, records = scan.last
         target = log.open_segment(header.first_seq)
+        crash_point("recover.opened")
         log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
     crash_point("recover.after-rewrite")
     return Recovered(next_seq, prev, incarnation, first, found)

@@ -147,7 +147,11 @@ def check_blob(blob: Blob) -> list[Finding]:
                 for at in range(0, length, stride):
                     yield _chunk_leaf(read_at(file, at, min(stride, length - at), blob.place))
 
-            _same_root(body, leaves(), blob.seq, blob.place)
+            try:
+                _same_root(body, leaves(), blob.seq, blob.place)
+            except Bad as bad:
+                why = "the blob, or the sealed document beside its record, is not what the record says"
+                return [bad.finding._replace(why=why)]
     except Bad as bad:
         return [bad.finding]
     return []

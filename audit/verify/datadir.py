@@ -140,9 +140,12 @@ class _Vault:
             raise Bad("vault.json", "missing: without the vault's id no log can be told from another's")
         try:
             value = json.loads(data)
-            return str(value["vault"]), f"{value['site']}.{value['node']}"
+            names = {name: value[name] for name in ("vault", "site", "node", "profile", "anchor")}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Bad("vault.json", "it does not name the vault, its site and its node") from error
+        if value.get("format") != 1 or not all(isinstance(name, str) for name in names.values()):
+            raise Bad("vault.json", "not of format 1")
+        return names["vault"], f"{names['site']}.{names['node']}"
 
     def _notes(self, vault: str) -> dict[str, bytes]:
         """Checkpoints by path, and by stream what the local anchor holds."""

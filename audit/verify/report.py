@@ -90,8 +90,8 @@ class Report:
         return bool(self.logs) and all(log.anchored >= 0 for log in self.logs)
 
     def ordered(self) -> list[Finding]:
-        """Findings by seq, those without one last."""
-        return sorted(set(self.findings), key=lambda f: (f.seq is None, f.seq or 0, f.place, f.why))
+        """Findings by seq, those without one last; of one seq in the order in which they were made."""
+        return sorted(dict.fromkeys(self.findings), key=lambda finding: (finding.seq is None, finding.seq or 0))
 
     def exit_code(self, *, require_anchor: bool) -> int:
         """0 good, 1 bad, 2 could not check."""

@@ -60,14 +60,14 @@ class Reading(NamedTuple):
     """What a segment holds.
 
     Attributes:
-        header: Its block 0; None where the file is all zeros, made and not yet opened.
-        run: Its records.
+        header: Its block 0.
+        run: Its records; None where it is retired.
         bodies: Bodies that are good as far as they lie in it.
         groups: Good groups.
         torn: Offset of what follows the last good group and is not zero, -1 where nothing does.
     """
 
-    header: Header | None
+    header: Header
     run: Run | None
     bodies: list[Seen]
     groups: int
@@ -82,7 +82,7 @@ class _Group(NamedTuple):
     end: int
 
 
-def read_header(segment: Segment, file: BinaryIO) -> Header | None:
+def read_header(segment: Segment, file: BinaryIO) -> Header:
     """Read and check block 0.
 
     Args:
@@ -90,7 +90,7 @@ def read_header(segment: Segment, file: BinaryIO) -> Header | None:
         file: Its file.
 
     Returns:
-        The header, or None where the whole file is zeros.
+        The header. A segment gets it before it gets its name, so there is always one.
 
     Raises:
         Bad: It is damaged or of another log.
@@ -100,8 +100,6 @@ def read_header(segment: Segment, file: BinaryIO) -> Header | None:
     if len(block) < BLOCK:
         raise Bad(segment.place, f"cut to {len(block)} bytes")
     magic, number, incarnation, first, says, origin, crc = _BLOCK0.unpack_from(block)
-    if not any(block) and _zeros(file, BLOCK, length, segment.place) < 0:
-        return None
     if magic == _RETIRED:
         return Header(retired=True, incarnation=incarnation, first=first, length=length)
     if magic != _OPEN or any(block[_BLOCK0.size :]):
@@ -135,7 +133,7 @@ def read_segment(segment: Segment) -> Reading:
         raise Bad(segment.place, "the segment is missing")
     with file:
         header = read_header(segment, file)
-        if header is None or header.retired:
+        if header.retired:
             return Reading(header, None, [], 0, -1)
         return _read_groups(segment, file, header)
 

@@ -111,7 +111,7 @@ class Stream:
         self._report.findings += spine.findings + self.locks.findings
         for path in self._files.tiles.beyond(spine.size):
             self._bad(None, self._prefix + path, "the tile covers records that are not there")
-        self._judge_tears(spine.size)
+        self._judge_tears(spine.size, max(claims.sizes(), default=0))
         self._quarantine()
         if claims.checkpoint is None and (self._files.settled or (self.stopped and spine.size)):
             self._bad(None, self._prefix + "checkpoint", "there is no checkpoint")
@@ -132,7 +132,7 @@ class Stream:
                     header = read_header(segment, file)
             except Bad:
                 continue  # reported when it is read
-            if header is not None and not header.retired:
+            if not header.retired:
                 firsts.append(header.first)
         return min(firsts, default=None)
 
@@ -198,7 +198,7 @@ class Stream:
 
     def _join_segment(self, spine: Spine, segment: Segment, reading: Reading) -> bool:
         header, run = reading.header, reading.run
-        if header is None or run is None:
+        if run is None:
             return True
         if header.incarnation < self._incarnation:
             self._bad(None, segment.place, f"incarnation {header.incarnation} after {self._incarnation}")
@@ -206,12 +206,11 @@ class Stream:
         if self._tears and self._tears[-1].incarnation == header.incarnation and run.leaves:
             tear = self._tears[-1]
             self._bad(tear.size, tear.place, "the segment is damaged here: its writer went on in another one")
-        if not run.leaves and not run.findings:
-            whole = header.first <= spine.size
-            if not whole:
-                self._bad(spine.size, segment.place, f"records {spine.size} to {header.first - 1} are missing")
-        else:
-            whole = self._join(spine, run)
+        if header.first > spine.size:
+            why = f"records {spine.size} to {header.first - 1} are missing before it"
+            self._bad(spine.size, segment.place, why)
+            return False
+        whole = self._join(spine, run)
         for seen in reading.bodies:
             self.holdings.found_in_log(seen)
         if reading.torn >= 0:
@@ -219,9 +218,11 @@ class Stream:
             self._tears.append(_Tear(place, spine.size, segment.number, header.incarnation))
         return whole
 
-    def _judge_tears(self, size: int) -> None:
+    def _judge_tears(self, size: int, covered: int) -> None:
         for tear in self._tears:
-            if tear.size == size and not self.stopped:
+            if tear.size == size < covered:
+                self._bad(size, tear.place, "no torn tail: a checkpoint covers the records that were here")
+            elif tear.size == size and not self.stopped:
                 detail = f"what follows record {tear.size - 1} was never made durable; the next start cuts it"
                 self._report.states.append(State("unrecovered tail", tear.place, detail))
             elif tear.size == size:

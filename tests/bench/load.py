@@ -65,7 +65,7 @@ class Load:
         self._command: list[str | Path] = [sys.executable, "-m", "tests.bench.client"]
         go = shutil.which("go")
         if go is None:
-            self.note = "Go is not installed: a Python client made the load; rates are limited by it, CPU figures are not"
+            self.note = "Go is missing: a Python client made the load and limits the rates, but not CPU an operation"
             return
         binary = ROOT / "build" / "load"
         environ = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}

@@ -62,6 +62,7 @@ class Results:
     """Everything measured so far: by what was done, then by metric, one value for each run."""
 
     values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    shown: int = 0
 
     def add(self, what: str, metrics: Mapping[str, float]) -> None:
         """Take the metrics of one run."""
@@ -72,12 +73,14 @@ class Results:
         """The middle of a metric's values."""
         return median(self.values[what][metric])
 
-    def print(self, what: str) -> None:
-        """Show one measurement: medians, and the range where there was more than one run."""
-        print(f"\n{what}")
-        for metric, values in self.values[what].items():
-            spread = f"   ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else ""
-            print(f"   {metric:<36} {_number(median(values)):>10}{spread}", flush=True)
+    def print_new(self) -> None:
+        """Show what was not shown yet: medians, and the range where there was more than one run."""
+        for what in list(self.values)[self.shown :]:
+            print(f"\n{what}")
+            for metric, values in self.values[what].items():
+                spread = f"   ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else ""
+                print(f"   {metric:<36} {_number(median(values)):>10}{spread}", flush=True)
+        self.shown = len(self.values)
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write all of it as JSON.
@@ -96,7 +99,8 @@ class Results:
 
 def machine() -> dict[str, Any]:
     """What this machine is, and how busy it is now."""
-    models = [line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return {
         "cpu": models[0] if models else platform.machine(),
         "cpus": os.cpu_count(),

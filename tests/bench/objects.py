@@ -1,4 +1,4 @@
-"""Objects over S3: small ones at several loads, large ones, and small ones for long enough to see what settling costs."""
+"""Objects over S3: small ones at several loads, large ones, and small ones until settling has paid its way."""
 
 from __future__ import annotations
 

@@ -63,6 +63,7 @@ class FakeService:
         assert not error.record, "recorded already"
         self.records += 1
         self.refusals.append((op, bucket, key, error))
+        error.record = RECORD
         return RECORD
 
     async def unauthenticated(self, ip: str, reason: str) -> None:

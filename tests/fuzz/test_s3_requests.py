@@ -84,8 +84,10 @@ NAMES = sorted(
     | {name for operation in routing._ROUTES.values() for name in operation.parameters}
 )
 HEADERS = sorted(
-    {"range", "content-type", "content-length", "content-md5", "transfer-encoding", "expect", "if-range", "x-amz-meta-a",
-     "if-modified-since", "if-unmodified-since", "x-amz-copy-source", "host"}
+    {
+        "range", "content-type", "content-length", "content-md5", "transfer-encoding", "expect", "if-range", "host",
+        "if-modified-since", "if-unmodified-since", "x-amz-copy-source", "x-amz-meta-a",
+    }
     | {name for operation in routing._ROUTES.values() for name in operation.headers}
     - {"x-amz-date", "x-amz-content-sha256"}
 )  # fmt: skip

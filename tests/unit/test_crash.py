@@ -7,7 +7,7 @@ import sys
 
 
 def run(armed: str) -> int:
-    code = "from audit.crash import crash_point; crash_point('a'); crash_point('b'); raise SystemExit(3)"
+    code = "from audit.crash import crash_point; crash_point('a'); crash_point('b'); crash_point('b'); raise SystemExit(3)"
     environment = {**os.environ, "STRONGROOM_CRASH_POINT": armed}
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
 
@@ -16,3 +16,8 @@ def test_an_armed_crash_point_kills_and_no_other_does_anything() -> None:
     assert run("b") == -signal.SIGKILL
     assert run("c") == 3
     assert run("") == 3
+
+
+def test_a_later_passing_can_be_armed() -> None:
+    assert run("b:2") == -signal.SIGKILL
+    assert run("b:3") == 3

@@ -13,7 +13,7 @@ from tests.doubles.small_vault import BUCKET, SmallVault, storage_of, version_of
 from tests.readme import ROOT
 from vault.errors import KeyringError
 from vault.record import LockRef, ObjectRef, Request, decode
-from vault.state import lookup
+from vault.state import lookup, rows
 from vault.times import DAY_NS, rfc3339
 
 if TYPE_CHECKING:

@@ -49,6 +49,7 @@ class _Exchange:
     scope: dict[str, Any]
     request_id: str
     body: Body
+    raw: list[tuple[bytes, bytes]]
     fields: dict[str, str]
     caller: Caller | None = None
     op: str = REFUSED
@@ -90,9 +91,10 @@ class S3App:
         """
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        fields = headers.collect(scope["headers"])
-        body = Body(receive, scope["headers"], fields)
-        exchange = _Exchange(scope, os.urandom(8).hex().upper(), body, fields)
+        raw = list(scope["headers"])
+        fields = headers.collect(raw)
+        body = Body(receive, raw, fields)
+        exchange = _Exchange(scope, os.urandom(8).hex().upper(), body, raw, fields)
         try:
             response = await self._do(exchange)
         except Exception as error:  # noqa: BLE001 - the one boundary: whatever went wrong costs its request only
@@ -107,8 +109,8 @@ class S3App:
         )
 
     async def _do(self, exchange: _Exchange) -> Response:
-        scope, fields = exchange.scope, exchange.fields
-        method, raw_path, query, raw = scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
+        scope, fields, raw = exchange.scope, exchange.fields, exchange.raw
+        method, raw_path, query = scope["method"], scope["raw_path"], scope["query_string"]
         ip = scope["client"][0] if scope.get("client") else ""
         received = self._wall()
         try:
@@ -128,7 +130,7 @@ class S3App:
         exchange.bucket, exchange.key = named
         asked = parameters(query)
         if asked:
-            headers.hoist(asked, fields)
+            headers.hoist(asked, fields, raw)
         operation = route(method, named, asked)
         exchange.op = operation.op
         headers.check(fields, operation.headers, metadata=operation.metadata, write=operation.write)
@@ -154,7 +156,9 @@ class S3App:
         if isinstance(error, VaultError):
             exchange.fatal = error.fatal
             if not isinstance(error, S3Error):
-                _log.error("request %s: %s: %s", exchange.request_id, type(error).__name__, error)
+                # Back-pressure is no news: it comes with every request while it lasts, and /readyz says why.
+                level = logging.DEBUG if error.retryable else logging.ERROR
+                _log.log(level, "request %s: %s: %s", exchange.request_id, type(error).__name__, error)
         else:
             exchange.fatal = True
             _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)

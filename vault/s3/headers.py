@@ -31,6 +31,8 @@ SIGNATURE: Final = frozenset(
     }
 )  # fmt: skip
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+#: A header's name (RFC 9110 §5.6.2), in lower case.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 
 COMMON: Final[Accepted] = {
     "x-amz-date": None,
@@ -67,8 +69,13 @@ def collect(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return fields
 
 
-def hoist(query: dict[str, str], fields: dict[str, str]) -> None:
+def hoist(query: dict[str, str], fields: dict[str, str], raw: list[tuple[bytes, bytes]]) -> None:
     """Move ``x-amz-*`` parameters to where they belong: SDKs put headers of presigned requests into the query.
+
+    Args:
+        query: Loses them, and the parameters of the signature.
+        fields: Gets them.
+        raw: Gets them too.
 
     Raises:
         S3Error: InvalidArgument where one stands in both places or could not have been a header.
@@ -78,9 +85,10 @@ def hoist(query: dict[str, str], fields: dict[str, str]) -> None:
         name = parameter.lower()
         if name in SIGNATURE:
             continue
-        if name in fields:
+        if name in fields or _TOKEN.fullmatch(name) is None:
             raise S3Error("InvalidArgument", ArgumentName=parameter[:64])
         fields[name] = as_header(value, parameter)
+        raw.append((name.encode(), fields[name].encode("latin-1")))
 
 
 def check(fields: Mapping[str, str], accepted: Accepted, *, metadata: bool, write: bool) -> None:

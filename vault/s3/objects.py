@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from vault import policy
@@ -193,12 +194,13 @@ async def delete_objects(service: Service, request: Request) -> Response:
     """DeleteObjects: each member is decided, recorded and answered on its own."""
     asked = bypass(request.fields)
     wanted = documents.deletion(await request.body.document(MAX_DELETE_BYTES))
-    refused: dict[int, S3Error] = {}
-    for index, (key, version_id) in enumerate(wanted.members):
-        error = _unnameable(key, version_id)
-        if error is not None:
-            error.record = await service.refuse(request.caller, "object.delete", request.bucket, key[:MAX_NAME], error)
-            refused[index] = error
+    refused = {index: error for index, member in enumerate(wanted.members) if (error := _unnameable(*member))}
+    await asyncio.gather(
+        *(
+            service.refuse(request.caller, "object.delete", request.bucket, wanted.members[index][0][:MAX_NAME], error)
+            for index, error in refused.items()
+        )
+    )
     members = [member for index, member in enumerate(wanted.members) if index not in refused]
     done = await service.objects.delete_many(
         request.caller, request.bucket, members, bypass=asked, bypass_sent=BYPASS in request.fields

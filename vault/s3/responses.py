@@ -105,22 +105,23 @@ async def send_response(
         length = len(response.body) if response.length is None else response.length
         headers.append((b"content-length", b"%d" % length))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    more = response.stream is not None
-    await send({"type": "http.response.body", "body": b"" if head else response.body, "more_body": more})
-    if response.stream is not None:
-        await _send_stream(response.stream, receive, send)
+    if response.stream is None:
+        await send({"type": "http.response.body", "body": b"" if head else response.body})
+    else:
+        await _send_stream(response.body, response.stream, receive, send)
 
 
-async def _send_stream(stream: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
-    """Send the rest. Whatever ends it early leaves the answer incomplete: the server then cuts the connection."""
+async def _send_stream(piece: bytes, rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+    """Send a body. Whatever ends it early leaves the answer incomplete: the server then cuts the connection."""
     gone = asyncio.ensure_future(_left(receive))
     try:
-        async with contextlib.aclosing(stream):
-            async for piece in stream:
-                if gone.done():
-                    return
+        async with contextlib.aclosing(rest):
+            while piece and not gone.done():
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await anext(rest, b"")
+        if piece:
+            return
         await send({"type": "http.response.body", "body": b""})
     except (TimeoutError, VaultError) as error:
         _log.warning("answer cut short: %s %s", type(error).__name__, error)

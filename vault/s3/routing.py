@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Service, Request], Awaitable[Response]]
 
-_METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+_METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ _CREATE: Final[Accepted] = known.BODY | {
     "x-amz-bucket-object-lock-enabled": None,
     "x-strongroom-bucket-strict": None,
 }
+_LOCK: Final[Accepted] = known.BODY | {"x-amz-bucket-object-lock-token": None}  # none is needed here
 _PUT: Final = known.OBJECT | known.BODY | _CONDITIONAL
 _BEGIN: Final[Accepted] = known.OBJECT | {"x-amz-checksum-algorithm": None, "x-amz-checksum-type": None}
 _COMPLETE: Final[Accepted] = known.BODY | _CONDITIONAL | {"x-amz-checksum-type": None}
@@ -84,7 +85,7 @@ _ROUTES: Final[Mapping[tuple[str, str, str], Operation]] = {
     ("GET", "bucket", "versioning"): _read("bucket.versioning.get", buckets.get_versioning),
     ("PUT", "bucket", "versioning"): _write("bucket.versioning.put", buckets.put_versioning, headers=known.BODY),
     ("GET", "bucket", "object-lock"): _read("bucket.lock.get", buckets.get_lock),
-    ("PUT", "bucket", "object-lock"): _write("bucket.lock.put", buckets.put_lock, headers=known.BODY),
+    ("PUT", "bucket", "object-lock"): _write("bucket.lock.put", buckets.put_lock, headers=_LOCK),
     ("GET", "bucket", ""): _read("object.list", listing.list_objects, *_LISTED, "marker"),
     ("GET", "bucket", "list-type"): _read(
         "object.list", listing.list_objects_v2, *_LISTED, "continuation-token", "start-after", "fetch-owner"
@@ -138,7 +139,8 @@ def route(method: str, target: Target, query: Mapping[str, str]) -> Operation:
         if operation is not None:
             return operation
     if method not in _METHODS:
-        raise S3Error("MethodNotAllowed", Method=method[:32], ResourceType=names.upper())
+        headers = {"allow": ", ".join(_METHODS)}
+        raise S3Error("MethodNotAllowed", headers=headers, Method=method[:32], ResourceType=names.upper())
     selectors = sorted(_SELECTORS.intersection(query))
     if len(selectors) > 1:
         raise S3Error(

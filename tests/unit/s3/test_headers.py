@@ -106,20 +106,29 @@ def test_parameters_that_are_headers_become_headers() -> None:
         "versionId": "v",
     }
     fields = {"host": "h"}
-    headers.hoist(query, fields)
+    raw = [(b"host", b"h")]
+    headers.hoist(query, fields, raw)
     assert query == {"versionId": "v"}
+    assert raw == [(b"host", b"h"), (b"x-amz-acl", b"public-read"), (b"x-amz-meta-a", "ü".encode())]
     assert fields == {"host": "h", "x-amz-acl": "public-read", "x-amz-meta-a": "ü".encode().decode("latin-1")}
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "\0", "\x7f"])
 def test_a_parameter_that_could_not_be_a_header_is_refused(value: str) -> None:
     with pytest.raises(S3Error):
-        headers.hoist({"x-amz-meta-a": value}, {})
+        headers.hoist({"x-amz-meta-a": value}, {}, [])
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-a b", "x-amz-meta-ü", "x-amz-meta-a:", "x-amz-meta-\r\n"])
+def test_a_parameter_whose_name_is_none_of_a_header_is_refused(name: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        headers.hoist({name: "x"}, {}, [])
+    assert caught.value.s3_code == "InvalidArgument"
 
 
 def test_a_header_given_in_both_places_is_refused() -> None:
     with pytest.raises(S3Error) as caught:
-        headers.hoist({"X-Amz-Acl": "private"}, {"x-amz-acl": "private"})
+        headers.hoist({"X-Amz-Acl": "private"}, {"x-amz-acl": "private"}, [])
     assert caught.value.s3_code == "InvalidArgument"
 
 
