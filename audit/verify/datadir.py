@@ -197,8 +197,10 @@ class _Vault:
                 continue
             holdings = streams[name].holdings.holdings
             known = {seq: holdings[seq] for seq, _, _ in bodies.entries if seq in holdings}
-            if any(json.loads(holding.bucket) != bodies.bucket for holding in known.values()):
-                self._bad(path, f"not all its bodies are of bucket {bodies.bucket}")
+            groups = {(json.loads(holding.bucket), holding.expires.decode()) for holding in known.values()}
+            if groups - {(bodies.bucket, bodies.until)}:
+                why = f"not all its bodies are of bucket {bodies.bucket} and expire in {bodies.until or 'no month'}"
+                self._bad(path, why)
             wanted.append(Wanted(bodies, {seq: holding.body for seq, holding in known.items()}))
         jobs = cores() if sum(len(some.bodies.entries) for some in wanted) > _WORTH_WORKERS else 1
         for some, (seen, findings) in zip(wanted, in_order(check_pack, wanted, jobs), strict=True):

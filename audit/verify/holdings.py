@@ -9,7 +9,7 @@ Not handled here: whether bytes fit their descriptors (``bodies``), and deletion
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.bodies import Blob, Body, Seen, descriptor
 from audit.verify.report import Finding
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from audit.verify.records import Event
 
 
+_MONTH: Final = len("2026-11")
+_HELD: Final = b"held"  # stands for the month of what has a hold and no retention
+
+
 class Holding(NamedTuple):
-    """A body, the bucket of its object (a JSON string), and the upload it is a part of, if it is one."""
+    """A body; by what packs group it (bucket, month of expiry); and the upload it is a part of, if it is one."""
 
     body: Body
     bucket: bytes
+    expires: bytes
     upload: bytes
     part: int
     size: int
@@ -72,7 +77,8 @@ class Holdings:
         body = descriptor(event)
         if body is not None:
             part, size = int(event.part or 0), int(event.size or -1)
-            self.holdings[event.seq] = Holding(body, event.bucket, event.upload, part, size)
+            expires = event.until[:_MONTH] or (_HELD if event.hold == b"true" else b"")
+            self.holdings[event.seq] = Holding(body, event.bucket, expires, event.upload, part, size)
         if event.op == b"multipart.create":
             self._uploads[event.upload] = _Upload(event.seq)
         elif event.op == b"multipart.part" and event.upload in self._uploads:

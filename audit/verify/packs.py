@@ -45,6 +45,7 @@ class Bodies(NamedTuple):
 
     pack: Pack
     bucket: str
+    until: str
     entries: list[tuple[int, int, int]]
 
 
@@ -90,8 +91,7 @@ def _read(pack: Pack, file: BinaryIO) -> Bodies:
     header = parse_strict(read_at(file, len(begin), length, pack.place))
     if isinstance(header, str):
         raise Bad(pack.place, f"its header is {header}")
-    names = ["v", "stream", "bucket", "until"]
-    if list(header) not in (names, names[:-1]) or header["v"] != 1 or header["stream"] != pack.stream:
+    if list(header) != ["v", "stream", "bucket", "until"] or header["v"] != 1 or header["stream"] != pack.stream:
         raise Bad(pack.place, f"its header does not fit its name: {json.dumps(header)[:200]}")
     start = len(begin) + length
     tail = read_at(file, max(0, size - _TAIL.size), _TAIL.size, pack.place)
@@ -106,7 +106,7 @@ def _read(pack: Pack, file: BinaryIO) -> Bodies:
     if entries[0][0] != pack.first:
         raise Bad(pack.place, f"its first body is that of record {entries[0][0]}")
     _check_index(pack, entries, start, at)
-    return Bodies(pack, str(header["bucket"]), entries)
+    return Bodies(pack, str(header["bucket"]), str(header["until"]), entries)
 
 
 def _check_index(pack: Pack, entries: list[tuple[int, int, int]], start: int, end: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -96,20 +95,28 @@ class Http(NamedTuple):
 
     def read(self, path: str, limit: int) -> bytes | None:
         """See :class:`Source`."""
-        return _Connection(self).get(path, limit)
+        return next(self.read_all([path], limit))
 
     def read_all(self, paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
         """See :class:`Source`."""
-        own = threading.local()  # a connection for each thread, kept open
+        idle: list[_Connection] = []  # kept open between requests; its methods are atomic
 
         def get(path: str) -> bytes | None:
-            if not hasattr(own, "connection"):
-                own.connection = _Connection(self)
-            answer: bytes | None = own.connection.get(path, limit)
-            return answer
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = _Connection(self)
+            try:
+                return connection.get(path, limit)
+            finally:
+                idle.append(connection)
 
-        with ThreadPoolExecutor(min(_PARALLEL, max(1, len(paths)))) as threads:
-            yield from threads.map(get, paths)
+        try:
+            with ThreadPoolExecutor(min(_PARALLEL, max(1, len(paths)))) as threads:
+                yield from threads.map(get, paths)
+        finally:
+            for connection in idle:
+                connection.close()
 
 
 class _Connection:
@@ -125,6 +132,10 @@ class _Connection:
         if source.token:
             self._headers["Authorization"] = f"Bearer {source.token}"
 
+    def close(self) -> None:
+        """Give the socket back."""
+        self._http.close()
+
     def get(self, path: str, limit: int) -> bytes | None:
         """Get a file, trying again where the server is unwell or the connection broke."""
         place = self._source.place(path)
@@ -132,24 +143,40 @@ class _Connection:
         for attempt in range(ATTEMPTS):
             time.sleep(attempt)  # 0, 1, 2 seconds
             try:
-                self._http.request("GET", f"{self._base}/{path}", headers=self._headers)
-                with self._http.getresponse() as answer:
-                    if answer.status == http.client.OK:
-                        return _body(answer, limit, place)
-                    if answer.status in {http.client.NOT_FOUND, http.client.GONE}:
-                        answer.read(_PIECE)
-                        self._http.close()
-                        return None
-                    why = f"HTTP status {answer.status}"
-                    retry = answer.status >= 500 or answer.status == http.client.TOO_MANY_REQUESTS
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                why, retry = str(error) or type(error).__name__, True
-            self._http.close()
-            if not retry:
-                break
-        if why in {"HTTP status 401", "HTTP status 403"}:
-            why += ": give a token with --token-file"
+                return self._once(path, limit, place)
+            except _Status as status:
+                why = str(status)
+                if not status.retryable:
+                    break
+            except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
+                why = str(error) or type(error).__name__
         raise Unchecked(f"{place}: {why}")
+
+    def _once(self, path: str, limit: int, place: str) -> bytes | None:
+        done = False
+        try:
+            self._http.request("GET", f"{self._base}/{path}", headers=self._headers)
+            with self._http.getresponse() as answer:
+                if answer.status == http.client.OK:
+                    data: bytes | None = _body(answer, limit, place)
+                elif answer.status in {http.client.NOT_FOUND, http.client.GONE}:
+                    data = None
+                else:
+                    raise _Status(answer.status)
+                done = answer.isclosed()
+            return data
+        finally:
+            if not done:  # it cannot carry another request
+                self._http.close()
+
+
+class _Status(Exception):
+    """An answer that is neither the file nor its absence."""
+
+    def __init__(self, status: int) -> None:
+        hint = ": give a token with --token-file" if status in {401, 403} else ""
+        super().__init__(f"HTTP status {status}{hint}")
+        self.retryable = status >= 500 or status == http.client.TOO_MANY_REQUESTS
 
 
 def _body(answer: http.client.HTTPResponse, limit: int, place: str) -> bytes:

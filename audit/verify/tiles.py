@@ -61,12 +61,13 @@ class Tiles(NamedTuple):
             first = n * TILE_WIDTH * TILE_WIDTH**level
             if tile is not None and width == TILE_WIDTH:
                 whole = n
+            seq = first if level == 0 else None
             if tile is None:
                 if must and whole != n:
-                    findings.append(Finding(first, self.source.place(path), "the tile is missing"))
+                    findings.append(Finding(seq, self.source.place(path), "the tile is missing"))
             elif len(tile) != width * HASH_BYTES:
                 why = f"the tile holds {len(tile)} bytes instead of {width * HASH_BYTES}"
-                findings.append(Finding(first, self.source.place(path), why))
+                findings.append(Finding(seq, self.source.place(path), why))
             elif tile != hashes[: width * HASH_BYTES]:
                 findings.append(_difference((self.source.place(path), level, first), tile, hashes))
         return findings
@@ -90,7 +91,7 @@ def _difference(at: tuple[str, int, int], tile: bytes, hashes: bytes) -> Finding
             seq = first + index // HASH_BYTES * each
             what = f"record {seq}" if level == 0 else f"the {each} records from {seq} on"
             why = f"hash {index // HASH_BYTES} is not that of {what}; the tile or the record was changed"
-            return Finding(seq, place, why)
+            return Finding(seq if level == 0 else None, place, why)  # higher up, any record of many
     return Finding(first + known // HASH_BYTES * each, place, "the tile covers records that are not there")
 
 

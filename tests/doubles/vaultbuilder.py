@@ -95,11 +95,12 @@ def group(log: LogBuilder, place: tuple[int, int, int], first: int, count: int) 
 
 
 def write_packs(log: LogBuilder, folder: Path, seqs: range, unpacked: frozenset[int]) -> None:
-    """Bodies of settled records in two packs: those with a lock and those without."""
-    kept: dict[str, list[int]] = {"2027-11": [], "": []}
+    """Bodies of settled records, in a pack for each month of expiry."""
+    kept: dict[str, list[int]] = {}
     for seq in seqs:
         if log.entries[seq].body and seq not in unpacked:
-            kept["2027-11" if "lock" in log.entries[seq].fields else ""].append(seq)
+            month = str(log.entries[seq].fields.get("lock", {}).get("until", ""))[:7]
+            kept.setdefault(month, []).append(seq)
     for number, (until, some) in enumerate(kept.items()):
         if some:
             _write(folder / f"{log.stream}-{some[0]}-{number}.pack", pack(log, some, until))

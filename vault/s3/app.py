@@ -44,7 +44,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request and what is known of it so far: as much as a refusal's record can say."""
+    """One request and what is known of it so far: as much as a refusal's record can say. ``broken``: it ends the connection."""
 
     scope: dict[str, Any]
     request_id: str
@@ -55,7 +55,7 @@ class _Exchange:
     op: str = REFUSED
     bucket: str = ""
     key: str = ""
-    fatal: bool = False
+    broken: bool = False
 
 
 class S3App:
@@ -105,7 +105,7 @@ class S3App:
             send,
             request_id=exchange.request_id,
             head=scope["method"] == "HEAD",
-            close=exchange.fatal or body.cuts,
+            close=exchange.broken or body.cuts,
         )
 
     async def _do(self, exchange: _Exchange) -> Response:
@@ -154,12 +154,12 @@ class S3App:
             except VaultError as failure:  # no record, so not that answer
                 error = failure
         if isinstance(error, VaultError):
-            exchange.fatal = error.fatal
+            exchange.broken = error.fatal
             if not isinstance(error, S3Error):
                 # Back-pressure is no news: it comes with every request while it lasts, and /readyz says why.
                 level = logging.DEBUG if error.retryable else logging.ERROR
                 _log.log(level, "request %s: %s: %s", exchange.request_id, type(error).__name__, error)
         else:
-            exchange.fatal = True
+            exchange.broken = True
             _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)
         return of_error(error, exchange.scope["raw_path"].decode("ascii", "backslashreplace"), exchange.request_id)

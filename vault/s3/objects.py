@@ -103,8 +103,11 @@ async def get_object(service: Service, request: Request) -> Response:
     found = await service.objects.get(request.caller, _wanted(request))
     response = _read(request, found, overrides)
     if found.body is not None:
-        response.stream = found.body
         response.body = await anext(found.body, b"")
+        if len(response.body) == response.length:
+            await found.body.aclose()
+        else:
+            response.stream = found.body
     return response
 
 
@@ -160,10 +163,11 @@ def _read(request: Request, found: GetResult, overrides: dict[str, str]) -> Resp
         *(header(name, value) for name, value in (known.headers | overrides).items()),
         *(header(f"x-amz-meta-{name}", value) for name, value in known.metadata.items()),
     ]
-    if policy.allowed(request.caller.actor.roles, "object.retention.get", owns=True) and row.mode:
+    roles = request.caller.actor.roles  # who may read in a bucket only as its owner does own it
+    if row.mode and policy.allowed(roles, "object.retention.get", owns=True):
         headers.append((b"x-amz-object-lock-mode", row.mode.encode()))
         headers.append((b"x-amz-object-lock-retain-until-date", instant(row.until).encode()))
-    if policy.allowed(request.caller.actor.roles, "object.hold.get", owns=True) and row.hold:
+    if row.hold and policy.allowed(roles, "object.hold.get", owns=True):
         headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
     if found.partial:
         headers.append((b"content-range", f"bytes {found.first}-{found.last}/{found.total}".encode()))

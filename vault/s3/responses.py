@@ -111,17 +111,18 @@ async def send_response(
         await _send_stream(response.body, response.stream, receive, send)
 
 
-async def _send_stream(piece: bytes, rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+async def _send_stream(first: bytes, rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
     """Send a body. Whatever ends it early leaves the answer incomplete: the server then cuts the connection."""
     gone = asyncio.ensure_future(_left(receive))
+    piece: bytes | None = first
     try:
         async with contextlib.aclosing(rest):
-            while piece and not gone.done():
+            while piece is not None:
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await anext(rest, b"")
-        if piece:
-            return
+                if gone.done():
+                    return
+                piece = await anext(rest, None)
         await send({"type": "http.response.body", "body": b""})
     except (TimeoutError, VaultError) as error:
         _log.warning("answer cut short: %s %s", type(error).__name__, error)

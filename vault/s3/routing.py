@@ -149,11 +149,10 @@ def route(method: str, target: Target, query: Mapping[str, str]) -> Operation:
             ArgumentName="ResourceType",
             ArgumentValue=selectors[0],
         )
-    selector = selectors[0] if selectors else ""
-    operation = _ROUTES.get((method, names, selector))
+    selector = selectors[0] if selectors else None
+    operation = _ROUTES.get((method, names, selector or ""))
     for name in query:
-        known_here = operation is not None and name in operation.parameters
-        if not known_here and (name != selector or not name) and not _logged_only(name):
+        if name != selector and not _logged_only(name) and (operation is None or name not in operation.parameters):
             raise _unknown_parameter(name)
     if operation is None:
         raise _unknown_parameter(selector) if selector else S3Error("NotImplemented", f"{method} is not implemented.")

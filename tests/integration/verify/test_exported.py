@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,5 +145,5 @@ def test_every_size_of_the_right_edge(museum: Museum, tmp_path: Path, verify: Ve
 
 def _copy(log: LogBuilder) -> LogBuilder:
     copy = LogBuilder()
-    copy.entries = [type(entry)({**entry.fields, "origin": dict(entry.fields["origin"])}, entry.body) for entry in log.entries]
+    copy.entries = deepcopy(log.entries)
     return copy

@@ -174,6 +174,23 @@ def test_everything_is_closed_when_the_process_stops() -> None:
     run(scenario())
 
 
+def test_windows_close_by_themselves_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vault.service.windows.TICK_SECONDS", 0)
+
+    async def scenario() -> None:
+        ledger, clock = Ledger(), Clock()
+        windows = made(ledger, clock)
+        await windows.count("192.0.2.7", "signature")
+        running = asyncio.create_task(windows.run())
+        clock.ns = WINDOW_NS
+        while len(ledger.ops) < 2:
+            await asyncio.sleep(0)
+        running.cancel()
+        assert ledger.ops == ["auth.window.open", "auth.window.close"]
+
+    run(scenario())
+
+
 def test_an_unknown_outcome_is_never_swallowed() -> None:
     async def scenario() -> None:
         ledger, clock = Ledger(), Clock()

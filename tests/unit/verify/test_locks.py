@@ -41,7 +41,7 @@ def found(build: Callable[[LogBuilder], object]) -> list[tuple[int | None, str]]
 
 
 def delete(lock: dict[str, Any] | None, request: dict[str, Any] | None = None) -> Callable[[LogBuilder], object]:
-    return lambda log: log.on("object.delete", log.put("k", lock=lock), **({"request": request} if request else {}))
+    return lambda log: log.on("object.delete", log.put("k", lock=lock), request=request or {"http": "DELETE"})
 
 
 def relock(lock: dict[str, Any], new: dict[str, Any] | None, **more: Any) -> Callable[[LogBuilder], object]:

@@ -1,0 +1,114 @@
+"""Whether a data directory holds everything that clients were told, once, and nothing else that matters is wrong.
+
+The last word has ``audit.verify``, which shares no code with the server. Beside it: records against what clients were
+told, contents by decrypting them, and the index against one built anew from the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from audit.config import Settings
+from audit.config import load as load_settings
+from audit.errors import AuditError
+from audit.node import Node
+from audit.replay import replay
+from audit.verify.command import main as verify
+from tests.fault.load import BUCKET, payload
+from vault.errors import VaultError
+from vault.merkle import leaf_hash
+from vault.service.documents import Documents
+from vault.service.plaintext import Plaintext
+from vault.state import lookup
+from vault.storage.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.fault.load import Outcome
+
+#: As the recorded server has it, and no disk reserve: images stand in memory.
+SETTINGS: Final[Settings] = load_settings(
+    None, {"STRONGROOM_LEDGER__SEGMENT_MIB": "1", "STRONGROOM_DISK__RESERVE_MIB": "0"}
+)
+
+
+def verified(data: Path, *checkpoints: Path) -> str:
+    """What is bad about a directory in the eyes of the independent verifier; empty where it exits 0."""
+    said = io.StringIO()
+    options = [word for path in checkpoints for word in ("--checkpoint", str(path))]
+    with contextlib.redirect_stdout(said):
+        code = verify([str(data), *options])
+    return "" if code == 0 else f"verify exits {code}: {said.getvalue()}"
+
+
+def problems(data: Path, outcomes: Sequence[Outcome], *checkpoints: Path) -> list[str]:
+    """Start a vault, look at everything, stop it, and verify it.
+
+    Args:
+        data: A directory that a crash left.
+        outcomes: What clients were told before it.
+        checkpoints: Files with checkpoints that somebody saw before it.
+
+    Returns:
+        What is wrong; nothing where all promises were kept.
+    """
+    try:
+        with Node.open(data, SETTINGS) as node:
+            found = [*_records(node, outcomes), *_contents(node, outcomes), *_index(node), *node.status().problems]
+    except (AuditError, VaultError) as error:
+        return [f"it does not start: {type(error).__name__}: {error}"]
+    bad = verified(data, *checkpoints)
+    return [*found, bad] if bad else found
+
+
+def _records(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
+    """What was acknowledged stands once, under its seq, with its leaf; what is unknown at most once; the rest never."""
+    stream = node.identity.stream
+    stands = defaultdict(list)
+    for seq, data in node.records(0, node.stores.log.durable_end):
+        agent = json.loads(data)["origin"].get("agent", "")
+        stands[agent].append(f"{stream}/{seq}/{leaf_hash(data).hex()}")
+    found = []
+    for outcome in outcomes:
+        records = stands[outcome.agent]
+        wanted = [outcome.record] if outcome.record else records[:1] if outcome.unknown else []
+        if records != wanted:
+            found.append(f"{outcome} stands in the ledger as {records}")
+    return found
+
+
+def _contents(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
+    """Every key that must hold something holds just that."""
+    index = node.stores.index
+    plaintext = Plaintext(Documents(node.stores, node.keyring), node.stores.blobs, index)
+    found = []
+    for outcome in outcomes:
+        if outcome.kept < 0:
+            continue
+        try:
+            row = lookup.resolve(index, BUCKET, outcome.key, "")
+            data = b"".join(plaintext.pieces(row, 0, row.size - 1))
+        except VaultError as error:
+            found.append(f"{outcome.key} cannot be read: {error}")
+            continue
+        if data != payload(outcome.key, outcome.kept):
+            found.append(f"{outcome.key} holds other bytes than were stored")
+    return found
+
+
+def _index(node: Node) -> list[str]:
+    """The index is what the ledger makes."""
+    with tempfile.TemporaryDirectory() as directory:
+        fresh = Index(Path(directory) / "index")
+        replay(fresh, node.stores.settled, node.stores.log)
+        same = list(fresh.scan(b"a", b"l")) == list(node.stores.index.scan(b"a", b"l"))
+        same = same and list(fresh.scan(b"n", b"\xff")) == list(node.stores.index.scan(b"n", b"\xff"))
+        fresh.close()
+    return [] if same else ["the index differs from one that is built anew from the ledger"]
