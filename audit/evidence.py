@@ -5,7 +5,8 @@ asked (DESIGN §6), and only them:
 
  1. The record that made the body succeeded, and names that bucket, key and storage.
  2. The record said to have removed it succeeded, and removes exactly that: the version by its id or by taking the null
-    version's place, the part by its upload's abort or by a newer part of its number.
+    version's place, the part by its upload's abort or by a newer part of its number, an upload's own document by the
+    upload's end.
  3. The lock is the one of its creation, changed by every successful change up to the removal; nothing can change it
     after. A part of an upload that was never completed has none.
 
@@ -148,6 +149,8 @@ def _removes(removal: _Record, made: _Record, named: ObjectRef) -> bool:
     target = what.object
     if by.outcome != SUCCESS or target is None or (target.bucket, target.key) != (named.bucket, named.key):
         return False
+    if tail.op == "multipart.create":
+        return what.op in _UPLOAD_ENDS and target.upload_id == named.upload_id
     if tail.op == "multipart.part":
         same = target.upload_id == named.upload_id
         return same and (what.op == "multipart.abort" or (what.op == "multipart.part" and target.part == named.part))

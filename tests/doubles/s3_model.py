@@ -1,4 +1,4 @@
-"""S3 Object Lock as its documentation tells it, and the vault's roles as its README tells them: a model to test against.
+"""S3 Object Lock as its documentation tells it, and the vault's roles as its README tells them: to test against.
 
 Written from the documentation (S3 User Guide, *Locking objects with Object Lock*, *Working with delete markers*,
 *Using versioning*), with plain lists and no code of the product, so that the two can disagree. Every operation either
@@ -33,7 +33,7 @@ MAY = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - an outcome
+class Refused(Exception):
     """Not done."""
 
     def __init__(self, reason: str) -> None:

@@ -95,6 +95,7 @@ class SmallVault:
     def __init__(self, root: Path, now: int = START) -> None:
         for name in ("commit", "spare", "quarantine", "ledger", "packs", "keys"):
             durable.make_dirs(root / name)
+        self.opened: dict[str, int] = {}
         self.root = root
         self.published: int | None = None
         self.clocks = Clocks(now)
@@ -195,7 +196,8 @@ class SmallVault:
         storage, body = self.stored(BUCKET, lock)
         asked = Request(mode=lock.mode, until=lock.until) if lock is not None else None
         named = ObjectRef(BUCKET, key, upload_id=upload)
-        self.do("multipart.create", body, object=named, storage=storage, request=asked)
+        opened = self.do("multipart.create", body, object=named, storage=storage, request=asked)
+        self.opened[upload] = opened.head.seq
         return upload, [self.part(key, upload, number, lock) for number in range(1, parts + 1)]
 
     def part(self, key: str, upload: str, number: int, lock: LockRef | None = None) -> int:

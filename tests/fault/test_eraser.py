@@ -33,7 +33,7 @@ def memory() -> Iterator[Path]:
 
 
 def prepare(root: Path) -> int:
-    """A stopped vault in which three versions wait to be erased (a body, a blob, parts); the time there."""
+    """A stopped vault with what waits to be erased (a body, a blob, parts, an upload's document); the time there."""
     vault = SmallVault(root)
     lock = vault.clocks.until(2)
     body, blob = vault.put("body", lock), vault.put("blob", lock, kind="blob")
@@ -51,7 +51,7 @@ def prepare(root: Path) -> int:
 
 
 def erases_fully(root: Path, now: int) -> None:
-    """A fresh start does the rest: three records, one each, and only what was kept is left."""
+    """A fresh start does the rest: a record for each, and only what was kept is left."""
     vault = SmallVault(root, now)
     vault.eraser.step()
     heads = [decode(record) for record in vault.records()]
@@ -60,8 +60,9 @@ def erases_fully(root: Path, now: int) -> None:
     }
     done = next(head.seq for head, tail in heads if tail.op == "multipart.complete")
     parts = [head.seq for head, tail in heads if tail.op == "multipart.part"]
-    assert sorted(vault.erased()) == sorted([made["body"], made["blob"], done])
-    assert not any(seq in vault.packs for seq in (made["body"], made["blob"], done, *parts))
+    opened = next(head.seq for head, tail in heads if tail.op == "multipart.create")
+    assert sorted(vault.erased()) == sorted([made["body"], made["blob"], opened, done])
+    assert not any(seq in vault.packs for seq in (made["body"], made["blob"], opened, done, *parts))
     assert all(seq in vault.packs for seq in (made["kept"], made["kept blob"]))
     assert len(vault.blob_files()) == 1
     assert vault.garbage() == {}

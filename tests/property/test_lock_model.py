@@ -170,7 +170,7 @@ class LockMachine(RuleBasedStateMachine):
     # Rules
 
     @initialize(lock=st.booleans(), strict=st.sampled_from([False, False, True]), default=defaults)
-    def begin(self, lock: bool, strict: bool, default: tuple[str, tuple[int, int]] | None) -> None:
+    def begin(self, *, lock: bool, strict: bool, default: tuple[str, tuple[int, int]] | None) -> None:
         self.create_bucket("root", "b1", lock=True, strict=False)
         self.create_bucket("olga", "b2", lock=lock, strict=strict)
         self.put_lock("root", "b1", default)
@@ -189,13 +189,13 @@ class LockMachine(RuleBasedStateMachine):
 
     @rule(key=keys, lock=lock_headers, bypass=st.sampled_from([None, True]))
     def store_and_remove(
-        self, key: str, lock: tuple[str, tuple[str, int] | None, bool | None], bypass: bool | None
+        self, key: str, lock: tuple[str, tuple[str, int] | None, bool | None], *, bypass: bool | None
     ) -> None:
         self.put("root", "b1", key, lock, fresh=False, match="")
-        self.delete("root", "b1", key, 9 - 9 % max(len(self.ids["b1", key]), 1), bypass)
+        self.delete("root", "b1", key, 9 - 9 % max(len(self.ids["b1", key]), 1), bypass=bypass)
 
     @rule(user=users, bucket=buckets, lock=st.booleans(), strict=st.booleans())
-    def create_bucket(self, user: str, bucket: str, lock: bool, strict: bool) -> None:
+    def create_bucket(self, user: str, bucket: str, *, lock: bool, strict: bool) -> None:
         config = BucketConfig(owner=user, lock=lock, strict=strict)
         if bucket != "none":
             named = ObjectRef(bucket)
@@ -246,6 +246,7 @@ class LockMachine(RuleBasedStateMachine):
         bucket: str,
         key: str,
         lock: tuple[str, tuple[str, int] | None, bool | None],
+        *,
         fresh: bool,
         match: str,
     ) -> None:
@@ -263,7 +264,7 @@ class LockMachine(RuleBasedStateMachine):
             self.note_version(bucket, key, head)
 
     @rule(user=users, bucket=buckets, key=keys, which=named, bypass=st.sampled_from([None, True, False]))
-    def delete(self, user: str, bucket: str, key: str, which: int, bypass: bool | None) -> None:
+    def delete(self, user: str, bucket: str, key: str, which: int, *, bypass: bool | None) -> None:
         wanted, sent = self.version_id(bucket, key, which), bypass is not None
         head, row = self.ask(
             "object.delete",
@@ -305,7 +306,7 @@ class LockMachine(RuleBasedStateMachine):
 
     @rule(user=users, bucket=buckets, key=keys, which=named, mode=modes, at=st.none() | instants, bypass=st.booleans())
     def put_retention(
-        self, user: str, bucket: str, key: str, which: int, mode: str, at: tuple[str, int] | None, bypass: bool
+        self, user: str, bucket: str, key: str, which: int, mode: str, at: tuple[str, int] | None, *, bypass: bool
     ) -> None:
         wanted = self.version_id(bucket, key, which)
         new = (mode, self.instant(at, bucket, key)) if at is not None else None
@@ -320,7 +321,7 @@ class LockMachine(RuleBasedStateMachine):
         )
 
     @rule(user=users, bucket=buckets, key=keys, which=named, on=st.booleans())
-    def put_hold(self, user: str, bucket: str, key: str, which: int, on: bool) -> None:
+    def put_hold(self, user: str, bucket: str, key: str, which: int, *, on: bool) -> None:
         wanted = self.version_id(bucket, key, which)
         self.ask(
             "object.hold.put",

@@ -44,7 +44,10 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request and what is known of it so far: as much as a refusal's record can say. ``broken``: it ends the connection."""
+    """One request and what is known of it so far: as much as a refusal's record can say.
+
+    ``broken``: something happened after which the connection is not used again.
+    """
 
     scope: dict[str, Any]
     request_id: str

@@ -207,7 +207,7 @@ def _create_upload(head: Head, tail: Tail, _state: State) -> Changes:
     return [(rows.upload_key(named.bucket, named.key, named.upload_id), row)]
 
 
-def _part_garbage(named: ObjectRef, old: PartRow, by: int) -> tuple[bytes, Row]:
+def _piece_garbage(named: ObjectRef, old: PartRow | UploadRow, by: int) -> tuple[bytes, Row]:
     return rows.garbage_key(old.seq), GarbageRow(by, named.bucket, named.key, old.seq, 0, "", old.storage)
 
 
@@ -221,25 +221,32 @@ def _add_part(head: Head, tail: Tail, state: State) -> Changes:
     changes: Changes = [(where, row)]
     old = state.get(where)
     if isinstance(old, PartRow):
-        changes.append(_part_garbage(named, old, head.seq))
+        changes.append(_piece_garbage(named, old, head.seq))
     return changes
 
 
 def _complete(head: Head, tail: Tail, state: State) -> Changes:
     # Part rows stay: the version reads through them. Parts that the list leaves out go when the version goes.
     named = _named(tail)
+    upload = state.get(rows.upload_key(named.bucket, named.key, named.upload_id))
+    held = isinstance(upload, UploadRow) and upload.held
+    return [*_add_version(head, tail, state, held=held), *_end_upload(named, head.seq, state)]
+
+
+def _end_upload(named: ObjectRef, by: int, state: State) -> Changes:
+    """The upload is over; its content document has been made that of the version, or is of no use."""
     where = rows.upload_key(named.bucket, named.key, named.upload_id)
     upload = state.get(where)
-    held = isinstance(upload, UploadRow) and upload.held
-    return [*_add_version(head, tail, state, held=held), (where, None)]
+    gone: Changes = [(where, None)]
+    return [*gone, _piece_garbage(named, upload, by)] if isinstance(upload, UploadRow) else gone
 
 
 def _abort(head: Head, tail: Tail, state: State) -> Changes:
     named = _named(tail)
-    changes: Changes = [(rows.upload_key(named.bucket, named.key, named.upload_id), None)]
+    changes = _end_upload(named, head.seq, state)
     for part in lookup.parts(state, named.upload_id):
         changes.append((rows.part_key(named.upload_id, part.number), None))
-        changes.append(_part_garbage(named, part, head.seq))
+        changes.append(_piece_garbage(named, part, head.seq))
     return changes
 
 

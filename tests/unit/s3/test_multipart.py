@@ -109,3 +109,15 @@ def test_list_multipart_uploads() -> None:
     shown = texts(answer)
     assert (shown["Upload/Key"], shown["Upload/UploadId"], shown["NextKeyMarker"]) == ("a%01", "u1", "a%01")
     assert (shown["CommonPrefixes/Prefix"], shown["EncodingType"], shown["MaxUploads"]) == ("p/", "url", "1")
+
+
+def test_a_completion_of_many_parts_is_read_off_the_event_loop() -> None:
+    wire = Wire()
+    parts = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{n:032x}</ETag></Part>" for n in range(1, 2001))
+    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    made = PutResult("v1", "e-2000", None, RECORD)
+    assert wire.ask("POST", "/bucket/key?uploadId=u1", {}, document, uploads__complete=made).status == 200
+    assert [part.number for part in wire.service.call.args[3]] == list(range(1, 2001))
+    malformed = document.replace(b"<PartNumber>2000<", b"<PartNumber>x<")
+    assert error(wire.ask("POST", "/bucket/key?uploadId=u1", {}, malformed)) == (400, "MalformedXML")
+    assert wire.recorded == 1

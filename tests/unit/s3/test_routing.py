@@ -104,6 +104,7 @@ def test_methods_that_s3_does_not_have_are_not_allowed(method: str) -> None:
     with pytest.raises(S3Error) as caught:
         route(method, KEY, {})
     assert caught.value.s3_code == "MethodNotAllowed"
+    assert caught.value.headers == {"allow": "GET, HEAD, PUT, POST, DELETE"}
 
 
 def test_two_sub_resources_conflict() -> None:

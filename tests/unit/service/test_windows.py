@@ -178,13 +178,18 @@ def test_windows_close_by_themselves_while_it_runs(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("vault.service.windows.TICK_SECONDS", 0)
 
     async def scenario() -> None:
-        ledger, clock = Ledger(), Clock()
-        windows = made(ledger, clock)
+        ledger, clock, closed = Ledger(), Clock(), asyncio.Event()
+
+        async def commit(intent: Intent) -> Committed:
+            if intent.tail.op == "auth.window.close":
+                closed.set()
+            return await ledger.commit(intent)
+
+        windows = Windows(commit, monotonic=clock)
         await windows.count("192.0.2.7", "signature")
         running = asyncio.create_task(windows.run())
         clock.ns = WINDOW_NS
-        while len(ledger.ops) < 2:
-            await asyncio.sleep(0)
+        await closed.wait()
         running.cancel()
         assert ledger.ops == ["auth.window.open", "auth.window.close"]
 
