@@ -9,41 +9,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.doubles.ledger import MemoryState
-from tests.doubles.s3_model import DAY, DISABLED, SECOND, USERS, Asked, Model, Refused
-from vault.policy import SYSTEM
-from vault.record import (
-    DENIED,
-    FAILURE,
-    SUCCESS,
-    Actor,
-    BucketConfig,
-    DefaultRetention,
-    Head,
-    ObjectRef,
-    Origin,
-    PrincipalRef,
-    Request,
-    Storage,
-    Tail,
-    decode,
-    encode_tail,
-    splice,
-)
-from vault.state import rows
-from vault.state.apply import apply
-from vault.state.decide import decide
-from vault.state.rows import BucketRow, KeyRow, PartRow, UploadRow, VersionRow
-from vault.times import Now, parse_rfc3339, rfc3339
+from tests.doubles.model_pair import KEYS, Pair, weight
+from tests.doubles.s3_model import DAY, SECOND, USERS, Asked
+from vault.record import SUCCESS, BucketConfig, DefaultRetention, ObjectRef, Request, Storage
+from vault.state.rows import VersionRow
+from vault.times import parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+#: Mode, date and hold of a request's headers.
+Lock = tuple[str, tuple[str, int] | None, bool | None]
 
 START = parse_rfc3339("2028-02-29T12:00:00.123456789Z")
 BYTES = Storage(1, "log", "d" * 32, "a" * 32, 300, 65_536, 10, "b" * 64)
-BUCKETS = ("b1", "b2")
 ODD_IDS = ("null", "-0000001" + "a" * 24, "0000000f" + "a" * 24)
-KEYS = ("a", "a/b")
 
 # Weighted, so that most requests get past the first checks to the rules that matter.
 users = st.sampled_from(["root"] * 20 + ["olga"] * 10 + list(USERS))
@@ -70,78 +50,12 @@ class LockMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = MemoryState()
-        self.model = Model(START)
-        self.records: list[tuple[bytes, Sequence[tuple[int, int]]]] = []
-        self.ids: dict[tuple[str, str], list[str]] = {(bucket, key): [] for bucket in BUCKETS for key in KEYS}
+        self.pair = Pair(START)
+        self.model, self.ask = self.pair.model, self.pair.ask
         self.uploads: list[tuple[str, str, str]] = []
-        for name, role in USERS.items():
-            who = PrincipalRef(name, name, name.upper(), (role,))
-            self.commit("principal.add", SYSTEM, principal=who)
-        gone = PrincipalRef(DISABLED, "", "", ())
-        self.commit("principal.disable", SYSTEM, principal=gone)
-
-    # One operation: as the committer does it
-
-    def commit(
-        self, op: str, user: str, parts: Sequence[tuple[int, int]] = (), **fields: Any
-    ) -> tuple[Head, object | None]:
-        tail = Tail(op=op, actor=Actor(user), origin=Origin("s3"), **fields)
-        now = Now(self.model.wall, self.model.clock)
-        guarded = self.guarded()
-        decision = decide(tail, self.state, now, parts)
-        error = decision.error
-        head = Head(
-            v=1,
-            stream="s",
-            seq=len(self.records),
-            prev="",
-            time=rfc3339(now.wall),
-            clock=rfc3339(now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
-            reason=error.reason if error is not None else "",
-            version=decision.version,
-            lock=decision.lock,
-        )
-        record = splice(head, encode_tail(tail))
-        self.state.put(apply(head, tail, self.state))
-        self.records.append((record, parts))
-        self.check_guarded(guarded)
-        return head, decision.row
-
-    def ask(self, op: str, user: str, answer: Callable[[], object], **fields: Any) -> tuple[Head, object | None]:
-        """Have both decide, and compare outcome and reason."""
-        try:
-            answer()
-            expected = ""
-        except Refused as refused:
-            expected = refused.reason
-        head, row = self.commit(op, user, **fields)
-        assert head.reason == expected, f"{op} by {user}: {head.reason!r}, and the model says {expected!r}"
-        assert (head.outcome == SUCCESS) == (expected == "")
-        return head, row
-
-    def guarded(self) -> dict[bytes, VersionRow]:
-        """Versions that nobody may remove or weaken now, as the product's own rows have them."""
-        earlier = min(self.model.wall, self.model.clock)
-        return {
-            key: row
-            for key, row in self.state.scan(b"v", b"w")
-            if isinstance(row, VersionRow) and (row.hold or (row.mode == "COMPLIANCE" and row.until > earlier))
-        }
-
-    def check_guarded(self, before: dict[bytes, VersionRow]) -> None:
-        earlier = min(self.model.wall, self.model.clock)
-        for key, row in before.items():
-            left = self.state.get(key)
-            assert isinstance(left, VersionRow), f"version {row.version_id} was locked and is gone"
-            assert (left.seq, left.storage, left.manifest) == (row.seq, row.storage, row.manifest)
-            if row.mode == "COMPLIANCE" and row.until > earlier:
-                assert left.mode == "COMPLIANCE"
-                assert left.until >= row.until
 
     def version_id(self, bucket: str, key: str, which: int) -> str:
-        given = self.ids.get((bucket, key), [])
+        given = self.pair.ids.get((bucket, key), [])
         if which < 0:
             return ODD_IDS[which]
         return given[-1 - which % len(given)] if which > 2 and given else ""
@@ -154,18 +68,9 @@ class LockMachine(RuleBasedStateMachine):
             lock = found.until if found is not None else 0
         return {"earlier": earlier, "later": later, "lock": lock or later}[at[0]] + at[1]
 
-    def asked(self, lock: tuple[str, tuple[str, int] | None, bool | None], bucket: str, key: str) -> Asked:
+    def asked(self, lock: Lock, bucket: str, key: str) -> Asked:
         until = self.instant(lock[1], bucket, key) if lock[1] is not None else None
         return Asked(lock[0], until, lock[2])
-
-    def note_version(self, bucket: str, key: str, head: Head) -> None:
-        """A version was made: the model learns the id, which it cannot foresee."""
-        version = head.version
-        assert version is not None
-        made = self.model.buckets[bucket].keys[key][-1]
-        assert (version.ordinal, version.marker, version.null) == (made.ordinal, made.marker, made.null)
-        made.id = version.version_id
-        self.ids[bucket, key].append(made.id)
 
     # Rules
 
@@ -180,7 +85,7 @@ class LockMachine(RuleBasedStateMachine):
         self.put("root", "b2", "a", ("", None, None), fresh=False, match="")
 
     @rule(key=keys, lock=lock_headers, parts=st.integers(1, 3))
-    def send_whole(self, key: str, lock: tuple[str, tuple[str, int] | None, bool | None], parts: int) -> None:
+    def send_whole(self, key: str, lock: Lock, parts: int) -> None:
         """A multipart upload from its beginning to its end."""
         self.create_upload("root", "b1", key, lock)
         for number in range(1, parts + 1):
@@ -188,11 +93,9 @@ class LockMachine(RuleBasedStateMachine):
         self.complete("root", 0, "")
 
     @rule(key=keys, lock=lock_headers, bypass=st.sampled_from([None, True]))
-    def store_and_remove(
-        self, key: str, lock: tuple[str, tuple[str, int] | None, bool | None], *, bypass: bool | None
-    ) -> None:
+    def store_and_remove(self, key: str, lock: Lock, *, bypass: bool | None) -> None:
         self.put("root", "b1", key, lock, fresh=False, match="")
-        self.delete("root", "b1", key, 9 - 9 % max(len(self.ids["b1", key]), 1), bypass=bypass)
+        self.delete("root", "b1", key, 9 - 9 % max(len(self.pair.ids["b1", key]), 1), bypass=bypass)
 
     @rule(user=users, bucket=buckets, lock=st.booleans(), strict=st.booleans())
     def create_bucket(self, user: str, bucket: str, *, lock: bool, strict: bool) -> None:
@@ -245,7 +148,7 @@ class LockMachine(RuleBasedStateMachine):
         user: str,
         bucket: str,
         key: str,
-        lock: tuple[str, tuple[str, int] | None, bool | None],
+        lock: Lock,
         *,
         fresh: bool,
         match: str,
@@ -261,7 +164,7 @@ class LockMachine(RuleBasedStateMachine):
         )
         if head.outcome == SUCCESS:
             assert row is None
-            self.note_version(bucket, key, head)
+            self.pair.note_version(bucket, key, head)
 
     @rule(user=users, bucket=buckets, key=keys, which=named, bypass=st.sampled_from([None, True, False]))
     def delete(self, user: str, bucket: str, key: str, which: int, *, bypass: bool | None) -> None:
@@ -276,7 +179,7 @@ class LockMachine(RuleBasedStateMachine):
         if head.outcome == SUCCESS and not wanted and self.model.buckets[bucket].versioning:
             assert head.version is not None
             assert row is None
-            self.note_version(bucket, key, head)
+            self.pair.note_version(bucket, key, head)
 
     @rule(user=users, bucket=buckets, key=keys, which=named, op=st.sampled_from(["object.get", "object.head"]))
     def read(self, user: str, bucket: str, key: str, which: int, op: str) -> None:
@@ -302,7 +205,7 @@ class LockMachine(RuleBasedStateMachine):
         )
         if found:
             assert isinstance(row, VersionRow)
-            assert _weight(row) == found[0].weight()
+            assert weight(row) == found[0].weight()
 
     @rule(user=users, bucket=buckets, key=keys, which=named, mode=modes, at=st.none() | instants, bypass=st.booleans())
     def put_retention(
@@ -332,10 +235,8 @@ class LockMachine(RuleBasedStateMachine):
         )
 
     @rule(user=users, bucket=buckets, key=keys, lock=lock_headers)
-    def create_upload(
-        self, user: str, bucket: str, key: str, lock: tuple[str, tuple[str, int] | None, bool | None]
-    ) -> None:
-        asked, upload = self.asked(lock, bucket, key), f"{len(self.records):032x}"
+    def create_upload(self, user: str, bucket: str, key: str, lock: Lock) -> None:
+        asked, upload = self.asked(lock, bucket, key), f"{len(self.pair.records):032x}"
         head, _ = self.ask(
             "multipart.create",
             user,
@@ -356,7 +257,7 @@ class LockMachine(RuleBasedStateMachine):
         self.ask(
             "multipart.part",
             user,
-            lambda: self.model.part(user, bucket, key, upload, number, len(self.records)),
+            lambda: self.model.part(user, bucket, key, upload, number, len(self.pair.records)),
             object=ObjectRef(bucket, key, upload_id=upload, part=number, size=5, content="c" * 64),
             storage=BYTES,
         )
@@ -382,7 +283,7 @@ class LockMachine(RuleBasedStateMachine):
             storage=msgspec.structs.replace(BYTES, kind="parts"),
         )
         if head.outcome == SUCCESS:
-            self.note_version(bucket, key, head)
+            self.pair.note_version(bucket, key, head)
 
     @rule(user=users, which=st.integers(0, 3))
     def abort(self, user: str, which: int) -> None:
@@ -403,72 +304,19 @@ class LockMachine(RuleBasedStateMachine):
     def clock_catches_up(self, span: int) -> None:
         self.model.clock += span
 
-    # What must hold after each
-
     @invariant()
-    def buckets_agree(self) -> None:
-        found = {row.name: row for _, row in self.state.scan(b"b", b"c") if isinstance(row, BucketRow)}
-        assert found.keys() == self.model.buckets.keys()
-        for name, bucket in self.model.buckets.items():
-            row, default = found[name], bucket.default
-            assert (row.owner, row.lock, row.strict, row.versioning) == (
-                bucket.owner,
-                bucket.lock,
-                bucket.strict,
-                bucket.versioning,
-            )
-            assert row.default == (DefaultRetention(*default) if default is not None else None)
-
-    @invariant()
-    def versions_agree(self) -> None:
-        for bucket, key in self.ids:
-            expected = self.model.buckets[bucket].keys[key] if bucket in self.model.buckets else []
-            prefix = rows.versions_prefix(bucket, key)
-            found = [row for _, row in self.state.scan(prefix, prefix + b"\xff" * 9) if isinstance(row, VersionRow)]
-            assert [_weight(row) for row in found] == [version.weight() for version in reversed(expected)]
-            assert [row.version_id for row in found] == [version.id for version in reversed(expected)]
-            row = self.state.get(rows.key_key(bucket, key))
-            if isinstance(row, KeyRow):
-                assert row.ordinal == self.model.given[bucket, key]
-                assert row.current == (found[0] if found else None)
-                assert row.null == next((version.ordinal for version in expected if version.null), 0)
-            else:
-                assert self.model.given[bucket, key] == 0
-
-    @invariant()
-    def uploads_agree(self) -> None:
-        found = {row.upload_id: row for _, row in self.state.scan(b"u", b"v") if isinstance(row, UploadRow)}
-        known = {name: upload for bucket in self.model.buckets.values() for name, upload in bucket.uploads.items()}
-        assert found.keys() == known.keys()
-        for name, upload in known.items():
-            parts = self.state.scan(rows.part_key(name, 0), rows.part_key(name, 0xFFFF))
-            assert {row.number: row.seq for _, row in parts if isinstance(row, PartRow)} == upload.parts
-            asked = upload.asked
-            assert (found[name].mode, found[name].until, found[name].hold) == (
-                asked.mode,
-                asked.until or 0,
-                asked.hold is True,
-            )
+    def both_agree(self) -> None:
+        self.pair.check_buckets()
+        self.pair.check_versions()
+        self.pair.check_uploads()
 
     def teardown(self) -> None:
-        """The records alone give every decision and every row again."""
-        again = MemoryState()
-        for record, parts in self.records:
-            head, tail = decode(record)
-            decision = decide(tail, again, Now(parse_rfc3339(head.time), parse_rfc3339(head.clock)), parts)
-            assert (decision.version, decision.lock) == (head.version, head.lock)
-            assert (decision.error.reason if decision.error is not None else "") == head.reason
-            again.put(apply(head, tail, again))
-        assert dict(again.rows) == dict(self.state.rows)
+        self.pair.check_replay()
 
 
 def _request(asked: Asked, **fields: Any) -> Request:
     until = rfc3339(asked.until) if asked.until is not None else ""
     return Request(mode=asked.mode, until=until, hold=asked.hold, **fields)
-
-
-def _weight(row: VersionRow) -> tuple[object, ...]:
-    return row.ordinal, row.marker, row.null, row.mode, row.until, row.hold
 
 
 TestLockModel = LockMachine.TestCase

@@ -23,7 +23,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source.time, "sleep", lambda _: None)
+    monkeypatch.setattr("audit.verify.source.time.sleep", lambda _: None)
     monkeypatch.setattr(source, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(source, "ANSWER_SECONDS", 1)
 
