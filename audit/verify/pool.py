@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds that one task may take: many times what the slowest disk needs for its few megabytes.
 STALL_SECONDS: Final = 900
+_REAP_SECONDS: Final = 5  # for the kernel to end a killed worker
 _AHEAD: Final = 3  # tasks queued for each worker
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ def in_order(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Itera
         if not done:
             for child in set(active_children()) - others:
                 child.kill()
+                child.join(_REAP_SECONDS)
         pool.shutdown(wait=done, cancel_futures=True)
 
 

@@ -43,17 +43,17 @@ def main() -> None:
 def _measure(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
     wanted: Sequence[str] = options.only or BENCHES
     repeats, seconds = options.repeats, options.seconds
-    if "small" in wanted:
-        with vaults.serve(vaults.make(home / "small")) as (target, _):
-            objects.small(load, target, results, repeats=repeats, seconds=seconds)
-        results.print_new()
-    if "large" in wanted:
-        with vaults.serve(vaults.make(home / "large")) as (target, _):
-            objects.large(load, target, results, repeats=repeats, count=8)
+    if "small" in wanted or "large" in wanted:
+        with vaults.serve(vaults.make(home / "objects")) as (target, _):
+            for turn in range(repeats):
+                if "small" in wanted:
+                    objects.small(load, target, results, turn=turn, seconds=seconds)
+                if "large" in wanted:
+                    objects.large(load, target, results, turn=turn, count=8)
         results.print_new()
     if "sustained" in wanted:
-        with vaults.serve(vaults.make(home / "sustained")) as (target, server):
-            objects.sustained(load, target, server, results, seconds=10 * seconds)
+        vault = vaults.make(home / "sustained", {"LEDGER__SEGMENT_MIB": str(objects.SEGMENT_MIB)})
+        objects.sustained(load, vault, results, seconds=10 * seconds)
         results.print_new()
     if "ledger" in wanted:
         ledger.verify(ledger.append(home / "ledger", results, repeats=repeats), results, repeats=repeats)

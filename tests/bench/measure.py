@@ -35,8 +35,11 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def written_bytes(self) -> int:
-        """Bytes that it has sent towards the disk."""
-        return self._value("io", "write_bytes:")
+        """Bytes given to write calls, answers on sockets included.
+
+        Not ``write_bytes``: that counts whole folios of the page cache, of up to a MiB, for each group of the ledger.
+        """
+        return self._value("io", "wchar:")
 
     def resident_bytes(self) -> int:
         """Memory that it holds."""

@@ -69,6 +69,7 @@ def problems(data: Path, outcomes: Sequence[Outcome], *checkpoints: Path) -> lis
     """
     try:
         with Node.open(data, SETTINGS) as node:
+            node._background.stop()  # what is looked at below stays as it is
             found = [*_records(node, outcomes), *_contents(node, outcomes), *_index(node), *node.status().problems]
     except (AuditError, VaultError) as error:
         return [f"it does not start: {type(error).__name__}: {error}"]
@@ -112,19 +113,13 @@ def _contents(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _index(node: Node) -> list[str]:
-    """The index is what the ledger makes; compared again where the eraser was at work meanwhile."""
-    log = node.stores.log
-    while True:
-        end = log.durable_end
-        with tempfile.TemporaryDirectory() as directory:
-            fresh = Index(Path(directory) / "index")
-            replay(fresh, node.stores.settled, log)
-            same = _rows(fresh) == _rows(node.stores.index)
-            fresh.close()
-        if same:
-            return []
-        if end == log.durable_end:
-            return ["the index differs from one that is built anew from the ledger"]
+    """The index is what the ledger makes."""
+    with tempfile.TemporaryDirectory() as directory:
+        fresh = Index(Path(directory) / "index")
+        replay(fresh, node.stores.settled, node.stores.log)
+        same = _rows(fresh) == _rows(node.stores.index)
+        fresh.close()
+    return [] if same else ["the index differs from one that is built anew from the ledger"]
 
 
 def _rows(index: Index) -> list[tuple[bytes, Row]]:

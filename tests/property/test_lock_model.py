@@ -26,8 +26,8 @@ BYTES = Storage(1, "log", "d" * 32, "a" * 32, 300, 65_536, 10, "b" * 64)
 ODD_IDS = ("null", "-0000001" + "a" * 24, "0000000f" + "a" * 24)
 
 # Weighted, so that most requests get past the first checks to the rules that matter.
-users = st.sampled_from(["root"] * 20 + ["olga"] * 10 + list(USERS))
-buckets = st.sampled_from(["b1"] * 9 + ["b2"] * 6 + ["none"])
+users = st.sampled_from(["root"] * 12 + ["olga"] * 6 + ["will"] * 2 + ["carl"] * 2 + list(USERS))
+buckets = st.sampled_from(["b1"] * 8 + ["b2"] * 8 + ["none"])
 keys = st.sampled_from(["a", "a", "a", "a/b"])
 #: Which version a request names: the current one, one that was given out, or what :data:`ODD_IDS` has.
 named = st.integers(-len(ODD_IDS), 9)
@@ -74,15 +74,23 @@ class LockMachine(RuleBasedStateMachine):
 
     # Rules
 
-    @initialize(lock=st.booleans(), strict=st.sampled_from([False, False, True]), default=defaults)
-    def begin(self, *, lock: bool, strict: bool, default: tuple[str, tuple[int, int]] | None) -> None:
+    @initialize(
+        kind=st.sampled_from(["plain", "suspended", "suspended", "versioned", "lock", "strict", "strict lock"]),
+        default=defaults,
+    )
+    def begin(self, kind: str, default: tuple[str, tuple[int, int]] | None) -> None:
         self.create_bucket("root", "b1", lock=True, strict=False)
-        self.create_bucket("olga", "b2", lock=lock, strict=strict)
+        self.create_bucket("olga", "b2", lock="lock" in kind, strict="strict" in kind)
         self.put_lock("root", "b1", default)
         for key in KEYS:
             self.put("root", "b1", key, ("COMPLIANCE", ("later", DAY), None), fresh=True, match="")
             self.put("root", "b1", key, ("", None, None), fresh=False, match="")
-        self.put("root", "b2", "a", ("", None, None), fresh=False, match="")
+            self.put("root", "b2", key, ("", None, None), fresh=False, match="")
+        if kind in {"suspended", "versioned"}:
+            self.put_versioning("olga", "b2", "Enabled")
+            self.put("olga", "b2", "a", ("", None, None), fresh=False, match="")
+        if kind == "suspended":
+            self.put_versioning("olga", "b2", "Suspended")
 
     @rule(key=keys, lock=lock_headers, parts=st.integers(1, 3))
     def send_whole(self, key: str, lock: Lock, parts: int) -> None:
@@ -92,10 +100,12 @@ class LockMachine(RuleBasedStateMachine):
             self.part("root", 0, number)
         self.complete("root", 0, "")
 
-    @rule(key=keys, lock=lock_headers, bypass=st.sampled_from([None, True]))
-    def store_and_remove(self, key: str, lock: Lock, *, bypass: bool | None) -> None:
-        self.put("root", "b1", key, lock, fresh=False, match="")
-        self.delete("root", "b1", key, 9 - 9 % max(len(self.pair.ids["b1", key]), 1), bypass=bypass)
+    @rule(bucket=buckets, key=keys, lock=lock_headers, bypass=st.sampled_from([None, True]), fresh=st.booleans())
+    def remove_and_store(self, bucket: str, key: str, lock: Lock, *, bypass: bool | None, fresh: bool) -> None:
+        """The newest version goes, or is hidden, and another one comes."""
+        given = len(self.pair.ids.get((bucket, key), []))
+        self.delete("root", bucket, key, 3 + -3 % given if given and bypass else 0, bypass=bypass)
+        self.put("root", bucket, key, lock, fresh=fresh, match="")
 
     @rule(user=users, bucket=buckets, lock=st.booleans(), strict=st.booleans())
     def create_bucket(self, user: str, bucket: str, *, lock: bool, strict: bool) -> None:

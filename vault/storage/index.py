@@ -5,6 +5,9 @@ in the ledger but not yet in the file (*recent*, and *frozen* while a sync write
 synced at intervals in one LMDB transaction together with the number of records it has applied; a start replays the
 ledger from there (DESIGN §6). An index that was never synced between could be torn by an OS crash, so it never is.
 
+Looking up one row takes no lock: LMDB gives up the interpreter at every call, and two threads that hand it to each
+other for every row do little else. It rests on the order of a sync's steps, see :meth:`Index.get`.
+
 LMDB takes keys of at most 511 bytes: longer ones stand under their first :data:`_HEAD` bytes and a digest, with the
 full key in the value; such rows of one head are sorted when they are read.
 
@@ -19,11 +22,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sortedcontainers import SortedDict
 
 from vault import durable
 from vault.errors import CorruptError
 from vault.state.rows import MetaRow, decode_row, encode_row
+from vault.storage.overlay import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +44,11 @@ _LIMIT: Final = 511
 MAP_BYTES: Final = 1 << 40
 #: Rows that one lock interval of a scan takes.
 _CHUNK: Final = 256
+#: Rows of the file kept in memory, a count; one takes about 1 KiB.
+_READ_ROWS: Final = 8192
 _APPLIED: Final = b"mapplied"
+#: Says that a layer knows nothing of a key; None says that there is no row.
+_UNKNOWN: Final = MetaRow(-1)
 
 _long_encode: Final = msgspec.msgpack.Encoder().encode
 _long_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
@@ -63,8 +70,9 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._env: lmdb.Environment = durable.open_index(path, map_size=MAP_BYTES, readahead=False)
         self._lock = Lock()
-        self._recent: SortedDict[bytes, Row | None] = SortedDict()
-        self._frozen: SortedDict[bytes, Row | None] = SortedDict()
+        self._recent = Overlay()
+        self._frozen = Overlay()
+        self._read: dict[bytes, Row | None] = {}  # what lookups found in the file since its last change
         self._frozen_applied = 0
         applied = self.get(_APPLIED)
         self._applied = applied.value if isinstance(applied, MetaRow) else 0
@@ -86,17 +94,29 @@ class Index:
         return len(self._recent) + len(self._frozen)
 
     def get(self, key: bytes) -> Row | None:
-        """The row under exactly this key."""
-        with self._lock:
-            if key in self._recent:
-                return self._recent[key]
-            if key in self._frozen:
-                return self._frozen[key]
-            with self._env.begin() as txn:
-                found = txn.get(_physical(key))
-        if found is None:
-            return None
-        return self._decode(key, found)
+        """The row under exactly this key, as of the call or later.
+
+        Layers are looked at from the newest to the oldest, and a sync moves rows the same way: what leaves *recent* is
+        in *frozen* before; what leaves *frozen* is in the file, and what was read of the file before that is forgotten.
+        A row that one layer has not is therefore in the next, or was nowhere.
+        """
+        row = self._recent.get(key, _UNKNOWN)
+        if row is _UNKNOWN:
+            row = self._frozen.get(key, _UNKNOWN)
+        if row is _UNKNOWN:
+            read = self._read  # a row that was found before a sync ended is kept where nobody looks after it
+            row = read.get(key, _UNKNOWN)
+            if row is _UNKNOWN:
+                row = self._from_file(key)
+                if len(read) >= _READ_ROWS:
+                    self._read = {}
+                read[key] = row
+        return row
+
+    def _from_file(self, key: bytes) -> Row | None:
+        with self._env.begin() as txn:
+            found = txn.get(_physical(key))
+        return self._decode(key, found) if found is not None else None
 
     def _decode(self, key: bytes, data: bytes) -> Row:
         try:
@@ -117,17 +137,17 @@ class Index:
     def _chunk(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes | Row]], bytes | None]:
         """Some rows from ``start`` on, all as of one instant, and where to go on (None: at the end)."""
         with self._lock:
-            found, reached = self._from_file(start, end)
+            found, reached = self._chunk_of_file(start, end)
             stop = end if reached is None else reached
             merged: dict[bytes, bytes | Row | None] = dict(found)
             for layer in (self._frozen, self._recent):
-                keys = list(islice(layer.irange(start, stop, inclusive=(True, False)), _CHUNK + 1))
+                keys = list(islice(layer.between(start, stop), _CHUNK + 1))
                 if len(keys) > _CHUNK:
                     stop = reached = keys.pop()
                 merged.update((key, layer[key]) for key in keys)
         return [(key, value) for key, value in sorted(merged.items()) if key < stop and value is not None], reached
 
-    def _from_file(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    def _chunk_of_file(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
         with self._env.begin() as txn, txn.cursor() as cursor:
             good = cursor.set_range(start[:_HEAD])
@@ -165,13 +185,15 @@ class Index:
         """
         with self._lock:
             if not self._frozen:  # else an earlier sync failed, and what it froze says how far it goes
-                self._frozen, self._recent = self._recent, SortedDict()
+                self._frozen = self._recent
+                self._recent = Overlay()
                 self._frozen_applied = self._applied
             frozen, applied = self._frozen, self._frozen_applied
         if not frozen and applied == self._synced:
             return applied
         txn = self._env.begin(write=True)
-        for key, row in frozen.items():
+        for key in sorted(frozen):  # LMDB takes ordered keys for half the price
+            row = frozen[key]
             if row is None:
                 txn.delete(_physical(key))
             else:
@@ -180,7 +202,8 @@ class Index:
         txn.put(_APPLIED, encode_row(MetaRow(applied)))
         durable.commit_index(txn)
         with self._lock:
-            self._frozen = SortedDict()
+            self._read = {}
+            self._frozen = Overlay()
             self._synced = applied
         return applied
 
@@ -197,17 +220,16 @@ class Sequenced:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._pending: SortedDict[bytes, Row | None] = SortedDict()
+        self._pending = Overlay()
 
     def get(self, key: bytes) -> Row | None:
         """The row under exactly this key."""
-        if key in self._pending:
-            return self._pending[key]
-        return self._index.get(key)
+        row = self._pending.get(key, _UNKNOWN)
+        return row if row is not _UNKNOWN else self._index.get(key)
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with ``start <= key < end`` in order."""
-        pending = list(self._pending.irange(start, end, inclusive=(True, False)))
+        pending = list(self._pending.between(start, end))
         position = 0
         for key, row in self._index.scan(start, end):
             while position < len(pending) and pending[position] <= key:
@@ -224,10 +246,9 @@ class Sequenced:
 
     def add(self, changes: Iterable[tuple[bytes, Row | None]]) -> None:
         """Sequence the effects of one decision."""
-        for key, row in changes:  # SortedDict.update would sort a small dictionary anew each time
-            self._pending[key] = row
+        self._pending.update(changes)
 
     def settle(self, applied: int) -> None:
         """The group is durable: its rows become visible to readers."""
         self._index.add(self._pending.items(), applied)
-        self._pending = SortedDict()
+        self._pending = Overlay()

@@ -1,0 +1,142 @@
+"""``make bench-peers``: the same load on Strongroom and on MinIO, in turns, on this machine.
+
+MinIO is built from its published source at a pinned version, with ``go install``, into ``build/peers``. Both answer a
+PUT once the object is on disk (MinIO: O_DSYNC); only Strongroom keeps a record of every operation. Nothing here fails
+because something was slow. All load stays on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.bench import objects, vaults
+from tests.bench.load import ROOT, Load, Target
+from tests.bench.measure import Results, machine
+from tests.demo.firm import isolate
+from tests.demo.server import PATIENCE_S, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: MinIO's last published version, of 12 February 2026.
+MINIO: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+_PLACE: Final = ROOT / "build" / "peers"
+_KEY: Final = "benchbench"
+#: How much of each load is compared: turns, seconds of a turn, and large objects of a turn.
+_TURNS: Final = 3
+_LARGE: Final = 4
+
+
+def build() -> Path:
+    """Build MinIO, if it was not built before.
+
+    Raises:
+        Failed: There is no Go, or the sources cannot be had.
+    """
+    binary = _PLACE / MINIO.rpartition("@")[2] / "minio"
+    if binary.exists():
+        return binary
+    go = shutil.which("go")
+    if go is None:
+        raise Failed("MinIO cannot be built: Go is not installed")
+    print(f"building {MINIO}; this takes some minutes", flush=True)
+    environ = {**os.environ, "GOBIN": str(binary.parent), "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"}
+    built = subprocess.run([go, "install", MINIO], env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    if built.returncode:
+        raise Failed(f"MinIO cannot be built:\n{built.stderr[-2000:]}")
+    return binary
+
+
+@contextmanager
+def serve_minio(binary: Path, home: Path) -> Iterator[Target]:
+    """Run MinIO on one directory, on ports that are free."""
+    address, console = _free_address(), _free_address()
+    environ = {**os.environ, "MINIO_ROOT_USER": _KEY, "MINIO_ROOT_PASSWORD": _KEY, "MINIO_BROWSER": "off"}
+    command = [binary, "server", home / "minio", "--quiet", "--address", address, "--console-address", console]
+    with (
+        (home / "minio.log").open("wb") as log,
+        subprocess.Popen(command, env=environ, stdout=log, stderr=log) as process,
+    ):
+        try:
+            _await(f"http://{address}/minio/health/ready", process)
+            target = Target("minio", process.pid, address, _KEY, _KEY)
+            vaults.ensure_bucket(target)
+            yield target
+        finally:
+            process.terminate()
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            opener.open(url, timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+        else:
+            return
+    raise Failed("MinIO does not start; it says why above")
+
+
+def main() -> int:
+    """Compare; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.peers", description=__doc__)
+    parser.add_argument("--turns", type=int, default=_TURNS, help=f"of each server (default: {_TURNS})")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one run under load (default: 4)")
+    options = parser.parse_args()
+    isolate()
+    results, circumstances = Results(), machine()
+    try:
+        binary = build()
+        load = Load()
+        with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
+            home = Path(name)
+            with vaults.serve(vaults.make(home / "strongroom")) as (ours, _), serve_minio(binary, home) as theirs:
+                for turn in range(options.turns):
+                    for target in (ours, theirs):
+                        objects.small(load, target, results, turn=turn, seconds=options.seconds)
+                        objects.large(load, target, results, turn=turn, count=_LARGE)
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    results.print_new()
+    _print_ratios(results)
+    results.save(ROOT / "build" / "bench-peers.json", {"machine": circumstances, "peer": MINIO, "note": load.note})
+    return 0
+
+
+def _print_ratios(results: Results) -> None:
+    print("\nStrongroom to MinIO, medians of this run (2 means twice as much)")
+    for what in results.values:
+        if what.startswith("strongroom: "):
+            load = what.partition(": ")[2]
+            metrics = results.values[what].keys() & results.values[f"minio: {load}"].keys()
+            ratios = (
+                f"{metric} {results.median(what, metric) / results.median(f'minio: {load}', metric):.2f}"
+                for metric in results.values[what]
+                if metric in metrics and not metric.startswith(("client", "most"))
+            )
+            print(f"   {load}: {', '.join(ratios)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
