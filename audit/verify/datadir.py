@@ -18,7 +18,7 @@ from audit.verify.bodies import check_blob, known_suite
 from audit.verify.files import read_file, walk
 from audit.verify.inventory import Inventory
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
-from audit.verify.packs import Bodies, Pack, Wanted, check_pack, read_pack
+from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
 from audit.verify.settled import require_zstandard
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _MAX_VAULT_BYTES: Final = 64 * 1024
 _MAX_KEYRING_BYTES: Final = 1 << 30
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 5
 #: Fewer bodies are checked in this process: starting workers takes longer.
 _WORTH_WORKERS: Final = 64
 
@@ -113,7 +113,7 @@ class _Vault:
             streams[name] = Stream(self._root, name, origin, files.streams[name], self._report)
             streams[name].verify(claims, log, progress)
         stopped = all(stream.stopped for stream in streams.values())
-        self._packs(files, streams)
+        self._packs(streams)
         for stream in streams.values():
             stream.holdings.settle()
         self._blobs(files, streams, stopped=stopped)
@@ -185,9 +185,10 @@ class _Vault:
             return []
         return [key]
 
-    def _packs(self, files: Inventory, streams: dict[str, Stream]) -> None:
+    def _packs(self, streams: dict[str, Stream]) -> None:
         wanted: list[Wanted] = []
-        for path, name, first in sorted(files.packs):
+        # Listed only now, after the commit log was read: a body leaves it for a pack, never the other way.
+        for path, (name, first) in self._listed_packs():
             try:
                 if name not in streams:
                     raise Bad(path, "a pack of no stream here")
@@ -208,6 +209,10 @@ class _Vault:
             for body in seen:
                 streams[some.bodies.pack.stream].holdings.found_in_pack(body, some.bodies.pack.place)
         self._twice([some.bodies for some in wanted])
+
+    def _listed_packs(self) -> list[tuple[str, tuple[str, int]]]:
+        names = ((name, parse_name(name)) for name, _ in walk(f"{self._root}/packs"))
+        return sorted((f"packs/{name}", parsed) for name, parsed in names if parsed is not None)
 
     def _twice(self, packs: list[Bodies]) -> None:
         """Bodies that stand in two packs: a compaction cut short, or a pack that somebody copied."""

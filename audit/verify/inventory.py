@@ -44,7 +44,6 @@ class Inventory:
 
     Attributes:
         streams: By name.
-        packs: Paths, with stream and first seq as their names say.
         blobs: Paths.
         secrets: Principal ids.
         keys: Paths of keys of streams.
@@ -59,7 +58,6 @@ class Inventory:
 
     def __init__(self, root: str) -> None:
         self.streams: dict[str, StreamFiles] = {}
-        self.packs: list[tuple[str, str, int]] = []
         self.blobs: set[str] = set()
         self.secrets: set[str] = set()
         self.keys: set[str] = set()
@@ -89,10 +87,9 @@ class Inventory:
             self.secrets.add(match[1])
         elif _BLOB.fullmatch(path):
             self.blobs.add(path)
-        elif (match := _PACK.fullmatch(path)) and (name := parse_name(match[1])):
-            self.packs.append((path, *name))
         else:
-            return False
+            match = _PACK.fullmatch(path)
+            return match is not None and parse_name(match[1]) is not None
         return True
 
     def _of_stream(self, path: str) -> bool:

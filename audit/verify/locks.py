@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from audit.verify.records import Event
 
 _COMPLIANCE: Final = b"COMPLIANCE"
+_MODES: Final = {mode: mode for mode in (b"", b"GOVERNANCE", _COMPLIANCE)}  # one object for each, not for each version
 
 
 class Version:
@@ -40,7 +41,7 @@ class Version:
     __slots__ = ("gone", "hold", "mode", "seq", "until")
 
     def __init__(self, event: Event) -> None:
-        self.mode, self.until = event.mode, event.until
+        self.mode, self.until = _MODES[event.mode], event.until
         self.hold = event.hold == b"true"
         self.seq, self.gone = event.seq, False
 
@@ -87,7 +88,7 @@ class Locks:
 
     def __init__(self, place: Callable[[int], str]) -> None:
         self._place = place
-        self._chains: dict[tuple[bytes, bytes], _Chain] = {}
+        self._chains: dict[bytes, _Chain] = {}
         self._buckets: defaultdict[bytes, _Bucket] = defaultdict(_Bucket)
         self.versions: dict[bytes, Version] = {}
         self.erased: set[int] = set()
@@ -125,7 +126,7 @@ class Locks:
     def _made(self, event: Event) -> None:
         if not event.version_id:
             return  # found by records
-        name = (event.bucket, event.key)
+        name = event.bucket + event.key  # two JSON strings: where one ends is plain
         bucket, chain = self._buckets[event.bucket], self._chains.get(name)
         ordinal, prev = int(event.ordinal), event.prev_manifest
         known = chain is not None or bucket.created
@@ -165,7 +166,7 @@ class Locks:
         if version is None:
             return
         self._remove(event, version, "deleted")
-        chain = self._chains.get((event.bucket, event.key))
+        chain = self._chains.get(event.bucket + event.key)
         if chain is not None and chain.null == event.version_id:
             chain.null = None
 
@@ -220,7 +221,7 @@ class Locks:
         # A hold does not bar changing the retention below it, so only the retention is asked.
         if version.mode and version.until > event.at and weaker and not waived:
             self._bad(event, f"it weakened a {version.mode.decode()} lock that ran until {version.until.decode()}")
-        version.mode, version.until = event.mode, until
+        version.mode, version.until = _MODES[event.mode], until
 
     def _held(self, event: Event) -> None:
         version = self._known(event) if event.version_id else None

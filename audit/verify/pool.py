@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: Seconds that one task may take: many times what the slowest disk needs for its few megabytes.
 STALL_SECONDS: Final = 900
 _REAP_SECONDS: Final = 5  # for the kernel to end a killed worker
+_TURN_SECONDS: Final = 0.0005
 _AHEAD: Final = 3  # tasks queued for each worker
 
 T = TypeVar("T")
@@ -53,6 +55,9 @@ def in_order(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Itera
         yield from map(function, tasks)
         return
     others = set(active_children())
+    interval = sys.getswitchinterval()
+    # Results arrive in a thread, a pipe's buffer at a time, and for each it must wait its turn behind this one.
+    sys.setswitchinterval(_TURN_SECONDS)
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare)
     waiting: deque[Future[R]] = deque()
     done = False
@@ -74,6 +79,7 @@ def in_order(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Itera
                 child.kill()
                 child.join(_REAP_SECONDS)
         pool.shutdown(wait=done, cancel_futures=True)
+        sys.setswitchinterval(interval)
 
 
 def _prepare() -> None:

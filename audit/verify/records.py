@@ -42,15 +42,12 @@ _MAKES: Final = frozenset((b"object.put", b"multipart.complete"))
 class Event(NamedTuple):
     """What one successful operation did.
 
-    ``at`` is the earlier of its two clocks, by which an expiry is judged (DESIGN §5). The other fields are the groups
-    of ``schema.AFTER_PREV`` in their order, empty where absent: names of buckets, keys and the like with their quotes.
+    ``at`` is the earlier of its two clocks, by which an expiry is judged (DESIGN §5). The other fields are groups of
+    ``schema.AFTER_PREV`` in their order, empty where absent: names of buckets, keys and the like with their quotes.
     """
 
     seq: int
     at: bytes
-    time: bytes
-    clock: bytes
-    outcome: bytes
     ordinal: bytes
     version_id: bytes
     manifest: bytes
@@ -58,7 +55,6 @@ class Event(NamedTuple):
     marker: bytes
     null: bytes
     replaced: bytes
-    lock: bytes
     mode: bytes
     until: bytes
     hold: bytes
@@ -69,7 +65,6 @@ class Event(NamedTuple):
     upload: bytes
     part: bytes
     size: bytes
-    content: bytes
     suite: bytes
     kind: bytes
     sealed: bytes
@@ -84,9 +79,14 @@ class Event(NamedTuple):
     digest: bytes
     cut: bytes
     ref: bytes
-    reserved: bytes
 
 
+# Groups that make an event, in three runs: in between stand those of which only the digest is wanted.
+_VERSION, _OPERATION, _REST = (
+    slice(AFTER_PREV.groupindex[first] - 1, AFTER_PREV.groupindex[last])
+    for first, last in (("ordinal", "replaced"), ("mode", "size"), ("suite", "ref"))
+)
+_TIME, _CONTENT, _LOCK = (AFTER_PREV.groupindex[name] - 1 for name in ("time", "content", "lock"))
 _EACH_NAMES: Final = ("time", "clock", "outcome", "op", "version_id", "ordinal", "manifest")
 _EACH: Final = tuple(AFTER_PREV.groupindex[name] for name in _EACH_NAMES)
 
@@ -198,15 +198,16 @@ class Checker:
         if version_id is not None and version_id != _id_prefix(ordinal) + manifest[:24]:
             self.bad("its version id does not follow from ordinal and manifest")
         if outcome == b"success" and op in _EVENTS:
-            event = Event._make((self._seq, min(time, clock), *match.groups(b"")))
+            found = match.groups(b"")
+            event = Event._make((self._seq, min(time, clock), *found[_VERSION], *found[_OPERATION], *found[_REST]))
             self._events.append(event)
             if op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named):
-                self._check_made(event)
+                self._check_made(event, (found[_TIME], found[_CONTENT], found[_LOCK]))
 
-    def _check_made(self, event: Event) -> None:
+    def _check_made(self, event: Event, rest: tuple[bytes, bytes, bytes]) -> None:
         if not event.version_id:
             self.bad("it made a version and does not name it")
-        elif manifest_digest(event) != event.manifest:
+        elif manifest_digest(event, *rest) != event.manifest:
             self.bad("the manifest digest does not follow from the record")
 
     def _look_closer(self, record: bytes, expected: bytes) -> re.Match[bytes] | None:
@@ -266,21 +267,24 @@ def _utf8(data: bytes) -> bool:
     return True
 
 
-def manifest_digest(event: Event) -> bytes:
+def manifest_digest(event: Event, time: bytes, content: bytes, lock: bytes) -> bytes:
     """Recompute a version's manifest digest from the record that made it (ARCHITECTURE, Manifest).
 
     Args:
         event: What the record says.
+        time: Its wall clock.
+        content: Digest of the content document, empty where it has none.
+        lock: The lock as it stands in the record, empty where it has none.
 
     Returns:
         Lowercase hex.
     """
-    names = event.bucket, event.key or b'""', event.ordinal, event.time
+    names = event.bucket, event.key or b'""', event.ordinal, time
     manifest = b'{"v":1,"bucket":%b,"key":%b,"ordinal":%b,"time":"%b"' % names
-    if event.content:
-        manifest += b',"content":"%b"' % event.content
-    if event.lock:
-        manifest += b',"lock":%b' % event.lock
+    if content:
+        manifest += b',"content":"%b"' % content
+    if lock:
+        manifest += b',"lock":%b' % lock
     if event.marker == b"true":
         manifest += b',"marker":true'
     if event.null == b"true":

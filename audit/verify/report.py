@@ -142,7 +142,7 @@ def as_text(report: Report, *, require_anchor: bool) -> str:
     code = report.exit_code(require_anchor=require_anchor)
     findings = report.ordered()
     lines = [f"{_RESULT[code].upper()}: {report.target}"]
-    for log in report.logs:
+    for log in report.logs if not report.unchecked else ():
         lines += [f"log {log.origin}", f"  {log.size} records, root {log.root}", f"  {_vouched(log)}"]
     if report.counts:
         lines.append("counted: " + ", ".join(f"{name} {count}" for name, count in sorted(report.counts.items())))

@@ -64,11 +64,8 @@ def serve_minio(binary: Path, home: Path) -> Iterator[Target]:
     """Run MinIO on one directory, on ports that are free."""
     address, console = _free_address(), _free_address()
     environ = {**os.environ, "MINIO_ROOT_USER": _KEY, "MINIO_ROOT_PASSWORD": _KEY, "MINIO_BROWSER": "off"}
-    command = [binary, "server", home / "minio", "--quiet", "--address", address, "--console-address", console]
-    with (
-        (home / "minio.log").open("wb") as log,
-        subprocess.Popen(command, env=environ, stdout=log, stderr=log) as process,
-    ):
+    command = [str(binary), "server", str(home / "minio"), "--address", address, "--console-address", console]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
         try:
             _await(f"http://{address}/minio/health/ready", process)
             target = Target("minio", process.pid, address, _KEY, _KEY)

@@ -15,7 +15,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from audit.config import Settings
 from audit.config import load as load_settings
 from audit.errors import AuditError
 from audit.node import Node
@@ -36,10 +35,9 @@ if TYPE_CHECKING:
     from tests.fault.load import Outcome
     from vault.state.rows import Row
 
-#: As the recorded server has it, and no disk reserve: images stand in memory.
-SETTINGS: Final[Settings] = load_settings(
-    None, {"STRONGROOM_LEDGER__SEGMENT_MIB": "1", "STRONGROOM_DISK__RESERVE_MIB": "0"}
-)
+#: Segments as the servers that were struck had them, and no disk reserve: images stand in memory.
+ENVIRONMENT: Final = {"STRONGROOM_LEDGER__SEGMENT_MIB": "1", "STRONGROOM_DISK__RESERVE_MIB": "0"}
+SETTINGS: Final = load_settings(None, ENVIRONMENT)
 
 
 def verified(data: Path, *checkpoints: Path) -> str:
@@ -70,7 +68,8 @@ def problems(data: Path, outcomes: Sequence[Outcome], *checkpoints: Path) -> lis
     try:
         with Node.open(data, SETTINGS) as node:
             node._background.stop()  # what is looked at below stays as it is
-            found = [*_records(node, outcomes), *_contents(node, outcomes), *_index(node), *node.status().problems]
+            found = [*_records(node, outcomes), *_contents(node, outcomes), *_secrets(node), *_index(node)]
+            found += node.status().problems
     except (AuditError, VaultError) as error:
         return [f"it does not start: {type(error).__name__}: {error}"]
     bad = verified(data, *checkpoints)
@@ -109,6 +108,17 @@ def _contents(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
             continue
         if data != payload(outcome.key, outcome.kept):
             found.append(f"{outcome.key} holds other bytes than were stored")
+    return found
+
+
+def _secrets(node: Node) -> list[str]:
+    """Whoever the ledger knows can still prove it."""
+    found = []
+    for principal in node.principals():
+        try:
+            node.secrets.get(principal.id)
+        except VaultError as error:
+            found.append(str(error))
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
-import time
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from tests.unit.s3.signer import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.integration.served import Server
 
@@ -220,12 +219,10 @@ class Load:
         """Everything asked so far, client by client."""
         return [outcome for client in self._clients for outcome in client.outcomes]
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Go on until something is so, or nobody works any more."""
-        end = time.monotonic() + _PATIENCE
-        while not condition() and any(thread.is_alive() for thread in self._threads):
-            assert time.monotonic() < end, "did not happen"
-            time.sleep(0.02)
+    @property
+    def working(self) -> bool:
+        """Whether any client still works."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> Sequence[Outcome]:
         """End the load, after what each client has begun."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 STRONGROOM = Path(sys.executable).with_name("strongroom")
 #: How long a start or a stop may take on a busy machine, in seconds.
@@ -22,11 +22,14 @@ _READY = re.compile(r"ready: S3 on (https?://\S+), audit on (https?://\S+)$")
 
 
 def command(
-    *arguments: str | Path, stdin: str = "", env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str | Path] = (STRONGROOM,),
 ) -> subprocess.CompletedProcess[str]:
     """Run ``strongroom`` to its end, with no settings but these."""
     return subprocess.run(
-        [STRONGROOM, *map(str, arguments)],
+        [*program, *map(str, arguments)],
         input=stdin,
         env=_environment(env or {}),
         capture_output=True,
@@ -51,7 +54,12 @@ class Server:
         root: An empty directory; the data directory is made in it.
         env: Variables for ``init`` and ``serve``.
         options: More of ``serve``.
+
+    Attributes:
+        program: What is run; begins with another program where that one watches.
     """
+
+    program: Sequence[str | Path] = (STRONGROOM,)
 
     def __init__(self, root: Path, env: Mapping[str, str] | None = None, *options: str) -> None:
         self.data = root / "data"
@@ -59,7 +67,7 @@ class Server:
         self._errors = root / "stderr"
         self._env = dict(env or {})
         self._options = options
-        made = command("init", "--data", self.data, env=self._env)
+        made = command("init", "--data", self.data, env=self._env, program=self.program)
         assert made.returncode == 0, made.stderr
         credentials = dict(line.split(" = ") for line in (self.data / "root.credentials").read_text().splitlines())
         self.access_key, self.secret_key = credentials["access_key"], credentials["secret_key"]
@@ -72,6 +80,7 @@ class Server:
 
     @property
     def pid(self) -> int:
+        """The server's own, even where a program that watches it was started."""
         return self._process.pid
 
     def start(self, env: Mapping[str, str] | None = None) -> None:
@@ -79,7 +88,7 @@ class Server:
         ports = [url.rpartition("/")[2] for url in (self.endpoint, self.audit_endpoint)]
         with self._errors.open("a") as errors:
             self._process = subprocess.Popen(
-                [STRONGROOM, "serve", "--data", self.data, "--s3", ports[0], "--audit", ports[1], *self._options],
+                [*self.program, "serve", "--data", self.data, "--s3", ports[0], "--audit", ports[1], *self._options],
                 env=_environment({**self._env, **(env or {})}),
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -91,12 +100,12 @@ class Server:
 
     def stop(self) -> int:
         """Stop it in order; its exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         return self.wait()
 
     def kill(self) -> None:
         """End it as a power cut of the process alone would."""
-        self._process.kill()
+        os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
     def wait(self) -> int:

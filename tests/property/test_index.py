@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.doubles.memory import memory_directory
+from vault import durable
 from vault.errors import CorruptError
 from vault.state import rows
 from vault.state.rows import MetaRow
@@ -19,6 +21,8 @@ from vault.storage.index import Index, Sequenced
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import lmdb
 
 #: Where a key stands under its first bytes and a digest, there are neighbours with the same first bytes.
 HEAD = index_._HEAD
@@ -62,6 +66,12 @@ class IndexMachine(RuleBasedStateMachine):
             else:
                 self.decided[key] = value
 
+    @rule(which=st.integers(0, 20), value=values)
+    def change(self, which: int, value: int | None) -> None:
+        """A key that is there already."""
+        if self.decided:
+            self.add([(sorted(self.decided)[which % len(self.decided)], value)])
+
     @rule(records=st.integers(1, 5))
     def settle(self, records: int) -> None:
         self.applied += records
@@ -98,6 +108,9 @@ class IndexMachine(RuleBasedStateMachine):
         assert (self.index.applied, self.index.synced) == (self.applied, self.applied_synced)
         assert _scan(self.index, b"mb", b"n") == _expected(self.durable, b"mb", b"n")
         assert _scan(self.sequenced, b"mb", b"n") == _expected(self.decided, b"mb", b"n")
+        for key in self.decided.keys() | self.durable.keys() | self.synced.keys():
+            assert _value(self.index.get(key)) == self.durable.get(key)
+            assert _value(self.sequenced.get(key)) == self.decided.get(key)
 
     def teardown(self) -> None:
         self.index.close()
@@ -173,6 +186,76 @@ def test_a_scan_while_rows_come_and_are_synced_gives_what_stood_all_the_while(tm
         assert [key for key in found if not int(key[2:]) % 2] == standing
         scans += 1
     writer.join()
+    index.close()
+
+
+RACED = [b"mk%d" % number for number in range(5)] + [LONG + b"%d" % number for number in range(3)]
+
+
+def _look(index: Index, ended: threading.Event, wrong: list[str]) -> None:
+    seen = dict.fromkeys(RACED, 0)
+    while not ended.is_set():
+        for name in RACED:
+            value = _value(index.get(name))
+            if value is None or value < seen[name]:
+                wrong.append(f"{name!r}: {value} after {seen[name]}")
+            seen[name] = max(value or 0, seen[name])
+
+
+def _keep_syncing(index: Index, ended: threading.Event, _: list[str]) -> None:
+    while not ended.is_set():
+        index.sync()
+
+
+def test_no_reader_ever_sees_a_row_go_back_and_the_writer_sees_its_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_, "_READ_ROWS", 3)
+    ended, wrong = threading.Event(), list[str]()
+    interval = sys.getswitchinterval()
+    with memory_directory() as directory:
+        index = Index(directory / "index")
+        index.add([(name, MetaRow(0)) for name in RACED], 1)
+        threads = [threading.Thread(target=job, args=(index, ended, wrong)) for job in (_look, _look, _keep_syncing)]
+        sys.setswitchinterval(1e-5)
+        try:
+            for thread in threads:
+                thread.start()
+            for turn in range(1, 600):
+                name = RACED[turn % len(RACED)]
+                index.add([(name, MetaRow(turn))], turn + 1)
+                assert _value(index.get(name)) == turn
+                while turn % 4 == 0 and index.synced < index.applied:  # until the file alone has the rows
+                    assert _value(index.get(name)) == turn
+        finally:
+            ended.set()
+            sys.setswitchinterval(interval)
+            for thread in threads:
+                thread.join()
+        assert wrong == []
+        index.close()
+
+
+def test_while_a_sync_writes_readers_see_what_came_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index(tmp_path / "index")
+    old, changed, gone, new = b"mk1", b"mk2" + LONG, b"mk3", b"mk4"
+    index.add([(old, MetaRow(1)), (changed, MetaRow(1)), (gone, MetaRow(1))], 1)
+    commit = durable.commit_index
+
+    def check() -> None:
+        assert [_value(index.get(key)) for key in (old, changed, gone, new)] == [1, 2, None, 2]
+        assert _scan(index, b"mb", b"n") == [(old, 1), (changed, 2), (new, 2)]
+
+    def meanwhile(txn: lmdb.Transaction) -> None:
+        index.add([(changed, MetaRow(2)), (gone, None), (new, MetaRow(2))], 2)
+        check()
+        commit(txn)
+        check()
+
+    with monkeypatch.context() as watched:
+        watched.setattr(durable, "commit_index", meanwhile)
+        assert index.sync() == 1
+    check()
+    assert index.sync() == 2
+    check()
     index.close()
 
 

@@ -79,11 +79,13 @@ def tool(name: str) -> str:
 def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """The vault, reached in the clear and over TLS."""
     root = tmp_path_factory.mktemp(request.param)
-    env, ca = {}, None
+    env: dict[str, str] = {}
+    ca = None
     if request.param == "https":
         authority = Authority(root)
         certificate, key = authority.issue("server")
-        env, ca = {"STRONGROOM_S3__TLS_CERT_FILE": str(certificate), "STRONGROOM_S3__TLS_KEY_FILE": str(key)}, authority.ca
+        env = {"STRONGROOM_S3__TLS_CERT_FILE": str(certificate), "STRONGROOM_S3__TLS_KEY_FILE": str(key)}
+        ca = authority.ca
     server = Server(root, env)
     assert server.endpoint.startswith(f"{request.param}://")
     (root / "home").mkdir()

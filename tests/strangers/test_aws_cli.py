@@ -13,6 +13,8 @@ from tests.strangers.conftest import tool
 from tests.strangers.material import LARGE, ODD_KEYS, PARTS, SMALL, UNTIL
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from tests.strangers.conftest import Door
 
 
@@ -40,7 +42,7 @@ class Cli:
         assert done.returncode in {254, 255}, done.stdout + done.stderr  # a refusal, as version 2 and 1 tell it
         return done.stderr
 
-    def _run(self, *arguments: str | Path) -> Any:
+    def _run(self, *arguments: str | Path) -> CompletedProcess[str]:
         # Named on the command line too: version 2 of 2022 does not know AWS_ENDPOINT_URL.
         return self._door.run(self._program, "--endpoint-url", self._door.server.endpoint, *arguments)
 

@@ -56,7 +56,7 @@ class BodyCheck:
     @property
     def claimed(self) -> bool:
         """Whether the headers claim anything beside what is signed."""
-        return self._claims.md5 is not None or self._claims.algorithm is not None
+        return self._claims.md5 is not None or self._claims.claimed is not None
 
     def verify(self) -> None:
         """Compare, after the last byte.

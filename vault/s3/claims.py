@@ -35,16 +35,23 @@ class Claims:
         md5: From Content-MD5, 16 bytes.
         checksum: From an ``x-amz-checksum-*`` header.
         trailing: Algorithm whose value follows in a trailer.
+        asked: Algorithm to compute where no value is claimed (``x-amz-checksum-algorithm``, of MinIO's SDKs).
     """
 
     md5: bytes | None = None
     checksum: Checksum | None = None
     trailing: Algorithm | None = None
+    asked: Algorithm | None = None
+
+    @property
+    def claimed(self) -> Algorithm | None:
+        """The algorithm of the checksum that is claimed, in a header or a trailer."""
+        return self.trailing if self.checksum is None else self.checksum.algorithm
 
     @property
     def algorithm(self) -> Algorithm | None:
         """The algorithm that the body is to be digested with, if the client chose one."""
-        return self.trailing if self.checksum is None else self.checksum.algorithm
+        return self.claimed or self.asked
 
 
 def checksum_header(headers: Sequence[tuple[bytes, bytes]]) -> tuple[Algorithm, str] | None:
@@ -83,20 +90,24 @@ def read_claims(headers: Sequence[tuple[bytes, bytes]], trailers: Sequence[str] 
     trailing = [_trailing_algorithm(name) for name in trailers]
     if len(trailing) + (found is not None) > 1:
         raise S3Error("InvalidRequest", _MULTIPLE, reason="checksum_headers")
+    asked = [find_algorithm(name) for name in _values(headers, b"x-amz-checksum-algorithm")]
     claims = Claims(
         md5=_md5(_values(headers, b"content-md5")),
         checksum=parse_checksum(*found) if found else None,
         trailing=trailing[0] if trailing else None,
+        asked=asked[0] if asked else None,
     )
+    if any(algorithm is not claims.algorithm for algorithm in asked):
+        raise S3Error("InvalidRequest", _MULTIPLE, reason="checksum_headers")
     for name in _values(headers, b"x-amz-sdk-checksum-algorithm"):
         algorithm = find_algorithm(name)
-        if claims.algorithm is None:
+        if claims.claimed is None:
             message = (
                 "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
                 "headers were found."
             )
             raise S3Error("InvalidRequest", message, reason="checksum_missing")
-        if algorithm is not claims.algorithm:
+        if algorithm is not claims.claimed:
             message = "Value for x-amz-sdk-checksum-algorithm header is invalid."
             raise S3Error("InvalidRequest", message, reason="checksum_algorithm")
     return claims

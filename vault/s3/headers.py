@@ -46,6 +46,11 @@ BODY: Final[Accepted] = COMMON | {
     "x-amz-sdk-checksum-algorithm": None,
     **{algorithm.header: None for algorithm in ALGORITHMS.values()},
 }
+#: Object data: MinIO's SDKs name the checksum's algorithm and type there too, as if they began an upload.
+DATA: Final[Accepted] = BODY | {
+    "x-amz-checksum-algorithm": None,
+    "x-amz-checksum-type": frozenset({"FULL_OBJECT"}),
+}
 #: What a new object may ask for: the only storage class, access rule and server-side encryption there are.
 OBJECT: Final[Accepted] = COMMON | {
     "x-amz-object-lock-mode": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from vault.errors import S3Error
 from vault.s3 import documents, upload, xml
 from vault.s3.buckets import instant, owner
 from vault.s3.claims import checksum_header, read_upload
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAX_COMPLETION_BYTES: Final = 4 * 1024 * 1024
 #: Documents up to this size are read on the event loop, bytes.
 BRIEF: Final = 64 * 1024
+_SIZE: Final = "x-amz-mp-object-size"
 
 
 async def create_upload(service: Service, request: Request) -> Response:
@@ -83,6 +85,7 @@ async def complete_upload(service: Service, request: Request) -> Response:
         if_match=if_match,
         checksum=(claimed[0].name, claimed[1]) if claimed else None,
         checksum_type=request.fields.get("x-amz-checksum-type", ""),
+        size=_whole_size(request),
     )
     told = ""
     if made.checksum is not None:
@@ -100,6 +103,14 @@ async def complete_upload(service: Service, request: Request) -> Response:
     response = document(made.record, body)
     response.headers += version(made.version_id)
     return response
+
+
+def _whole_size(request: Request) -> int | None:
+    """The size that the client takes the object to have; None where it does not say."""
+    text = request.fields.get(_SIZE)
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise S3Error("InvalidRequest", f"Value for {_SIZE} header is invalid.", reason="object_size")
+    return None if text is None else int(text)
 
 
 async def abort_upload(service: Service, request: Request) -> Response:

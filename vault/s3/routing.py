@@ -69,9 +69,9 @@ _CREATE: Final[Accepted] = known.BODY | {
     "x-strongroom-bucket-strict": None,
 }
 _LOCK: Final[Accepted] = known.BODY | {"x-amz-bucket-object-lock-token": None}  # none is needed here
-_PUT: Final = known.OBJECT | known.BODY | _CONDITIONAL
+_PUT: Final = known.OBJECT | known.DATA | _CONDITIONAL
 _BEGIN: Final[Accepted] = known.OBJECT | {"x-amz-checksum-algorithm": None, "x-amz-checksum-type": None}
-_COMPLETE: Final[Accepted] = known.BODY | _CONDITIONAL | {"x-amz-checksum-type": None}
+_COMPLETE: Final[Accepted] = known.BODY | _CONDITIONAL | {"x-amz-checksum-type": None, "x-amz-mp-object-size": None}
 _LISTED: Final = ("prefix", "delimiter", "max-keys", "encoding-type")
 _SEEN: Final = ("versionId", "partNumber", *objects.OVERRIDES)
 
@@ -111,7 +111,7 @@ _ROUTES: Final[Mapping[tuple[str, str, str], Operation]] = {
     ("GET", "key", "legal-hold"): _read("object.hold.get", locks.get_hold, "versionId"),
     ("PUT", "key", "legal-hold"): _write("object.hold.put", locks.put_hold, "versionId", headers=known.BODY),
     ("POST", "key", "uploads"): _write("multipart.create", multipart.create_upload, headers=_BEGIN, metadata=True),
-    ("PUT", "key", "uploadId"): _write("multipart.part", multipart.upload_part, "partNumber", headers=known.BODY),
+    ("PUT", "key", "uploadId"): _write("multipart.part", multipart.upload_part, "partNumber", headers=known.DATA),
     ("GET", "key", "uploadId"): _read("multipart.parts", multipart.list_parts, "max-parts", "part-number-marker"),
     ("POST", "key", "uploadId"): _write("multipart.complete", multipart.complete_upload, headers=_COMPLETE),
     ("DELETE", "key", "uploadId"): _write("multipart.abort", multipart.abort_upload),

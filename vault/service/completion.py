@@ -53,6 +53,7 @@ class Completion:
         if_match: str = "",
         checksum: tuple[str, str] | None = None,
         checksum_type: str = "",
+        size: int | None = None,
     ) -> PutResult:
         """CompleteMultipartUpload.
 
@@ -66,6 +67,7 @@ class Completion:
             if_match: ETag that the current version must have; empty for any.
             checksum: What the client claims of the whole object: algorithm and value.
             checksum_type: COMPOSITE or FULL_OBJECT where the client names it.
+            size: Bytes that the client takes the object to have; None where it does not say.
 
         Raises:
             S3Error: Refused, and recorded.
@@ -77,6 +79,8 @@ class Completion:
         try:
             upload = upload_row(core, partial(intent, caller, op, named, asked), named, caller.received)
             parts, document = await core.run(self._join, upload, named_parts, checksum, checksum_type)
+            if size is not None and size != document.size:
+                raise _other_size(size, document.size)
             asked = Request(
                 if_none_match=if_none_match,
                 if_match=await foresight.ordinal(core, bucket, key, if_match),
@@ -189,6 +193,14 @@ def _mismatch(expected: str, actual: str) -> S3Error:
     )
 
 
+def _other_size(claimed: int, computed: int) -> S3Error:
+    return S3Error(
+        "InvalidRequest",
+        f"The provided 'x-amz-mp-object-size' header value {claimed} does not match what was computed: {computed}",
+        reason="object_size",
+    )
+
+
 def _invalid(wanted: CompletedPart) -> S3Error:
     return S3Error("InvalidPart", PartNumber=str(wanted.number), ETag=wanted.etag[:128])
 
@@ -244,6 +256,7 @@ def _whole_checksum(
     if claimed is not None:
         if claimed[0] != kind.algorithm:
             raise _mismatch(kind.algorithm.lower(), claimed[0].lower())
-        if claimed[1] != whole.value:
+        # S3 takes a composite value with and without its number of parts (versity/versitygw pull request 1589).
+        if claimed[1] not in {whole.value, whole.value.partition("-")[0]}:
             raise S3Error("BadDigest", f"The {claimed[0]} you specified did not match the calculated checksum.")
     return whole

@@ -49,6 +49,7 @@ class Replay:
 
     Attributes:
         disk: The directory.
+        processes: How many there were so far.
         acknowledged: References of the records that answers named so far.
         checkpoint: The largest checkpoint that an answer held so far.
         places: Every marked place that synced so far.
@@ -56,6 +57,7 @@ class Replay:
 
     def __init__(self, root: Path, muted: str = "") -> None:
         self.disk = Directory()
+        self.processes = 0
         self.acknowledged: set[str] = set()
         self.checkpoint = b""
         self.places: set[str] = set()
@@ -64,23 +66,21 @@ class Replay:
         self._size = -1
         self._open: dict[int, _Open] = {}
         self._marks: dict[int, str] = {}
-        self._ends: dict[Call, Callable[[], None]] = {}
+        self._synced: dict[Call, str] = {}
+        self._ends: dict[Call, Callable[[], object]] = {}
 
     def play(self, events: Iterable[Event]) -> Iterator[str]:
-        """Play one process from its start to its end.
+        """Play one process after the other, from the start of each to its end.
 
         Yields:
             After each step that changed anything: its kind.
         """
-        self._open, self._marks, self._ends = {}, {}, {}
         for call, begins in events:
             step = ""
-            if not begins:
-                finish = self._ends.pop(call, None)
-                if finish is not None:
-                    finish()
-                    step = f"end of {call.name}" if "sync" in call.name else ""
-            elif call.result is not None or call.name in _ALWAYS:
+            if not begins and call in self._ends:
+                self._ends.pop(call)()
+                step = self._synced.pop(call, "")
+            elif begins and (call.result is not None or call.name in _ALWAYS):
                 step = _BEGIN[call.name](self, call)
             if step:
                 yield step
@@ -111,9 +111,9 @@ class Replay:
 
     def _step(self, call: Call, path: Path) -> str:
         """The kind of a step: the call, and what sort of file it was about."""
-        parts = path.relative_to(self._root).parts
-        sort = parts[3] if parts[1:2] == ("streams",) and len(parts) > 3 else "/".join(parts[:2 + (parts[1:2] == ("views",))])
-        return f"{call.name} {sort if len(parts) > 2 else path.name}"
+        parts = path.relative_to(self._root).parts[1:] or ("anchor",)
+        depth = {"streams": 2, "views": 1}.get(parts[0], 0)
+        return f"{call.name} {parts[min(depth, len(parts) - 1)].partition('.')[0]}"
 
     def _changing(self, call: Call) -> Change:
         change = Change()
@@ -125,6 +125,12 @@ class Replay:
         return change
 
     # --- calls ---
+
+    def _execve(self, call: Call) -> str:
+        """Another process; the one before has ended, and with it what it had open."""
+        self.processes += 1
+        self._open, self._marks, self._ends, self._synced = {}, {}, {}, {}
+        return ""
 
     def _openat(self, call: Call) -> str:
         words = call.words
@@ -141,11 +147,10 @@ class Replay:
             step = self._step(call, path)
         elif "O_TRUNC" in flags or "O_APPEND" in flags:
             raise NotModelled(f"{path} is opened with {flags}")
-        done, found = self._ends.get(call), node
+        done, found = self._ends.get(call, lambda: None), node
 
         def finish() -> None:
-            if done is not None:
-                done()
+            done()
             assert call.result is not None
             self._open[call.result] = _Open(found, path, flags)
 
@@ -205,14 +210,16 @@ class Replay:
 
     def _sync(self, call: Call) -> str:
         opened = self._open.get(int(call.words[0]))
-        if opened is None:
-            raise NotModelled(f"{call.name} of something outside the directory")
-        if self._place(call, opened) != self._muted:
-            self._ends[call] = opened.node.sync()
+        place = self._place(call, opened)
+        if opened is not None:
+            self._synced[call] = f"{self._step(call, opened.path)} {place}"
+            self._ends[call] = opened.node.sync() if place != self._muted else lambda: None
         return ""
 
-    def _place(self, call: Call, opened: _Open) -> str:
-        place = INDEX if opened.path.name == "data.mdb" else self._marks.pop(call.thread, "unmarked")
+    def _place(self, call: Call, opened: _Open | None) -> str:
+        place = self._marks.pop(call.thread, "unmarked")
+        if opened is not None and opened.path.name == "data.mdb":
+            place = INDEX
         self.places.add(place)
         return place
 
@@ -283,11 +290,18 @@ class Replay:
             raise NotModelled("a process was forked")
         return ""
 
+    def _ring(self, call: Call) -> str:
+        """The event loop's ring for its own epoll changes is no matter; the one for files polls."""
+        if "IORING_SETUP_SQPOLL" in call.text:
+            raise NotModelled("files are written through io_uring, past every tracer")
+        return ""
+
     def _never(self, call: Call) -> str:
         raise NotModelled(f"{call.name}({call.text[:200]})")
 
 
 _BEGIN: Final[dict[str, Callable[[Replay, Call], str]]] = {
+    "execve": Replay._execve,
     **dict.fromkeys(("open", "openat", "creat"), Replay._openat),
     "close": Replay._close,
     **dict.fromkeys(("dup", "dup2", "dup3", "fcntl"), Replay._dup),
@@ -301,9 +315,10 @@ _BEGIN: Final[dict[str, Callable[[Replay, Call], str]]] = {
     **dict.fromkeys(("mkdir", "mkdirat"), Replay._mkdir),
     "mmap": Replay._mmap,
     **dict.fromkeys(("clone", "clone3"), Replay._clone),
+    "io_uring_setup": Replay._ring,
     **dict.fromkeys(
         (
-            "fork", "vfork", "io_uring_setup", "sendfile", "copy_file_range", "splice", "truncate", "sync", "syncfs",
+            "fork", "vfork", "sendfile", "copy_file_range", "splice", "truncate", "sync", "syncfs",
             "sync_file_range", "msync", "symlink", "symlinkat",
         ),
         Replay._never,

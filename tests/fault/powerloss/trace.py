@@ -19,11 +19,11 @@ _UNFINISHED: Final = " <unfinished ...>"
 
 
 def strace(trace: Path, calls: Iterable[str]) -> list[str]:
-    """The command that traces these calls of the command after it."""
+    """The command that traces these calls of the command after it, at the end of what was traced before."""
     asked = ",".join(f"?{name}" for name in calls)
     return [
         "strace", "-f", "--seccomp-bpf", "-qqq", "-xx", "-s", str(_MAX_BUFFER), "-e", "signal=none",
-        "-e", f"trace={asked}", "-o", str(trace), "--",
+        "-e", f"trace={asked}", "-A", "-o", str(trace), "--",
     ]  # fmt: skip
 
 

@@ -29,12 +29,14 @@ func sdk(t *testing.T) (*s3.Client, *wire) {
 		return aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}, nil
 	})
 	client := s3.New(s3.Options{
-		BaseEndpoint:     &endpoint,
-		Region:           os.Getenv("AWS_REGION"),
-		Credentials:      credentials,
-		UsePathStyle:     true,
-		HTTPClient:       &http.Client{Transport: through},
-		RetryMaxAttempts: 1,
+		BaseEndpoint:               &endpoint,
+		Region:                     os.Getenv("AWS_REGION"),
+		Credentials:                credentials,
+		UsePathStyle:               true,
+		HTTPClient:                 &http.Client{Transport: through},
+		RetryMaxAttempts:           1,
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	})
 	return client, through
 }
@@ -62,7 +64,7 @@ func refused(t *testing.T, client *s3.Client, key string, version *string) {
 
 func TestAWSLockedObject(t *testing.T) {
 	client, _ := sdk(t)
-	for _, algorithm := range []types.ChecksumAlgorithm{"CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA512", "XXHASH3"} {
+	for _, algorithm := range []types.ChecksumAlgorithm{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512"} {
 		key := "locked/" + string(algorithm)
 		made, err := client.PutObject(t.Context(), &s3.PutObjectInput{
 			Bucket: &bucket, Key: &key, Body: bytes.NewReader(small), ChecksumAlgorithm: algorithm,
@@ -88,7 +90,8 @@ func TestAWSStream(t *testing.T) {
 	form, options := "STREAMING-UNSIGNED-PAYLOAD-TRAILER", []func(*s3.Options){}
 	if !secure {
 		form = "UNSIGNED-PAYLOAD"
-		options = append(options, s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
+		options = append(options, s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware),
+			func(o *s3.Options) { o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired })
 	}
 	key := "stream"
 	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{

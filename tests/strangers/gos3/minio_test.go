@@ -73,9 +73,11 @@ func TestMinIOTrailers(t *testing.T) {
 		minio.ChecksumSHA256, minio.ChecksumSHA1, minio.ChecksumCRC32, minio.ChecksumCRC32C, minio.ChecksumCRC64NVME,
 	} {
 		for key, body := range map[string][]byte{"empty": {}, "small": small, "large": large, "parts": parts} {
-			store(t, vault, checksum.String()+"/"+key, body, minio.PutObjectOptions{
-				Mode: minio.Compliance, RetainUntilDate: until, PartSize: 5 << 20, Checksum: checksum,
-			})
+			options := minio.PutObjectOptions{PartSize: 5 << 20, Checksum: checksum}
+			if key != "empty" { // whose checksum this SDK leaves out, and a lock needs one
+				options.Mode, options.RetainUntilDate = minio.Compliance, until
+			}
+			store(t, vault, checksum.String()+"/"+key, body, options)
 		}
 	}
 	if secure {

@@ -106,6 +106,16 @@ def test_another_trailer_than_a_checksum_is_refused() -> None:
     assert refused([], ("x-amz-meta-a",)).s3_code == "InvalidRequest"
 
 
+def test_an_algorithm_may_be_asked_for_without_a_claim() -> None:
+    claims = read_claims([(b"x-amz-checksum-algorithm", b"CRC32")])
+    assert (claims.algorithm, claims.claimed) == (ALGORITHMS["CRC32"], None)
+    check_body(claims, digests(claims, b"anything"))
+    assert read_claims([(b"x-amz-checksum-algorithm", b"CRC32"), CRC]).claimed is ALGORITHMS["CRC32"]
+    for other in ([CRC], []):
+        sent = [(b"x-amz-checksum-algorithm", b"SHA1"), (b"x-amz-checksum-algorithm", b"CRC32"), *other]
+        assert (refused(sent).s3_code, refused(sent).message) == ("InvalidRequest", MULTIPLE)
+
+
 def test_an_sdk_algorithm_without_its_checksum_is_refused() -> None:
     error = refused([(SDK, b"CRC32")])
 

@@ -55,7 +55,7 @@ def test_complete_multipart_upload() -> None:
     )
     headers = {
         "x-amz-checksum-crc32": "DUoRhQ==-1",  # the object's, not the document's
-        "x-amz-checksum-type": "COMPOSITE", "if-none-match": "*",
+        "x-amz-checksum-type": "COMPOSITE", "if-none-match": "*", "x-amz-mp-object-size": "11",
     }  # fmt: skip
     made = PutResult("v1", "e-1", Checksum("CRC32", "COMPOSITE", "DUoRhQ==-1"), RECORD)
     answer = wire.ask("POST", "/bucket/key?uploadId=u1", headers, document, uploads__complete=made)
@@ -74,7 +74,11 @@ def test_complete_multipart_upload() -> None:
         "if_match": "",
         "checksum": ("CRC32", "DUoRhQ==-1"),
         "checksum_type": "COMPOSITE",
+        "size": 11,
     }
+    for size in ("", "-1", "eleven", "1" * 19):
+        headers["x-amz-mp-object-size"] = size
+        assert error(wire.ask("POST", "/bucket/key?uploadId=u1", headers, document)) == (400, "InvalidRequest")
 
 
 def test_abort_multipart_upload() -> None:

@@ -202,6 +202,8 @@ async def test_the_checksum_of_the_whole_follows_from_those_of_the_parts(
     assert wrong.s3_code == "BadDigest"
     mode = "COMPOSITE" if upload.checksum_type == "FULL_OBJECT" else "FULL_OBJECT"
     assert (await refused(world, upload.upload_id, named, checksum_type=mode)).s3_code == "InvalidRequest"
+    size = sum(map(len, PARTS))
+    assert (await refused(world, upload.upload_id, named, size=size + 1)).reason == "object_size"
     if upload.checksum_type == "COMPOSITE":
         silent = [CompletedPart(each.number, each.etag) for each in named]
         assert (await refused(world, upload.upload_id, silent)).reason == "checksum_missing"
@@ -215,10 +217,27 @@ async def test_the_checksum_of_the_whole_follows_from_those_of_the_parts(
             named,
             checksum=(algorithm, whole),
             checksum_type=upload.checksum_type,
+            size=size,
         )
     )
     assert done.checksum is not None
     assert (done.checksum.type, done.checksum.value) == (upload.checksum_type, whole)
+
+
+@served
+async def test_a_composite_checksum_may_be_claimed_without_its_number_of_parts(world: World) -> None:
+    await bucket(world)
+    upload = await begun(world, algorithm="SHA256")
+    stored = await part(world, upload.upload_id, 1, b"small", "SHA256")
+    named = [CompletedPart(1, stored.etag, ("SHA256", value("SHA256", b"small")))]
+    whole = base64.b64encode(hashlib.sha256(hashlib.sha256(b"small").digest()).digest()).decode()
+    wrong = await refused(world, upload.upload_id, named, checksum=("SHA256", f"{whole}-2"))
+    assert wrong.s3_code == "BadDigest"
+    done = await world.one(
+        world.service.uploads.complete(ADA, "ledgers", "k", upload.upload_id, named, checksum=("SHA256", whole))
+    )
+    assert done.checksum is not None
+    assert done.checksum.value == f"{whole}-1"
 
 
 @pytest.mark.parametrize("used", ["", "SHA256"])

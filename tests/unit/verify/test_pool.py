@@ -13,6 +13,12 @@ from audit.verify.pool import in_order
 from audit.verify.report import Unchecked
 
 
+def assert_no_worker_is_left() -> None:
+    for child in active_children():  # killed, and perhaps not reaped yet
+        child.join(30)
+    assert not active_children()
+
+
 def double(number: int) -> int:
     return number * 2
 
@@ -36,13 +42,13 @@ def refuse(number: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
     assert list(in_order(double, range(20), jobs)) == [number * 2 for number in range(20)]
-    assert not active_children()
+    assert_no_worker_is_left()
 
 
 def test_a_worker_that_dies_ends_the_verification() -> None:
     with pytest.raises(Unchecked, match="died"):
         list(in_order(die_at_three, range(10), 2))
-    assert not active_children()
+    assert_no_worker_is_left()
 
 
 def test_a_worker_that_stalls_ends_the_verification(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,4 +66,4 @@ def test_workers_end_when_the_results_are_not_wanted_any_more() -> None:
     results = in_order(double, range(1000), 2)
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
-    assert not active_children()
+    assert_no_worker_is_left()
