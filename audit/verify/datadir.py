@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from audit.verify.anchor import Claims, Outside, match_origins
 from audit.verify.bodies import check_blob, known_suite
-from audit.verify.files import read_file, walk
+from audit.verify.files import folders, read_file, walk
 from audit.verify.inventory import Inventory
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
@@ -67,15 +67,14 @@ def verify_datadir(root: str, outside: Outside, report: Report, progress: Callab
 def _moving(root: str) -> list[tuple[str, int, int]]:
     """What a running server changes: names, sizes and times of its commit log, settled segments and packs."""
     state = []
-    for folder in ("streams", "packs"):
-        for path, _ in walk(f"{root}/{folder}"):
-            if "/tile/" in path:
-                continue
+    streams = [f"{root}/streams/{name}/{part}" for name in folders(f"{root}/streams") for part in ("commit", "ledger")]
+    for folder in (*streams, f"{root}/packs"):
+        for path, _ in walk(folder):
             try:
-                found = os.stat(f"{root}/{folder}/{path}", follow_symlinks=False)  # noqa: PTH116 - a str, many
+                found = os.stat(f"{folder}/{path}", follow_symlinks=False)  # noqa: PTH116 - a str, many
             except OSError:
-                continue
-            state.append((path, found.st_size, found.st_mtime_ns))
+                continue  # gone again
+            state.append((f"{folder}/{path}", found.st_size, found.st_mtime_ns))
     return sorted(state)
 
 
@@ -150,12 +149,11 @@ class _Vault:
     def _notes(self, vault: str) -> dict[str, bytes]:
         """Checkpoints by path, and by stream what the local anchor holds."""
         notes = {}
-        for path, _ in walk(f"{self._root}/streams"):
-            name, _, rest = path.partition("/")
-            if rest == "checkpoint":
-                notes[f"streams/{path}"] = self._read(f"streams/{path}", MAX_NOTE_BYTES)
-                anchor = f"{self._root}.anchor/{_digest(_origin(vault, name))}"
-                notes[name] = read_file(anchor, MAX_NOTE_BYTES, anchor)
+        for name in folders(f"{self._root}/streams"):
+            anchor = f"{self._root}.anchor/{_digest(_origin(vault, name))}"
+            # The anchor takes a checkpoint before it is published (DESIGN §4), so it is read last.
+            notes[f"streams/{name}/checkpoint"] = self._read(f"streams/{name}/checkpoint", MAX_NOTE_BYTES)
+            notes[name] = read_file(anchor, MAX_NOTE_BYTES, anchor)
         return {place: data for place, data in notes.items() if data is not None}
 
     def _keyring(self, files: Inventory) -> None:

@@ -98,6 +98,21 @@ def read_file(path: str, limit: int, place: str) -> bytes | None:
     return data
 
 
+def folders(path: str) -> list[str]:
+    """Names of the directories in a directory, none where it does not exist.
+
+    Raises:
+        Unchecked: The system does not let us list it.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unchecked(f"{path}: {error.strerror or error}") from error
+
+
 def walk(root: str, skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, bool]]:
     """List what lies below a directory, following no link.
 

@@ -83,7 +83,7 @@ class Stream:
 
     def place(self, seq: int) -> str:
         """Name the place of a record."""
-        return f"{self._prefix}: record {seq}"
+        return f"{self._prefix.rstrip('/')} record {seq}"
 
     def verify(self, claims: Claims, log: LogReport, progress: Callable[[int], None]) -> None:
         """Read all of it.

@@ -64,8 +64,8 @@ def serve_minio(binary: Path, home: Path) -> Iterator[Target]:
     """Run MinIO on one directory, on ports that are free."""
     address, console = _free_address(), _free_address()
     environ = {**os.environ, "MINIO_ROOT_USER": _KEY, "MINIO_ROOT_PASSWORD": _KEY, "MINIO_BROWSER": "off"}
-    command = [str(binary), "server", str(home / "minio"), "--address", address, "--console-address", console]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+    command = [binary, "server", home / "minio", "--quiet", "--address", address, "--console-address", console]
+    with subprocess.Popen([str(word) for word in command], env=environ, stdout=subprocess.DEVNULL) as process:
         try:
             _await(f"http://{address}/minio/health/ready", process)
             target = Target("minio", process.pid, address, _KEY, _KEY)

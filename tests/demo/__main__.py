@@ -60,6 +60,8 @@ def _home(keep: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as name:
             yield Path(name)
         return
+    if keep.exists():
+        raise Failed(f"{keep} is there already; name a new directory")
     keep.mkdir(parents=True)
     yield keep.absolute()
 

@@ -24,9 +24,7 @@ SEGMENT_BYTES = 128 * 1024
 def record(seq: int, prev: bytes, op: str = "clock.status", agent: str = "") -> bytes:
     """A record's exact bytes."""
     instant = rfc3339(1_800_000_000_000_000_000 + seq)
-    head = Head(
-        v=1, stream="site-a.node-1", seq=seq, prev=prev.hex(), time=instant, clock=instant, outcome="success"
-    )
+    head = Head(v=1, stream="site-a.node-1", seq=seq, prev=prev.hex(), time=instant, clock=instant, outcome="success")
     return splice(head, encode_tail(Tail(op=op, actor=Actor("system"), origin=Origin("server", agent=agent))))
 
 
@@ -50,9 +48,7 @@ class Builder:
         for name in ("commit", "spare", "quarantine"):
             durable.make_dirs(self.root / name)
         self.log = CommitLog(self.root / "commit", self.root / "spare", STREAM, SEGMENT_BYTES)
-        self.found = recover(
-            self.log, self.root / "quarantine", STREAM, settled=(0, EMPTY_ROOT), covered=covered
-        )
+        self.found = recover(self.log, self.root / "quarantine", STREAM, settled=(0, EMPTY_ROOT), covered=covered)
         self.prev = self.found.prev
         return self.found
 

@@ -53,9 +53,7 @@ class WatchedLog(CommitLog):
 
     groups: list[int]
 
-    def append(
-        self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]
-    ) -> None:
+    def append(self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         self.groups.append(len(records))
         super().append(target, first_seq, records)
 

@@ -14,13 +14,19 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(600)
 def test_the_wheel_runs_with_the_locked_requirements_alone(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path / "wheels", ROOT]
     subprocess.run(build, check=True, timeout=120)
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
-    install = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", ROOT / "requirements" / "run.txt"]
+    install: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    locked: list[str | Path] = [
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+        ROOT / "requirements" / "run.txt",
+    ]
     subprocess.run([*install, *locked], check=True, timeout=300)
     subprocess.run([*install, "--no-deps", *(tmp_path / "wheels").iterdir()], check=True, timeout=120)
     strongroom = tmp_path / "env" / "bin" / "strongroom"

@@ -7,7 +7,8 @@ import sys
 
 
 def run(armed: str) -> int:
-    code = "from audit.crash import crash_point; crash_point('a'); crash_point('b'); crash_point('b'); raise SystemExit(3)"
+    calls = "crash_point('a'); crash_point('b'); crash_point('b')"
+    code = f"from audit.crash import crash_point; {calls}; raise SystemExit(3)"
     environment = {**os.environ, "STRONGROOM_CRASH_POINT": armed}
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
 

@@ -392,3 +392,31 @@ def test_a_vault_that_says_it_is_another_one_is_found(vault: Path, verify: Verif
     for change in ({"node": "node-2"}, {"site": "b"}, {"format": 2}, {"vault": 1}):
         (vault / "vault.json").write_text(json.dumps(identity | change))
         assert verify(vault)[0] == 1
+
+
+def test_every_stream_is_verified_and_must_be_anchored(
+    museum: Museum, vault: Path, tmp_path: Path, verify: Verify
+) -> None:
+    older = LogBuilder(stream="site-a.node-0", seed=b"\4" * 32)
+    older.start()
+    write_vault(older, tmp_path / "older", Plan(0, 0, [(0, 1, [(0, 4)])]))
+    for name in ("streams/site-a.node-0", "keys"):
+        shutil.copytree(tmp_path / "older" / name, vault / name, dirs_exist_ok=True)
+    code, answer = verify(vault, "--vkey", museum.vkey)
+    assert (code, answer["size"], [log["size"] for log in answer["logs"]]) == (0, 601, [4, 601])
+    assert answer["anchored"] is False
+    (tmp_path / "saved").write_bytes(older.checkpoint())
+    assert verify(vault, "--vkey", museum.vkey, "--checkpoint", tmp_path / "saved", "--require-anchor")[0] == 0
+    path = vault / "streams/site-a.node-0/commit/0000000000.log"
+    path.write_bytes(path.read_bytes().replace(b'"bucket":"b"', b'"bucket":"c"'))
+    assert verify(vault, "--vkey", museum.vkey)[0] == 1
+
+
+def test_a_checkpoint_that_was_removed_is_missed_where_the_local_anchor_tells(tmp_path: Path, verify: Verify) -> None:
+    _, vault = crashed(tmp_path, checkpoint=40)
+    (vault / S / "checkpoint").unlink()
+    assert verify(vault)[0] == 0  # a crash between the anchor and publishing leaves just this
+    segment = vault / S / "commit/0000000001.log"
+    data = segment.read_bytes()
+    segment.write_bytes(data[: data.rindex(b"SRGRPv1\n")].ljust(len(data), b"\0"))
+    assert verify(vault)[0] == 1
