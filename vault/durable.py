@@ -20,6 +20,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 from contextlib import contextmanager
 from mmap import PAGESIZE, mmap
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 TEMP_SUFFIX: Final = ".tmp"
 #: Buffers that one pwritev takes (IOV_MAX); the writer of a group joins what is more.
 MAX_GROUP_BUFFERS: Final = 1024
+_INDEX_FILE: Final = "data.mdb"
 
 
 class NameTaken(VaultError):
@@ -226,18 +228,44 @@ def open_index(path: Path, *, map_size: int, max_dbs: int = 0, readahead: bool =
 
     Raises:
         CorruptError: LMDB does not accept the file.
+        DurabilityError: It cannot be made.
     """
-    # Order: mkdir, fsync(parent); LMDB creates data.mdb; fsync(directory), which LMDB leaves out. No writemap:
-    # stores through a mapping report no error, and a stray one would change pages behind the tree.
+    # Order where it is missing: mkdir, fsync(parent); LMDB creates data.mdb elsewhere; fsync(data.mdb); move, because
+    # LMDB syncs neither the first bytes of its file nor its name. No writemap: stores through a mapping report no
+    # error, and a stray one would change pages behind the tree.
     make_dirs(path)
+    if not (path / _INDEX_FILE).exists():
+        _make_index(path, map_size)
     try:
-        index = lmdb.open(
+        return lmdb.open(
             str(path), map_size, sync=True, writemap=False, mode=0o600, readahead=readahead, max_dbs=max_dbs
         )
     except lmdb.Error as error:
-        raise CorruptError(f"{path}: the index cannot be opened: {error}") from error
-    fsync_dir(path)
-    return index
+        raise CorruptError(
+            f"{path}: the index cannot be opened: {error}; delete this directory, and the next start makes it anew"
+        ) from error
+
+
+def _make_index(path: Path, map_size: int) -> None:
+    """Make an empty index."""
+    fresh = path.with_name(f"{path.name}{TEMP_SUFFIX}")
+    with _reported("sweep", fresh):
+        if fresh.exists():
+            shutil.rmtree(fresh)
+    make_dirs(fresh)
+    try:
+        lmdb.open(str(fresh), map_size, mode=0o600).close()
+    except lmdb.Error as error:
+        raise DurabilityError(f"{fresh}: no index can be made: {error}") from error
+    with _reported("open", fresh):
+        fd = os.open(fresh / _INDEX_FILE, os.O_RDONLY)
+    try:
+        fsync_file(fd)
+    finally:
+        os.close(fd)
+    move(fresh / _INDEX_FILE, path / _INDEX_FILE)
+    with _reported("sweep", fresh):
+        shutil.rmtree(fresh)
 
 
 def commit_index(txn: lmdb.Transaction) -> None:

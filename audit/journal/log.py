@@ -145,7 +145,9 @@ class CommitLog:
         self._next_number = next_number
         durable.sweep_temps(self.spares)
         for spare in self.spares.glob(f"*{SUFFIX}"):
-            if spare.stat().st_size != self.segment_bytes:  # of an earlier setting
+            found = spare.stat()
+            # Of an earlier setting; or a segment too, where a power cut came between the two syncs of its move.
+            if found.st_size != self.segment_bytes or found.st_nlink > 1:
                 durable.remove(spare)
 
     def open_segment(self, first_seq: int) -> Segment:

@@ -63,14 +63,12 @@ class Reading(NamedTuple):
         header: Its block 0.
         run: Its records; None where it is retired.
         bodies: Bodies that are good as far as they lie in it.
-        groups: Good groups.
         torn: Offset of what follows the last good group and is not zero, -1 where nothing does.
     """
 
     header: Header
     run: Run | None
     bodies: list[Seen]
-    groups: int
     torn: int
 
 
@@ -134,7 +132,7 @@ def read_segment(segment: Segment) -> Reading:
     with file:
         header = read_header(segment, file)
         if header.retired:
-            return Reading(header, None, [], 0, -1)
+            return Reading(header, None, [], -1)
         return _read_groups(segment, file, header)
 
 
@@ -142,7 +140,7 @@ def _read_groups(segment: Segment, file: BinaryIO, header: Header) -> Reading:
     at = BLOCK
     checker = Checker(segment.stream, header.first, lambda seq: f"{segment.place} at offset {at} record {seq}")
     seen: list[Seen] = []
-    groups, torn, following, broken = 0, -1, header.first, False
+    torn, following, broken = -1, header.first, False
     while at < header.length:
         group = _group_at(segment, file, header, at)
         if group is None:
@@ -168,10 +166,9 @@ def _read_groups(segment: Segment, file: BinaryIO, header: Header) -> Reading:
         for seq, (record, body) in enumerate(records, group.first):
             if body:
                 _check_body(checker, seen, (seq, record, body), f"{segment.place} at offset {at}")
-        groups += 1
         following += group.records
         at = group.end
-    return Reading(header, checker.run(broken=broken), seen, groups, torn)
+    return Reading(header, checker.run(broken=broken), seen, torn)
 
 
 def _check_body(checker: Checker, seen: list[Seen], what: tuple[int, bytes, bytes], place: str) -> None:

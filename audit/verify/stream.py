@@ -42,11 +42,10 @@ _PIECE: Final = 1 << 20
 
 
 class _Tear(NamedTuple):
-    """A tail after the last good group: where, after how many records, in which segment, written by whom."""
+    """A tail after the last good group: where, after how many records, written by whom."""
 
     place: str
     size: int
-    number: int
     incarnation: int
 
 
@@ -215,7 +214,7 @@ class Stream:
             self.holdings.found_in_log(seen)
         if reading.torn >= 0:
             place = f"{segment.place} at offset {reading.torn}"
-            self._tears.append(_Tear(place, spine.size, segment.number, header.incarnation))
+            self._tears.append(_Tear(place, spine.size, header.incarnation))
         return whole
 
     def _judge_tears(self, size: int, covered: int) -> None:

@@ -10,22 +10,25 @@ from audit.journal.log import CommitLog
 from audit.journal.recovery import EMPTY_ROOT, Recovered, recover
 from audit.journal.segment import stream_hash
 from vault import durable
-from vault.record import Actor, Head, Origin, Tail, encode_tail, splice
+from vault.record import Actor, Head, LedgerRef, Origin, Tail, encode_tail, splice
 from vault.times import rfc3339
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from audit.journal.recovery import Torn
 
 ORIGIN = "strongroom/0000000000000000/site-a.node-1"
 STREAM = stream_hash(ORIGIN)
 SEGMENT_BYTES = 128 * 1024
 
 
-def record(seq: int, prev: bytes, op: str = "clock.status", agent: str = "") -> bytes:
+def record(seq: int, prev: bytes, op: str = "clock.status", agent: str = "", ledger: LedgerRef | None = None) -> bytes:
     """A record's exact bytes."""
     instant = rfc3339(1_800_000_000_000_000_000 + seq)
     head = Head(v=1, stream="site-a.node-1", seq=seq, prev=prev.hex(), time=instant, clock=instant, outcome="success")
-    return splice(head, encode_tail(Tail(op=op, actor=Actor("system"), origin=Origin("server", agent=agent))))
+    tail = Tail(op=op, actor=Actor("system"), origin=Origin("server", agent=agent), ledger=ledger)
+    return splice(head, encode_tail(tail))
 
 
 def leaf(data: bytes) -> bytes:
@@ -65,6 +68,18 @@ class Builder:
         self.log.append(target, first, entries)
         self.records += [data for data, _ in entries]
         return start
+
+    def name(self, torn: Torn) -> None:
+        """Append the record that a start writes of what it cut."""
+        data = record(
+            self.log.durable_end,
+            self.prev,
+            "ledger.recover",
+            ledger=LedgerRef(quarantined=torn.file, digest=torn.digest),
+        )
+        self.prev = leaf(data)
+        self.log.append(self.log.room(len(data) + 8), self.log.durable_end, [(data, ())])
+        self.records.append(data)
 
     def contents(self) -> list[bytes]:
         """All records that can be read."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.errors import LedgerCorrupt
+from audit.journal.log import CommitLog
+from audit.journal.recovery import recover
 from audit.journal.segment import BLOCK
-from tests.doubles.commitlog import SEGMENT_BYTES, Builder
+from tests.doubles.commitlog import SEGMENT_BYTES, STREAM, Builder, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,14 +96,30 @@ def test_what_was_torn_is_kept_and_named_and_the_same_seqs_go_on(memory: Path) -
     assert found.next_seq == 4
     torn = memory / "a" / "quarantine" / found.torn[0].file
     assert torn.read_bytes() == bytes(data[start:]).rstrip(b"\0")
-    again.group(1)
+    again.name(found.torn[0])
     again.log.close()
     third = Builder(memory / "a")
     later = third.open()
-    assert later.torn == []
+    assert later.torn == found.torn  # until a ledger.recover record names it
     assert later.next_seq == 5
     assert third.contents()[:4] == made.records[:4]
     third.log.close()
+
+
+def test_what_was_torn_is_named_by_a_later_start_where_the_first_ended_before_it_could(memory: Path) -> None:
+    _, path, start, _ = _build(memory / "a")
+    data = bytearray(path.read_bytes())
+    data[start + 200] ^= 1
+    path.write_bytes(data)
+    for _ in range(3):
+        again = Builder(memory / "a")
+        torn = again.open().torn
+        again.log.close()
+        assert [item.file for item in torn] == [f"{path.stem}-{start}.bin"]
+    last = Builder(memory / "a")
+    last.name(last.open().torn[0])
+    last.log.close()
+    assert Builder(memory / "a").open().torn == []
 
 
 @pytest.mark.parametrize("covered", [5, 6])
@@ -114,6 +132,7 @@ def test_a_cut_that_something_else_covers_is_refused_and_nothing_is_written(memo
     with pytest.raises(LedgerCorrupt, match=r"records 4 to \d are missing"):
         Builder(memory / "a").open(covered=covered)
     assert sorted(item.name for item in (memory / "a" / "commit").iterdir()) == before
+    assert list((memory / "a" / "quarantine").iterdir()) == []
 
 
 def test_a_damaged_group_before_a_good_one_is_refused_with_its_place(memory: Path) -> None:
@@ -183,4 +202,54 @@ def test_the_same_seq_with_other_bytes_is_refused(memory: Path) -> None:
     source = max((memory / "b" / "commit").iterdir())
     shutil.copy(source, memory / "a" / "commit" / source.name)
     with pytest.raises(LedgerCorrupt, match="stands twice with different bytes"):
+        Builder(memory / "a").open()
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_first_start_that_ended_before_its_first_group_leaves_a_log_that_goes_on(memory: Path, *, torn: bool) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    opened = made.log.open_segment(0)
+    made.log.close()
+    if torn:
+        data = bytearray(opened.path.read_bytes())
+        data[BLOCK : BLOCK + 300] = b"half a group" * 25
+        opened.path.write_bytes(data)
+    for number in range(1, 4):
+        again = Builder(memory / "a")
+        found = again.open()
+        assert found.next_seq == number - 1
+        assert bool(found.torn) == torn
+        again.group(1)
+        again.log.close()
+
+
+def test_a_segment_whose_header_tells_of_records_before_it_that_are_gone_is_refused(memory: Path) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(3)
+    made.log.open_segment(3)
+    made.log.close()
+    next(iter(sorted((memory / "a" / "commit").iterdir()))).unlink()
+    with pytest.raises(LedgerCorrupt, match="records 0 to 2 are missing"):
+        Builder(memory / "a").open()
+
+
+def test_a_log_that_ends_where_settling_does_with_another_last_record_is_refused(memory: Path) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(2)
+    made.log.close()
+    log = CommitLog(memory / "a" / "commit", memory / "a" / "spare", STREAM, SEGMENT_BYTES)
+    quarantine = memory / "a" / "quarantine"
+    with pytest.raises(LedgerCorrupt, match="record 1 is not the one that was settled"):
+        recover(log, quarantine, STREAM, settled=(2, leaf(b"another")), covered=0)
+    assert recover(log, quarantine, STREAM, settled=(2, made.prev), covered=0).next_seq == 2
+    log.close()
+
+
+def test_a_file_that_is_no_segment_is_named(memory: Path) -> None:
+    _build(memory / "a")
+    (memory / "a" / "commit" / "copy of 0000000000.log").write_bytes(b"")
+    with pytest.raises(LedgerCorrupt, match="not the name of a segment"):
         Builder(memory / "a").open()

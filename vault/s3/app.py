@@ -11,9 +11,9 @@ Not handled here: what operations do (``vault.s3.routing`` lists them).
 from __future__ import annotations
 
 import logging
-import os
 import time
 from dataclasses import dataclass
+from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wakes every thread that waits for it
 from typing import TYPE_CHECKING, Any, Final
 
 from vault.errors import S3Error, VaultError
@@ -97,7 +97,7 @@ class S3App:
         raw = list(scope["headers"])
         fields = headers.collect(raw)
         body = Body(receive, raw, fields)
-        exchange = _Exchange(scope, os.urandom(8).hex().upper(), body, raw, fields)
+        exchange = _Exchange(scope, RAND_bytes(8).hex().upper(), body, raw, fields)
         try:
             response = await self._do(exchange)
         except Exception as error:  # noqa: BLE001 - the one boundary: whatever went wrong costs its request only

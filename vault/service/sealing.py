@@ -5,8 +5,8 @@ Not handled here: receiving them (``vault.service.intake``), reading them back (
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wakes every thread that waits for it
 from typing import TYPE_CHECKING, Final
 
 from vault.crypto import aead
@@ -44,7 +44,7 @@ class Stored:
 
 def new_salt() -> str:
     """A salt for a content document; never that of a version key, which the record shows."""
-    return os.urandom(SALT_BYTES).hex()
+    return RAND_bytes(SALT_BYTES).hex()
 
 
 class Sealer:
@@ -56,7 +56,7 @@ class Sealer:
 
     def __init__(self, domain: DomainKey) -> None:
         self._domain = domain
-        self._salt = os.urandom(aead.SALT_BYTES)
+        self._salt = RAND_bytes(aead.SALT_BYTES)
         self._key = VersionKey(domain.key, self._salt)
         self._data = Encryptor(self._key)
 

@@ -32,10 +32,10 @@ def test_a_whole_log_is_good(museum: Museum, verify: Verify) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", range(6))
 def test_a_flipped_bit_anywhere_is_found(museum: Museum, export: Path, verify: Verify, name: str, part: int) -> None:
     data = bytearray((export / name).read_bytes())
-    data[(len(data) - 1) * part // 9] ^= 1 << part % 8
+    data[(len(data) - 1) * part // 5] ^= 1 << part
     (export / name).write_bytes(data)
     code, answer = verify(export, "--vkey", museum.vkey)  # without a key nothing tells whether a signature is good
     assert code == 1
