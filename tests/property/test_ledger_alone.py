@@ -293,7 +293,6 @@ def test_random_operations_from_many_threads_are_proven_by_the_records_alone(see
         vault.close()
         alone = prove(directory)
         assert rebuilt(directory, alone) == live
-        print(alone.counts["object.put", ""], alone.counts["object.delete", "retention"],alone.counts["object.delete", "legal_hold"],alone.counts["multipart.complete", ""])
         # It was no walk-over: many succeeded, and what matters was refused too.
         assert alone.counts["object.put", ""] > 100
         assert alone.counts["object.delete", "retention"] + alone.counts["object.delete", "legal_hold"] > 10

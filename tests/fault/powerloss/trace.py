@@ -80,8 +80,10 @@ def read(trace: Path) -> list[Event]:
 
 
 def _finish(call: Call, text: str) -> None:
+    """Take a whole line; one without a result is of a thread that was killed in the call."""
     found = _CALL.match(text)
-    if found is None:
-        raise ValueError(f"strace wrote a line that is no call: {text[:100]} … {text[-100:]}")
-    call.name, call.text = found[1], found[2]
-    call.result = None if found[3] in {"?", "-1"} else int(found[3], 0)
+    if found is not None:
+        call.name, call.text = found[1], found[2]
+        call.result = None if found[3] in {"?", "-1"} else int(found[3], 0)
+    else:
+        call.name, _, call.text = text.partition("(")
