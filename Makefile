@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run check lint test bench bench-peers lock lock-upgrade check-lock clean
+.PHONY: help setup demo run pyz check lint test bench bench-peers lock lock-upgrade check-lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ demo: setup ## Show the whole system at work, from an empty directory
 run: setup ## Serve S3 on 127.0.0.1:9000 and audit on 127.0.0.1:9001 from ./data, made on first use
 	@test -d data || $(BIN)/strongroom init --data data
 	$(BIN)/strongroom serve --data data
+
+pyz: setup ## Build strongroom-verify.pyz, the verifier that needs nothing but Python
+	@mkdir -p build
+	$(BIN)/python -m audit.verify.build build/strongroom-verify.pyz
 
 # --- checks ---
 

@@ -135,7 +135,7 @@ def test_the_index_is_rebuilt_from_where_it_was_synced(log: Log) -> None:
         ({"op": "object.shred"}, "newer version of this software"),
         ({"op": "object.hold.put", "object": ObjectRef("b", "k"), "matters": ["m"]}, "newer version of this software"),
         ({"op": "bucket.lock.put", "object": ObjectRef("b")}, "bucket does not exist"),
-        ({"op": "object.put"}, "makes a version but names none"),
+        ({"op": "object.put", "object": ObjectRef("b", "k")}, "makes a version but names none"),
         ({"op": "multipart.create", "object": ObjectRef("b", "k")}, "without a content document"),
     ],
 )
