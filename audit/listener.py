@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Of a request's line and headers, in bytes; S3 needs 8 KiB of headers and a key of 3 KiB when escaped.
 MAX_HEAD_BYTES: Final = 64 * 1024
+#: Seconds that a client gets, when the server stops, to agree that an idle TLS connection ends.
+TLS_END_S: Final = 1
 #: Connections that wait to be accepted.
 BACKLOG: Final = 1024
 
@@ -104,6 +106,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._unfinished += len(data)  # all of it belongs to the one head that still has no end
         if self._unfinished > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        # TLS waits for the client's own close_notify, and a client with a pool of connections does not listen to it.
+        if self.transport.is_closing():
+            self.loop.call_later(TLS_END_S, self.transport.abort)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

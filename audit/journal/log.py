@@ -16,6 +16,7 @@ import os
 import weakref
 from array import array
 from bisect import bisect_right
+from operator import attrgetter
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 #: Spare segments kept ready.
 SPARES: Final = 2
 SUFFIX: Final = ".log"
+_FIRST_SEQ: Final = attrgetter("first_seq")
 
 
 def segment_path(directory: Path, number: int) -> Path:
@@ -107,7 +109,7 @@ class CommitLog:
         self.spares = spares
         self.segment_bytes = segment_bytes
         self._stream = stream
-        self._segments: list[Segment] = []
+        self._segments: tuple[Segment, ...] = ()  # replaced as a whole, under the lock: readers take none
         self._active: Segment | None = None
         self._lock = Lock()
         self._making = Lock()
@@ -134,12 +136,11 @@ class CommitLog:
     @property
     def disk_bytes(self) -> int:
         """Bytes of disk that segments take."""
-        with self._lock:
-            return sum(item.header.length for item in self._segments)
+        return sum(item.header.length for item in self._segments)
 
     def begin(self, segments: Sequence[Segment], incarnation: int, durable_end: int, next_number: int) -> None:
         """Take over what recovery found, before anybody reads or writes. Spares of no use are removed."""
-        self._segments = list(segments)
+        self._segments = tuple(segments)
         self._incarnation = incarnation
         self._durable_end = durable_end
         self._next_number = next_number
@@ -172,7 +173,7 @@ class CommitLog:
         self._next_number = number + 1
         self._active = Segment(path, header)
         with self._lock:
-            self._segments.append(self._active)
+            self._segments = (*self._segments, self._active)
         return self._active
 
     def _spare(self) -> Path | None:
@@ -270,16 +271,18 @@ class CommitLog:
             return self._grown.wait_for(lambda: self._durable_end > seq, timeout)
 
     def _holding(self, seq: int) -> Segment | None:
-        with self._lock:
-            index = bisect_right(self._segments, seq, key=lambda item: item.first_seq) - 1
-            if index < 0 or not self._segments[index].first_seq <= seq < self._segments[index].end_seq:
-                return None
-            return self._segments[index]
+        segments = self._segments
+        index = bisect_right(segments, seq, key=_FIRST_SEQ) - 1
+        if index < 0 or seq >= segments[index].end_seq:
+            return None
+        return segments[index]
 
     def _still(self, found: Segment, data: bytes) -> bytes | None:
         """``data`` if the segment it was read from was not forgotten meanwhile: its file may have been zeroed."""
-        with self._lock:
-            return data if found in self._segments else None
+        return data if found in self._segments else None
+
+    def __contains__(self, seq: int) -> bool:
+        return self._holding(seq) is not None
 
     def read(self, seq: int, offset: int, length: int) -> bytes | None:
         """Bytes of a body, or None where the record is not in the commit log (any more)."""
@@ -307,13 +310,12 @@ class CommitLog:
     @property
     def first_seq(self) -> int:
         """Seq of the oldest record still here."""
-        with self._lock:
-            return min((item.first_seq for item in self._segments), default=self._durable_end)
+        return min((item.first_seq for item in self._segments), default=self._durable_end)
 
     def closed(self) -> list[Segment]:
         """Segments that are not written any more, oldest first."""
-        with self._lock:
-            return [item for item in self._segments if item is not self._active]
+        segments, active = self._segments, self._active
+        return [item for item in segments if item is not active]
 
     def forget(self, gone: Segment) -> None:
         """A segment whose content lives elsewhere; its file is the caller's from here on.
@@ -321,9 +323,9 @@ class CommitLog:
         Whoever is reading it finds that out: what they read after this call does not count.
         """
         with self._lock:
-            self._segments.remove(gone)
+            self._segments = tuple(item for item in self._segments if item is not gone)
 
     def close(self) -> None:
         """Give all descriptors back."""
         with self._lock:
-            self._segments, self._active = [], None
+            self._segments, self._active = (), None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import uvloop
 
 from audit.config import LimitsSection, PortSection
 from audit.errors import ConfigInvalid
@@ -181,6 +182,26 @@ def test_tls_is_spoken_where_it_is_configured_and_only_there(tmp_path: Path) -> 
                 await client.get(f"http://127.0.0.1:{number}")
 
     asyncio.run(run())
+
+
+@pytest.mark.timeout(25)  # seconds; TLS itself would give it 30
+def test_a_client_that_keeps_an_idle_tls_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path).issue("server")
+    trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    port = PortSection(listen="127.0.0.1:0", tls_cert_file=str(cert), tls_key_file=str(key))
+
+    def ask(number: int) -> ssl.SSLSocket:
+        client = trust.wrap_socket(socket.create_connection(("127.0.0.1", number)), server_hostname="127.0.0.1")
+        client.sendall(GET + b"\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        return client
+
+    async def run() -> None:
+        async with answering(Echo(), port, limits=LimitsSection(stop_s=3600)) as listener:
+            idle = await asyncio.to_thread(ask, listener.servers[0].sockets[0].getsockname()[1])
+        idle.close()
+
+    uvloop.run(run())
 
 
 def test_clients_show_a_certificate_where_one_is_asked_for(tmp_path: Path) -> None:

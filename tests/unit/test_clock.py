@@ -119,6 +119,17 @@ def test_restarts_gain_one_budget_for_each_thirty_credited_days(credited: int) -
     assert BUDGET_NS <= host.advanced <= windows * BUDGET_NS
 
 
+@pytest.mark.parametrize(("credited", "again"), [(30 * DAY_NS, 0), (31 * DAY_NS - 1, 0), (31 * DAY_NS, BUDGET_NS)])
+def test_a_grant_late_on_a_day_counts_until_thirty_whole_days_lie_between(credited: int, again: int) -> None:
+    host = Host()
+    host.run(DAY_NS - NS)
+    host.restart(BUDGET_NS)
+    host.run(credited - (DAY_NS - NS))
+    before = host.advanced
+    host.restart(BUDGET_NS)
+    assert host.advanced - before == again
+
+
 def test_nothing_expires_after_the_wall_jumped_ten_years() -> None:
     host = Host()
     lock = Lock(COMPLIANCE, START + YEAR)

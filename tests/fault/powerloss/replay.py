@@ -111,7 +111,9 @@ class Replay:
 
     def _step(self, call: Call, path: Path) -> str:
         """The kind of a step: the call, and what sort of file it was about."""
-        parts = path.relative_to(self._root).parts[1:] or ("anchor",)
+        top, *parts = path.relative_to(self._root).parts or ("above",)
+        if top != "data" or not parts:
+            return f"{call.name} {top}"
         depth = {"streams": 2, "views": 1}.get(parts[0], 0)
         return f"{call.name} {parts[min(depth, len(parts) - 1)].partition('.')[0]}"
 
@@ -217,9 +219,8 @@ class Replay:
         return ""
 
     def _place(self, call: Call, opened: _Open | None) -> str:
-        place = self._marks.pop(call.thread, "unmarked")
-        if opened is not None and opened.path.name == "data.mdb":
-            place = INDEX
+        index = opened is not None and opened.path.name == "data.mdb"
+        place = self._marks.pop(call.thread, INDEX if index else "unmarked")
         self.places.add(place)
         return place
 
