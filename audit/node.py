@@ -9,7 +9,6 @@ Not handled here: servers (``audit.app``), commands (``audit.cli``), making a va
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import Future
 from threading import Event
@@ -39,6 +38,7 @@ from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
 from vault.errors import VaultError
+from vault.merkle import leaf_hash
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, LedgerRef, Origin, PrincipalRef, Tail, encode_tail
@@ -133,6 +133,7 @@ class Node:
         home = layout.stream(identity.stream)
         anchor = open_anchor(settings.anchor.url or identity.anchor or str(layout.default_anchor))
         published = home / "checkpoint"
+        durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
         sealed = max(
             (open_checkpoint(note, identity.origin, [signer.verifier]).size for note in notes if note), default=0
@@ -146,7 +147,7 @@ class Node:
             log,
             home / "quarantine",
             stream_hash(identity.origin),
-            settled=(settled.end, _leaf(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
+            settled=(settled.end, leaf_hash(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
             covered=max(sealed, stores.index.synced, furthest(layout.cursors)),
         )
         replay(stores.index, settled, log)
@@ -344,7 +345,3 @@ class Node:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
-
-
-def _leaf(record: bytes) -> bytes:
-    return hashlib.sha256(b"\0" + record).digest()

@@ -99,3 +99,6 @@ class Bodies(Protocol):
         Raises:
             CorruptError: No such body, or it is shorter: names the place.
         """
+
+    def at_hand(self, seq: int) -> bool:
+        """Whether the body of record ``seq`` most likely lies in memory, so that reading it does not block."""

@@ -314,7 +314,7 @@ class CommitLog:
 
     def closed(self) -> list[Segment]:
         """Segments that are not written any more, oldest first."""
-        segments, active = self._segments, self._active
+        segments, active = self._segments, self._active  # in this order: a new one is active before it is listed
         return [item for item in segments if item is not active]
 
     def forget(self, gone: Segment) -> None:

@@ -110,6 +110,7 @@ def recover(
     Raises:
         LedgerCorrupt: The log is damaged or misses records that were durable; nothing was written.
         DurabilityError: A write failed; start again.
+        Unavailable: There is no room for the new segment; free disk space and start again.
     """
     scan = _Scan()
     paths = sorted(log.directory.glob(f"*{SUFFIX}"))

@@ -123,8 +123,10 @@ def test_restarts_gain_one_budget_for_each_thirty_credited_days(credited: int) -
 def test_a_grant_late_on_a_day_counts_until_thirty_whole_days_lie_between(credited: int, again: int) -> None:
     host = Host()
     host.run(DAY_NS - NS)
+    host.account()
     host.restart(BUDGET_NS)
     host.run(credited - (DAY_NS - NS))
+    host.account()
     before = host.advanced
     host.restart(BUDGET_NS)
     assert host.advanced - before == again

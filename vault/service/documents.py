@@ -99,3 +99,7 @@ class Documents:
     def body(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of record ``seq``'s body; see :meth:`vault.ports.Bodies.read`."""
         return self._bodies.read(seq, offset, length)
+
+    def at_hand(self, seq: int) -> bool:
+        """Whether it most likely can be read without waiting; see :meth:`vault.ports.Bodies.at_hand`."""
+        return self._bodies.at_hand(seq)

@@ -22,8 +22,10 @@ T = TypeVar("T")
 BROKEN: Final = (IntegrityError, CorruptError, KeyringError)
 
 
-async def released(core: Core, caller: Caller, named: ObjectRef, read: Committed, work: Callable[[], T]) -> T:
-    """Read in a thread what a record has released.
+async def released(
+    core: Core, caller: Caller, named: ObjectRef, read: Committed, work: Callable[[], T], *, here: bool = False
+) -> T:
+    """Read what a record has released.
 
     Args:
         core: Threads and the journal.
@@ -31,13 +33,14 @@ async def released(core: Core, caller: Caller, named: ObjectRef, read: Committed
         named: What the read's record names.
         read: The read's record.
         work: Reads; may block.
+        here: It does not, and takes less time than a thread would to begin with it.
 
     Raises:
         IntegrityError: What is stored is not what was stored; recorded.
         S3Error: From ``work``.
     """
     try:
-        return await core.run(work)
+        return work() if here else await core.run(work)
     except BROKEN as error:
         await record_failure(core, caller, named, read, "integrity")
         raise IntegrityError(f"what record {read.head.seq} released cannot be read: {error}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vault.errors import CorruptError, IntegrityError, S3Error
 from vault.record import ObjectRef
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from vault.service.context import ByteRange, Caller
     from vault.service.core import Core
 
-_ANY = Conditions()
+#: Ciphertext up to which the event loop itself reads and decrypts, in bytes: handing over would cost more.
+_ON_LOOP_BYTES: Final = 64 * 1024
+_ANY: Final = Conditions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +102,9 @@ class Reads:
         begun = False
         try:
             document = core.documents.known(row.seq)
-            if document is not None and not data and wanted.part_number is None:
-                opened = self._open(row, wanted, document, data=False)
-            else:
-                work = partial(self._open, row, wanted, document, data=data)
-                opened = await released(core, caller, named, committed, work)
+            work = partial(self._open, row, wanted, document, data=data)
+            here = (document is not None and not data and wanted.part_number is None) or self._at_hand(row)
+            opened = await released(core, caller, named, committed, work, here=here)
             body = None
             if data:
                 body = self._body(caller, named, committed, opened)
@@ -127,6 +127,16 @@ class Reads:
             partial=wanted.range is not None or wanted.part_number is not None,
             parts=opened.parts,
             body=body,
+        )
+
+    def _at_hand(self, row: VersionRow) -> bool:
+        """Whether a version is small and in memory."""
+        storage = row.storage
+        return (
+            storage is not None
+            and storage.kind == "log"
+            and storage.length <= _ON_LOOP_BYTES
+            and self._core.documents.at_hand(row.seq)
         )
 
     def _expected(self, wanted: Wanted) -> tuple[int, int] | None:

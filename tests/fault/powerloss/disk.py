@@ -20,15 +20,14 @@ ZEROS: Final = bytes(PAGE)
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """One change of some cells, by one system call. ``after`` is one that it cannot be without.
+    """One change of pages and a size, or of names in one directory, by one system call.
 
     Attributes:
         done: The call has ended: a sync that begins now covers it.
-        cells: What it changed, where that is names.
+        cells: The names that it changed.
     """
 
     done: bool = False
-    after: Change | None = None
     cells: list[Cell[Node | None]] = field(default_factory=list)
 
 
@@ -129,17 +128,11 @@ class Directory:
 
         def finish() -> None:
             for change in covered:
-                _keep(change)
+                for cell in change.cells:
+                    cell.settle(change)
             self.loose = [change for change in self.loose if change not in covered]
 
         return finish
 
 
 Node = File | Directory
-
-
-def _keep(change: Change) -> None:
-    if change.after is not None:
-        _keep(change.after)
-    for cell in change.cells:
-        cell.settle(change)

@@ -74,7 +74,7 @@ class Chance:
     def _keeps(self, change: Change) -> bool:
         """Whether a change of names reached the disk; never without the earlier ones of the same names."""
         if change not in self._kept:
-            earlier = [] if change.after is None else [change.after]
+            earlier: list[Change] = []
             for cell in change.cells:
                 changes = [other for other, _ in cell.loose]
                 earlier += changes[: changes.index(change)] if change in changes else []

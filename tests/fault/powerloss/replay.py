@@ -250,19 +250,18 @@ class Replay:
                 return ""
             raise NotModelled(f"{call.name} across the directory's edge")
         node, source, target = self._node(old), self._parent(old), self._parent(new)
-        change = self._changing(call)
-        target.set(change, new.name, node)
+        coming = going = self._changing(call)
+        if source is not target:
+            going = Change()
+            done = self._ends[call]
+
+            def finish() -> None:
+                done()
+                going.done = True
+
+            self._ends[call] = finish
+        target.set(coming, new.name, node)
         if not call.name.startswith("link"):
-            going = change
-            if source is not target:
-                going = Change(after=change)
-                done = self._ends[call]
-
-                def finish() -> None:
-                    done()
-                    going.done = True
-
-                self._ends[call] = finish
             source.set(going, old.name, None)
         return self._step(call, new)
 
