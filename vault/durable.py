@@ -242,7 +242,7 @@ def open_index(path: Path, *, map_size: int, max_dbs: int = 0, readahead: bool =
         )
     except lmdb.Error as error:
         raise CorruptError(
-            f"{path}: the index cannot be opened: {error}; delete this directory, and the next start makes it anew"
+            f"{path}: the index cannot be read: {error}; delete this directory, and the next start makes it anew"
         ) from error
 
 

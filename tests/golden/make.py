@@ -61,7 +61,6 @@ def make() -> None:
         told = json.loads(command("verify", life.data, "--json").stdout)
         credentials = dict(line.split(" = ") for line in (life.data / "root.credentials").read_text().splitlines())
         pack(DATA, life.data, life.data.with_name("data.anchor"))
-        # Where no server runs the export is a start of the vault, and so the log is longer than that of the archive.
         exported = command("log", "export", STREAM, root / "log", "--data", life.data)
         assert exported.returncode == 0, exported.stderr
         pack(LOG, root / "log")

@@ -50,7 +50,7 @@ def test_a_data_directory_is_verified(data: Path, capsys: pytest.CaptureFixture[
 
 def test_an_exported_log_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unpack(LOG, tmp_path)
-    assert verified(tmp_path / "log", capsys)["size"] > EXPECTED.size
+    assert verified(tmp_path / "log", capsys)["size"] >= EXPECTED.size  # an export is a start, too
 
 
 @pytest.mark.parametrize("views", ["as they were left", "gone"])

@@ -96,8 +96,11 @@ def test_it_recovers_from_being_killed(server: Server, s3: Any) -> None:
     s3.create_bucket(Bucket="durable")
     s3.put_object(Bucket="durable", Key="k", Body=b"v")
     server.kill()
+    cut_short = server.data / "streams" / "site-a.node-1" / "checkpoint.0123456789abcdef.tmp"
+    cut_short.write_bytes(b"strongroom/")
     server.start()
     assert s3.get_object(Bucket="durable", Key="k")["Body"].read() == b"v"
+    assert not cut_short.exists()
 
 
 def test_an_idle_connection_does_not_keep_it_from_stopping(server: Server) -> None:

@@ -272,7 +272,7 @@ def test_index_keeps_what_was_committed_and_its_names_are_synced(tmp_path: Path)
 
 def test_what_is_no_index_is_corruption(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"x" * 8192)
-    with pytest.raises(CorruptError, match="cannot be opened"):
+    with pytest.raises(CorruptError, match="cannot be read"):
         durable.open_index(tmp_path, map_size=1 << 20)
 
 

@@ -21,6 +21,7 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+import lmdb
 import msgspec
 
 from vault import durable
@@ -31,8 +32,6 @@ from vault.storage.overlay import Overlay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    import lmdb
 
     from vault.state.rows import Row
 
@@ -65,10 +64,14 @@ class Index:
 
     Args:
         path: Directory of the LMDB environment.
+
+    Raises:
+        CorruptError: The file is damaged; reads may raise it later too.
     """
 
     def __init__(self, path: Path) -> None:
-        self._env: lmdb.Environment = durable.open_index(path, map_size=MAP_BYTES, readahead=False)
+        self._path = path
+        self._env = durable.open_index(path, map_size=MAP_BYTES, readahead=False)
         self._lock = Lock()
         self._recent = Overlay()
         self._frozen = Overlay()
@@ -114,15 +117,24 @@ class Index:
         return row
 
     def _from_file(self, key: bytes) -> Row | None:
-        with self._env.begin() as txn:
-            found = txn.get(_physical(key))
+        try:
+            with self._env.begin() as txn:
+                found = txn.get(_physical(key))
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
         return self._decode(key, found) if found is not None else None
 
     def _decode(self, key: bytes, data: bytes) -> Row:
         try:
             return decode_row(key, _long_decode(data)[1] if len(key) > _HEAD else data)
         except (ValueError, msgspec.DecodeError) as error:
-            raise CorruptError(str(error)) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> CorruptError:
+        """What to say, and what to do; the file is no loss."""
+        return CorruptError(
+            f"{self._path}: the index cannot be read: {error}; delete this directory, and the next start makes it anew"
+        )
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with ``start <= key < end`` in order; each at most once, as of the call or later."""
@@ -137,7 +149,10 @@ class Index:
     def _chunk(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes | Row]], bytes | None]:
         """Some rows from ``start`` on, all as of one instant, and where to go on (None: at the end)."""
         with self._lock:
-            found, reached = self._chunk_of_file(start, end)
+            try:
+                found, reached = self._chunk_of_file(start, end)
+            except (lmdb.Error, msgspec.DecodeError) as error:
+                raise self._damaged(error) from error
             stop = end if reached is None else reached
             merged: dict[bytes, bytes | Row | None] = dict(found)
             for layer in (self._frozen, self._recent):
@@ -182,6 +197,7 @@ class Index:
 
         Raises:
             DurabilityError: The index could not be written; the process must stop.
+            CorruptError: It is damaged.
         """
         with self._lock:
             if not self._frozen:  # else an earlier sync failed, and what it froze says how far it goes
@@ -191,6 +207,19 @@ class Index:
             frozen, applied = self._frozen, self._frozen_applied
         if not frozen and applied == self._synced:
             return applied
+        try:
+            txn = self._fill(frozen, applied)
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
+        durable.commit_index(txn)
+        with self._lock:
+            self._read = {}
+            self._frozen = Overlay()
+            self._synced = applied
+        return applied
+
+    def _fill(self, frozen: Overlay, applied: int) -> lmdb.Transaction:
+        """Everything of one sync, to be committed."""
         txn = self._env.begin(write=True)
         for key in sorted(frozen):  # LMDB takes ordered keys for half the price
             row = frozen[key]
@@ -200,12 +229,7 @@ class Index:
                 data = encode_row(row)
                 txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
         txn.put(_APPLIED, encode_row(MetaRow(applied)))
-        durable.commit_index(txn)
-        with self._lock:
-            self._read = {}
-            self._frozen = Overlay()
-            self._synced = applied
-        return applied
+        return txn
 
     def close(self) -> None:
         """Close the file; memory that was not synced is replayed by the next start."""

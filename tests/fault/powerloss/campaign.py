@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from itertools import islice, zip_longest
 from multiprocessing import get_context
 from random import Random
@@ -62,7 +62,8 @@ def judge(recording: Recording, wanted: Mapping[int, Sequence[int | None]], mute
         muted: A place in the program whose syncs did nothing.
 
     Yields:
-        Each image with what is wrong with it, in the order in which they are done. Closing it ends all work.
+        Each image with what is wrong with it, in the order in which they are done. An image that kills the process
+        which judges it is the last. Closing it ends all work.
     """
     replay = Replay(recording.root, muted)
     running: dict[Future[list[str]], Image] = {}
@@ -82,13 +83,19 @@ def judge(recording: Recording, wanted: Mapping[int, Sequence[int | None]], mute
                         yield from _done(running)
             while running:
                 yield from _done(running)
+    except BrokenExecutor:
+        yield from _done(running)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _done(running: dict[Future[list[str]], Image]) -> Iterator[tuple[Image, list[str]]]:
     for task in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(task), task.result()
+        name = running.pop(task)
+        try:
+            yield name, task.result()
+        except BrokenExecutor:
+            yield name, ["a process that judged it or another image died"]
 
 
 def _judge(place: Path, told: Sequence[Outcome], checkpoint: bytes, *, made: bool) -> list[str]:

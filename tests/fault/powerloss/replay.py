@@ -45,7 +45,7 @@ class Replay:
 
     Args:
         root: Where the recorded directory was; it was empty before the first step.
-        muted: A place in the program whose syncs do nothing here.
+        muted: A place in the program, or a kind of step, whose syncs do nothing here.
 
     Attributes:
         disk: The directory.
@@ -214,8 +214,8 @@ class Replay:
         opened = self._open.get(int(call.words[0]))
         place = self._place(call, opened)
         if opened is not None:
-            self._synced[call] = f"{self._step(call, opened.path)} {place}"
-            self._ends[call] = opened.node.sync() if place != self._muted else lambda: None
+            self._synced[call] = kind = f"{self._step(call, opened.path)} {place}"
+            self._ends[call] = opened.node.sync() if self._muted not in {place, kind} else lambda: None
         return ""
 
     def _place(self, call: Call, opened: _Open | None) -> str:
