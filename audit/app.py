@@ -11,6 +11,7 @@ Not handled here: logging, and what a service manager does with the exit code.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,8 @@ FATAL: Final = 3
 FATAL_STOP_S: Final = 2
 #: Threads of the service beyond one a processor: some wait for the disk.
 SPARE_THREADS: Final = 4
+#: New objects after which cycles are looked for: as many as some hundred requests make.
+GC_OBJECTS: Final = 20_000
 
 _log: Final = logging.getLogger(__name__)
 
@@ -91,6 +94,8 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
                 _stop_when_told(node, listeners, fatal)
                 for listener in listeners:
                     await listener.ready.wait()
+                gc.freeze()  # what is here now stays: looking for cycles in it would cost for nothing, and late answers
+                gc.set_threshold(GC_OBJECTS)
                 ready(f"strongroom {__version__} is ready: S3 on {s3.url}, audit on {audit.url}")
                 await asyncio.wait(answering)
                 counting.cancel()

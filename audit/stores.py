@@ -34,6 +34,7 @@ class Stores:
         data = self.log.read(seq, offset, length)
         return data if data is not None else self.packs.read(seq, offset, length)
 
-    def at_hand(self, seq: int) -> bool:
-        """Implements :class:`vault.ports.Bodies`: what is still in the commit log was written lately."""
-        return seq in self.log
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """Implements :class:`vault.ports.Bodies`."""
+        data = self.log.at_hand(seq, length)
+        return data if data is not None else self.packs.at_hand(seq, length)

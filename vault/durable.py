@@ -202,6 +202,20 @@ def read_direct(path: Path, offset: int, length: int) -> bytes:
             return _read_aligned(path, offset, length, 0)
 
 
+def read_cached(fd: int, offset: int, length: int) -> bytes | None:
+    """Read from the page cache alone: never waits for the device.
+
+    Returns:
+        ``length`` bytes; None where the page cache lacks some of them, or the file system does not tell.
+    """
+    buffer = bytearray(length)
+    try:
+        count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+    except OSError:  # EAGAIN, EOPNOTSUPP; whatever else it is, a read that waits meets it too
+        return None
+    return bytes(buffer) if count == length else None
+
+
 def lock_file(path: Path) -> int:
     """Become the one writer, at once or not at all; the kernel ends it with the process.
 

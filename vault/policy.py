@@ -7,6 +7,7 @@ Not handled here: what a lock forbids (``vault.retention``).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
 }
 
 
+@lru_cache(maxsize=1024)  # few roles in few combinations, asked several times for each request
 def allowed(roles: tuple[str, ...], op: str, *, owns: bool) -> bool:
     """Whether somebody with these roles may do ``op``.
 

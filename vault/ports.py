@@ -100,5 +100,8 @@ class Bodies(Protocol):
             CorruptError: No such body, or it is shorter: names the place.
         """
 
-    def at_hand(self, seq: int) -> bool:
-        """Whether the body of record ``seq`` most likely lies in memory, so that reading it does not block."""
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The first ``length`` bytes of the body of record ``seq`` if memory holds them, else None. Never blocks.
+
+        Thread-safe. The caller holds a lease.
+        """

@@ -62,6 +62,7 @@ def rfc3339(ns: int) -> str:
     return f"{_written(seconds)}{fraction:09d}Z"
 
 
+@lru_cache(maxsize=4096)  # the end of a lock is read half a dozen times on its way
 def parse_rfc3339(text: str) -> int:
     """Read an RFC 3339 instant, exactly, to the nanosecond.
 

@@ -81,6 +81,13 @@ class Segment:
             raise CorruptError(f"{self.path}: the body of record {seq} is shorter than {offset + length} bytes")
         return self._read(self._offsets[index] + self._records[index] + offset, length)
 
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The first bytes of a record's body, where the page cache holds them."""
+        index = seq - self.first_seq
+        if length > self._bodies[index]:
+            return None
+        return durable.read_cached(self.fd, self._offsets[index] + self._records[index], length)
+
     def body_length(self, seq: int) -> int:
         """Length of a record's body in bytes."""
         return self._bodies[seq - self.first_seq]
@@ -281,13 +288,16 @@ class CommitLog:
         """``data`` if the segment it was read from was not forgotten meanwhile: its file may have been zeroed."""
         return data if found in self._segments else None
 
-    def __contains__(self, seq: int) -> bool:
-        return self._holding(seq) is not None
-
     def read(self, seq: int, offset: int, length: int) -> bytes | None:
         """Bytes of a body, or None where the record is not in the commit log (any more)."""
         found = self._holding(seq)
         return self._still(found, found.body(seq, offset, length)) if found is not None else None
+
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The first bytes of a body, or None where the page cache does not hold them; never blocks."""
+        found = self._holding(seq)
+        data = found.at_hand(seq, length) if found is not None else None
+        return self._still(found, data) if found is not None and data is not None else None
 
     def record(self, seq: int) -> bytes | None:
         """A record's exact bytes, or None where it is not in the commit log (any more)."""

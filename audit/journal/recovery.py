@@ -6,7 +6,8 @@ counts is what a power cut would have left. The rules, numbered:
  1. A retired segment's content was verified elsewhere: it is removed.
  2. Groups follow one another without a hole. After the last good one of a segment nothing may look like a group.
  3. Bytes other than zeros after the last good group are a torn group. It may only stand at the end of what one
-    incarnation wrote: in the newest segment, or in one whose successor was opened by a later incarnation.
+    incarnation wrote: in the newest segment, or in one whose successor was opened by a later incarnation. The newest
+    segment is synced as it was found, which a killed writer may not have done: no later start finds it otherwise.
  4. Seqs have no gap between groups and segments; same seq with same bytes is dropped, with other bytes is an error.
  5. Each record's ``prev`` is the leaf hash of the one before.
  6. Nothing that a checkpoint, the anchor, a cursor or an index sync covers, or that a segment's header says came
@@ -135,6 +136,8 @@ def recover(
             f"records {next_seq} to {covered - 1} are missing, but a checkpoint, anchor, cursor or index covers "
             "them; restore the newest copy of the directory, or run `strongroom recover`",
         )
+    if scan.segments:
+        durable.fdatasync(scan.segments[-1].fd)
     found = _quarantine(torn, scan.named, quarantine)
     crash_point("recover.quarantined")
     incarnation = scan.incarnation + 1

@@ -2,7 +2,7 @@
 
 A server may be writing meanwhile: what then looks bad is looked at again, and only what stays bad counts.
 
-Not handled here: whether keys open anything, which needs the KEK (``strongroom doctor``).
+Not handled here: whether keys open anything, which needs the KEK (``keys`` looks at their form).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from audit.verify.anchor import Claims, Outside, match_origins
 from audit.verify.bodies import check_blob, known_suite
 from audit.verify.files import folders, read_file, walk
 from audit.verify.inventory import Inventory
+from audit.verify.keys import MAX_KEYRING_BYTES, SECRET, SIGNING, generation
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
 from audit.verify.pool import cores, in_order
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_VAULT_BYTES: Final = 64 * 1024
-_MAX_KEYRING_BYTES: Final = 1 << 30
-_KEYRING: Final = b"SRKEYS1\n"
+#: What a vault can be made with.
+_PROFILES: Final = frozenset(("standard", "gm"))
 _ATTEMPTS: Final = 5
 #: Fewer bodies are checked in this process: starting workers takes longer.
 _WORTH_WORKERS: Final = 64
@@ -140,12 +141,14 @@ class _Vault:
             raise Bad("vault.json", "missing: without the vault's id no log can be told from another's")
         try:
             value = json.loads(data)
-            names = {name: value[name] for name in ("vault", "site", "node", "profile", "anchor")}
+            names = {name: value[name] for name in ("vault", "site", "node", "stream", "profile", "anchor")}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Bad("vault.json", "it does not name the vault, its site and its node") from error
         if value.get("format") != 1 or not all(isinstance(name, str) for name in names.values()):
             raise Bad("vault.json", "not of format 1")
-        return names["vault"], f"{names['site']}.{names['node']}"
+        if names["stream"] != f"{names['site']}.{names['node']}" or names["profile"] not in _PROFILES:
+            raise Bad("vault.json", "its stream is not that of its site and node, or its profile is unknown")
+        return names["vault"], names["stream"]
 
     def _notes(self, vault: str) -> dict[str, bytes]:
         """Checkpoints by path, and by stream what the local anchor holds."""
@@ -158,13 +161,15 @@ class _Vault:
         return {place: data for place, data in notes.items() if data is not None}
 
     def _keyring(self, files: Inventory) -> None:
-        copies = [self._read(f"keys/keyring-{copy}", _MAX_KEYRING_BYTES) for copy in "ab"]
-        for copy, data in zip("ab", copies, strict=True):
+        copies = [self._read(f"keys/keyring-{copy}", MAX_KEYRING_BYTES) for copy in "ab"]
+        first, second = (generation(data or b"") for data in copies)
+        for copy, data, count in (("a", copies[0], first), ("b", copies[1], second)):
             if data is None:
                 self._bad(f"keys/keyring-{copy}", "missing: one of the two copies of the keyring")
-        if None not in copies and copies[0] != copies[1]:
-            first, second = map(_generation, copies)
-            if first == second + 1 > 0:
+            elif count < 0:
+                self._bad(f"keys/keyring-{copy}", "it does not begin like a keyring")
+        if first >= 0 <= second and copies[0] != copies[1]:
+            if first == second + 1:
                 detail = "one change behind keys/keyring-a; the next start mends it"
                 self._state("keyring change unfinished", "keys/keyring-b", detail)
             else:
@@ -172,6 +177,9 @@ class _Vault:
         wanted = {f"keys/{name}.{kind}" for name in files.streams for kind in ("signing", "vkey")}
         for path in sorted(wanted - files.keys):
             self._bad(path, "the key is missing")
+        for path in sorted(files.keys & wanted):
+            if path.endswith(".signing") and not SIGNING.holds(self._read(path, SIGNING.most + 1) or b""):
+                self._bad(path, "not a sealed signing key")
         for path in sorted(files.keys - wanted):
             self._bad(path, "a key of no stream here")
 
@@ -257,6 +265,9 @@ class _Vault:
             principals |= stream.principals
         for name in sorted(name for name, enabled in principals.items() if enabled and name not in files.secrets):
             self._bad(f"keys/secrets/{name}", "the principal's secret is missing")
+        for name in sorted(files.secrets & principals.keys()):
+            if not SECRET.holds(self._read(f"keys/secrets/{name}", SECRET.most + 1) or b""):
+                self._bad(f"keys/secrets/{name}", "not a sealed secret")
         for name in sorted(files.secrets - principals.keys()):
             if stopped:
                 self._bad(f"keys/secrets/{name}", "no record added such a principal")
@@ -279,17 +290,6 @@ class _Vault:
         for path in files.unswept:
             self._state("unswept", path, "a write that was cut short")
         counts["files"], counts["staged"] = files.count, files.staged
-
-
-def _generation(keyring: bytes | None) -> int:
-    """How often a keyring was written before, as its header says in the clear; -1 for what is no keyring."""
-    data = keyring or b""
-    length = int.from_bytes(data[len(_KEYRING) : len(_KEYRING) + 4], "big")
-    try:
-        header = json.loads(data[len(_KEYRING) + 4 :][:length])
-        return int(header["generation"]) if data.startswith(_KEYRING) else -1
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return -1
 
 
 def _origin(vault: str, stream: str) -> str:

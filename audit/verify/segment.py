@@ -8,6 +8,7 @@ stands at a later boundary, it is a torn tail; whether one may be there is for t
 from __future__ import annotations
 
 import struct
+from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from audit.verify.bodies import Seen, check_inline, descriptor_in, known_suite
@@ -64,12 +65,14 @@ class Reading(NamedTuple):
         run: Its records; None where it is retired.
         bodies: Bodies that are good as far as they lie in it.
         torn: Offset of what follows the last good group and is not zero, -1 where nothing does.
+        tail: SHA-256 in hex from the end of the last good group to the last byte that is not zero, where torn.
     """
 
     header: Header
     run: Run | None
     bodies: list[Seen]
     torn: int
+    tail: str = ""
 
 
 class _Group(NamedTuple):
@@ -168,7 +171,8 @@ def _read_groups(segment: Segment, file: BinaryIO, header: Header) -> Reading:
                 _check_body(checker, seen, (seq, record, body), f"{segment.place} at offset {at}")
         following += group.records
         at = group.end
-    return Reading(header, checker.run(broken=broken), seen, torn)
+    tail = _tail(file, at, header.length, segment.place) if torn >= 0 else ""
+    return Reading(header, checker.run(broken=broken), seen, torn, tail)
 
 
 def _check_body(checker: Checker, seen: list[Seen], what: tuple[int, bytes, bytes], place: str) -> None:
@@ -232,6 +236,18 @@ def _zeros(file: BinaryIO, start: int, end: int, place: str) -> int:
         if rest:
             return at + len(piece) - len(rest)
     return -1
+
+
+def _tail(file: BinaryIO, start: int, end: int, place: str) -> str:
+    """Digest of what stands between two offsets, without the zeros at its end."""
+    last = start
+    for at in range(start, end, _PIECE):
+        rest = read_at(file, at, min(_PIECE, end - at), place).rstrip(b"\0")
+        last = at + len(rest) if rest else last
+    digest = sha256()
+    for at in range(start, last, _PIECE):
+        digest.update(read_at(file, at, min(_PIECE, last - at), place))
+    return digest.hexdigest()
 
 
 def _later_group(segment: Segment, file: BinaryIO, header: Header, after: int) -> int:

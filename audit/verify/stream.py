@@ -4,7 +4,7 @@
 2. Commit log segments follow, in order of number, and may overlap what is settled and each other; incarnations never
    fall. Retired segments are not read: their content lives elsewhere.
 3. Only the last segment may have a torn tail, the named state "unrecovered tail". An older one may have the tail that a
-   later incarnation cut; if the log went on after it, a ``ledger.recover`` record must say so.
+   later incarnation cut; if the log went on after it, a ``ledger.recover`` record must hold its digest.
 4. What a recovery cut lies in ``quarantine/``, as the record says.
 
 Not handled here: packs, blobs and keys (``datadir``).
@@ -42,11 +42,12 @@ _PIECE: Final = 1 << 20
 
 
 class _Tear(NamedTuple):
-    """A tail after the last good group: where, after how many records, written by whom."""
+    """A tail after the last good group: where, after how many records, written by whom, its digest in hex."""
 
     place: str
     size: int
     incarnation: int
+    digest: str
 
 
 class Stream:
@@ -214,20 +215,23 @@ class Stream:
             self.holdings.found_in_log(seen)
         if reading.torn >= 0:
             place = f"{segment.place} at offset {reading.torn}"
-            self._tears.append(_Tear(place, spine.size, header.incarnation))
+            self._tears.append(_Tear(place, spine.size, header.incarnation, reading.tail))
         return whole
 
     def _judge_tears(self, size: int, covered: int) -> None:
+        named = {event.digest for event in self._recoveries}
         for tear in self._tears:
             if tear.size == size < covered:
                 self._bad(size, tear.place, "no torn tail: a checkpoint covers the records that were here")
-            elif tear.size == size and not self.stopped:
+            elif tear.size == size and self.stopped:
+                self._bad(None, tear.place, "bytes follow the writer's orderly stop")
+            elif b'"%b"' % tear.digest.encode() in named:
+                continue
+            elif sum(event.seq >= tear.size for event in self._recoveries) == size - tear.size:  # still being named
                 detail = f"what follows record {tear.size - 1} was never made durable; the next start cuts it"
                 self._report.states.append(State("unrecovered tail", tear.place, detail))
-            elif tear.size == size:
-                self._bad(None, tear.place, "bytes follow the writer's orderly stop")
-            elif not any(event.seq >= tear.size for event in self._recoveries):
-                why = "the log went on after this tail, and no ledger.recover record says that it was cut"
+            else:
+                why = "the log went on after this tail, and no ledger.recover record says that this was cut"
                 self._bad(tear.size, tear.place, why)
 
     def _quarantine(self) -> None:

@@ -37,11 +37,16 @@ class Plan:
 def write_vault(log: LogBuilder, root: Path, plan: Plan, *, unpacked: frozenset[int] = frozenset()) -> None:
     """Write a data directory; bodies of ``unpacked`` seqs are left out, as if erased."""
     site, node = log.stream.split(".")
-    identity = {"format": 1, "vault": log.vault, "site": site, "node": node, "profile": "standard", "anchor": ""}
+    identity = {"format": 1, "vault": log.vault, "site": site, "node": node, "stream": log.stream}
+    identity |= {"profile": "standard", "anchor": ""}
     _write(root / "vault.json", json.dumps(identity, indent=2).encode())
     _write(root / "root.credentials", b"access_key = SRA\nsecret_key = not one\n")
-    for name in ("kek", "keyring-a", "keyring-b", f"{log.stream}.signing", "secrets/p1"):
-        _write(root / "keys" / name, b"sealed bytes")
+    _write(root / "keys/kek", b"not one\n")
+    header = b'{"v":1,"kek":"00000000","generation":7,"site":""}'
+    for copy in "ab":
+        _write(root / f"keys/keyring-{copy}", b"SRKEYS1\n" + len(header).to_bytes(4, "big") + header + b"sealed bytes")
+    _write(root / f"keys/{log.stream}.signing", b"SRSIGN1\n" + b"s" * 60)
+    _write(root / "keys/secrets/p1", b"SRSECR1\n" + b"s" * 60)
     _write(root / f"keys/{log.stream}.vkey", f"{log.vkey()}\n".encode())
     _write(root / "views/lock", b"")
     home = root / "streams" / log.stream

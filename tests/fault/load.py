@@ -31,9 +31,7 @@ _PATIENCE: Final = 45
 _LOCK_XML: Final = "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>"
 _HOLD_XML: Final = "<LegalHold><Status>{status}</Status></LegalHold>"
 _COMPLETE_XML: Final = (
-    "<CompleteMultipartUpload>"
-    '<Part><PartNumber>1</PartNumber><ETag>"{etag}"</ETag></Part>'
-    "</CompleteMultipartUpload>"
+    '<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"{etag}"</ETag></Part></CompleteMultipartUpload>'
 )
 
 
@@ -55,7 +53,7 @@ class Outcome:
     @property
     def unknown(self) -> bool:
         """Whether it may have happened or not."""
-        return not self.record and (self.status == LOST or self.status == 500)
+        return not self.record and self.status in {LOST, 500}
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,12 @@ class Client:
         self.outcomes.append(Outcome(agent, method, key, answer.status, record, kept))
         return answer
 
-    def _send(
-        self, method: str, path: str, query: str, body: bytes, agent: str, headers: Mapping[str, str]
-    ) -> Answer:
+    def _send(self, method: str, path: str, query: str, body: bytes, agent: str, headers: Mapping[str, str]) -> Answer:
         signer = Signer(
             self._access_key, self._secret, datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), region="us-east-1"
         )
-        named = {"host": self._place, "content-md5": b64encode(hashlib.md5(body).digest()).decode(), **headers}
+        md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        named = {"host": self._place, "content-md5": md5, **headers}
         signed = signer.header(method, path, query, named, hashlib.sha256(body).hexdigest())
         sent = {name.decode(): value.decode() for name, value in signed.headers} | {"user-agent": agent}
         target = path + (f"?{query.removesuffix('=')}" if query else "")
@@ -196,11 +193,14 @@ class Load:
         names: Tells this load from others on the same vault.
     """
 
-    def __init__(self, server: Server, *, clients: int = 3, seed: int = 1, turns: int = 10_000, names: str = "a") -> None:
+    def __init__(
+        self, server: Server, *, clients: int = 3, seed: int = 1, turns: int = 10_000, names: str = "a"
+    ) -> None:
         self._turns = turns
         self._stopping = False
         made = [
-            Client(server.endpoint, server.access_key, server.secret_key, f"{names}{number}") for number in range(clients)
+            Client(server.endpoint, server.access_key, server.secret_key, f"{names}{number}")
+            for number in range(clients)
         ]
         self._clients = made
         self._threads = [Thread(target=self._work, args=(client, Random(f"{seed} {client.name}"))) for client in made]

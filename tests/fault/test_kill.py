@@ -74,9 +74,7 @@ class Struck:
     def start_into(self, point: str) -> int:
         """Start a server that does not live to answer; its exit code."""
         ports = ("--s3", "127.0.0.1:0", "--audit", "127.0.0.1:0")
-        return command(
-            "serve", "--data", self.data, *ports, env={**FAST, "STRONGROOM_CRASH_POINT": point}
-        ).returncode
+        return command("serve", "--data", self.data, *ports, env={**FAST, "STRONGROOM_CRASH_POINT": point}).returncode
 
     def goes_on(self) -> None:
         """The next start works, stops in order, and every promise was kept."""
@@ -119,7 +117,7 @@ def test_kills_at_every_point_of_a_recovery_leave_the_same_work_to_the_next_star
 
 
 def tear(data: Path) -> str:
-    """Put the beginning of a group after the last good one, as a write that a power cut ended; its name in quarantine."""
+    """Put the beginning of a group after the last good one, as a cut-off write; its name in quarantine."""
     segment = max((data / "streams" / "site-a.node-1" / "commit").iterdir())
     end = -(-len(segment.read_bytes().rstrip(b"\0")) // _BLOCK) * _BLOCK
     with segment.open("r+b") as file:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.strangers.conftest import run, tool
+from tests.strangers.conftest import GO, run, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +24,7 @@ def program(once: Callable[[str], Path]) -> Path:
     """The tests, compiled."""
     go = tool("go")
     built = once("gos3") / "gos3.test"
-    # As go.mod and go.sum pin it, by the Go that is there.
-    env = {**os.environ, "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-    done = run(go, "test", "-c", "-o", built, ".", env=env, cwd=SOURCES)
+    done = run(go, "test", "-c", "-o", built, ".", env=GO, cwd=SOURCES)
     assert done.returncode == 0, done.stderr
     return built
 

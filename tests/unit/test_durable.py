@@ -231,6 +231,29 @@ def test_a_file_system_without_direct_reads_is_read_through_the_cache(
     assert durable.read_direct(tmp_path / "file", 3, 100) == b"tent"
 
 
+def test_cached_reads_give_all_that_was_asked_for_and_never_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable.write_new(tmp_path / "file", b"content")
+    real = os.preadv
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+
+    def cached(fd: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        return real(fd, buffers, offset)
+
+    def absent(*_: object) -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    assert durable.read_cached(fd, 3, 4) in {b"tent", None}
+    monkeypatch.setattr(os, "preadv", cached)
+    assert durable.read_cached(fd, 3, 4) == b"tent"
+    assert durable.read_cached(fd, 3, 5) is None  # as where only the first pages are there
+    monkeypatch.setattr(os, "preadv", absent)
+    assert durable.read_cached(fd, 3, 4) is None
+    os.close(fd)
+
+
 def test_a_missing_file_is_corruption_and_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptError, match="missing"):
         durable.read_direct(tmp_path / "missing", 0, 1)

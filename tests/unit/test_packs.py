@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,6 @@ from vault.errors import CorruptError, Unavailable
 from vault.storage import packs as module
 from vault.storage.packs import PackStore, body_name
 from vault.storage.token import NotCovered
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STREAM = "site-a.node-1"
 ODD = {seq: b"odd %d" % seq for seq in range(1, 20, 2)}
@@ -75,12 +73,67 @@ def test_reading_past_a_bodys_end_is_damage(store: PackStore) -> None:
 
 def test_a_pack_that_is_gone_or_cut_is_damage(tmp_path: Path, store: PackStore) -> None:
     path = tmp_path / f"{STREAM}-1-0.pack"
+    away = path.rename(tmp_path / "away")
+    with pytest.raises(CorruptError, match="no pack holds"):
+        store.read(19, 0, 4)
+    away.rename(path)
     os.truncate(path, 120)
     with pytest.raises(CorruptError, match="ends within the body"):
         store.read(19, 0, 4)
-    path.unlink()
-    with pytest.raises(CorruptError, match="no pack holds"):
-        store.read(19, 0, 4)
+
+
+def open_files(directory: Path) -> list[str]:
+    """Names under a directory that this process has open, whether they still stand or not."""
+    here = [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    found = (entry.readlink() for entry in here)
+    return sorted(path.name for path in found if path.is_relative_to(directory))
+
+
+def test_few_packs_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PACK_BYTES", 1)
+    monkeypatch.setattr(module, "OPEN_PACKS", 3)
+    store = PackStore(tmp_path, STREAM)
+    bodies = {seq: b"body %d" % seq for seq in range(8)}
+    add(store, bodies)
+    for _ in range(2):
+        assert holds(store, bodies)
+        assert open_files(tmp_path) == [f"{STREAM}-{seq}-0.pack" for seq in (5, 6, 7)]
+
+
+def test_a_pack_that_leaves_is_not_kept_open(tmp_path: Path, store: PackStore) -> None:
+    assert holds(store, ODD | EVEN)
+    store.erase(tokens(1, *EVEN))
+    assert open_files(tmp_path) == []
+    assert holds(store, {seq: body for seq, body in ODD.items() if seq != 1})
+
+
+def test_a_pack_that_leaves_while_it_is_opened_is_not_kept_open(
+    tmp_path: Path, store: PackStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = module._File
+
+    def slow(path: Path) -> module._File:
+        file = opened(path)
+        monkeypatch.setattr(module, "_File", opened)
+        store.erase(tokens(1))
+        return file
+
+    monkeypatch.setattr(module, "_File", slow)
+    assert store.read(3, 0, 5) == b"odd 3"  # its reader holds a lease, and reads what it had found
+    assert open_files(tmp_path) == []
+
+
+def test_what_the_page_cache_holds_of_an_open_pack_is_at_hand(
+    store: PackStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.at_hand(3, 4) is None  # to open a file may take its time
+    store.read(3, 0, 1)
+    monkeypatch.setattr(durable, "read_cached", lambda fd, offset, length: os.pread(fd, length, offset))
+    assert store.at_hand(3, 4) == b"odd "
+    assert store.at_hand(3, 6) is None
+    assert store.at_hand(444, 1) is None
+    monkeypatch.setattr(durable, "read_cached", lambda *_: None)
+    assert store.at_hand(3, 4) is None
 
 
 def test_a_damaged_pack_stops_the_start(tmp_path: Path, store: PackStore) -> None:

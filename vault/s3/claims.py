@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vault.checksums import Algorithm, BodyDigests, Checksum
 
 _PREFIX: Final = b"x-amz-checksum-"
+#: What the headers begin with that claim anything.
+_CLAIMS: Final = (_PREFIX, b"content-md5", b"x-amz-sdk-checksum-algorithm")
 #: Headers that begin like a checksum and are none.
 _NOT_CHECKSUMS: Final = frozenset({b"x-amz-checksum-algorithm", b"x-amz-checksum-mode", b"x-amz-checksum-type"})
 _MULTIPLE: Final = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
@@ -86,6 +88,7 @@ def read_claims(headers: Sequence[tuple[bytes, bytes]], trailers: Sequence[str] 
         S3Error: A value is malformed (InvalidDigest, InvalidRequest), there is more than one checksum
             (InvalidRequest), or one that we cannot compute (NotImplemented).
     """
+    headers = [field for field in headers if field[0].startswith(_CLAIMS)]
     found = checksum_header(headers)
     trailing = [_trailing_algorithm(name) for name in trailers]
     if len(trailing) + (found is not None) > 1:

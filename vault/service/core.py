@@ -20,7 +20,7 @@ from vault.state import rows
 from vault.state.rows import BucketRow, UploadRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Executor
 
     from vault.crypto.keyring import Keyring
@@ -56,9 +56,9 @@ class Core:
     keyring: Keyring
     pool: Executor
 
-    async def commit(self, intent: Intent) -> Committed:
+    def commit(self, intent: Intent) -> Awaitable[Committed]:
         """Have one operation decided and recorded; see :meth:`vault.service.commit.Commits.commit`."""
-        return await self.commits.commit(intent)
+        return self.commits.commit(intent)
 
     async def run(self, work: Callable[[*Args], T], *args: *Args) -> T:
         """Do something slow in a thread; it is done to its end even where the caller is cancelled."""

@@ -49,13 +49,14 @@ class Documents:
                 self._known.move_to_end(seq)
             return document
 
-    def load(self, seq: int, storage: Storage, content: str) -> ContentDocument:
+    def load(self, seq: int, storage: Storage, content: str, body: bytes | None = None) -> ContentDocument:
         """The document of record ``seq``'s body.
 
         Args:
             seq: The record that made the version, upload or part.
             storage: Its storage descriptor.
             content: The record's digest of the document.
+            body: The body, where it was read already.
 
         Raises:
             IntegrityError: It is not what the record names, or of a suite that this software does not know.
@@ -67,7 +68,8 @@ class Documents:
             return document
         if storage.sealed > MAX_DOCUMENT_BYTES + 1024:
             raise CorruptError(f"record {seq} claims a sealed document of {storage.sealed} bytes")
-        plaintext = self.key(storage).open(self._bodies.read(seq, 0, storage.sealed))
+        sealed = self._bodies.read(seq, 0, storage.sealed) if body is None else body[: storage.sealed]
+        plaintext = self.key(storage).open(sealed)
         if not hmac.compare_digest(document_digest(plaintext), content):
             raise IntegrityError(f"the content document of record {seq} is not the one the record names")
         document = decode_document(plaintext)
@@ -100,6 +102,6 @@ class Documents:
         """Bytes of record ``seq``'s body; see :meth:`vault.ports.Bodies.read`."""
         return self._bodies.read(seq, offset, length)
 
-    def at_hand(self, seq: int) -> bool:
-        """Whether it most likely can be read without waiting; see :meth:`vault.ports.Bodies.at_hand`."""
-        return self._bodies.at_hand(seq)
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The beginning of record ``seq``'s body, if memory holds it; see :meth:`vault.ports.Bodies.at_hand`."""
+        return self._bodies.at_hand(seq, length)

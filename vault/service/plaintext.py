@@ -56,11 +56,12 @@ class Plaintext:
         self._blobs = blobs
         self._state = state
 
-    def pieces(self, row: VersionRow, first: int, last: int) -> Generator[bytes, None, None]:
+    def pieces(self, row: VersionRow, first: int, last: int, body: bytes | None = None) -> Generator[bytes, None, None]:
         """The bytes ``first`` to ``last``, both inclusive, in pieces of at most one chunk.
 
         Of an empty version (``last`` is -1) there is one empty piece, authenticated like any other. The caller holds a
-        lease on the version until the iterator ends or is closed.
+        lease on the version until the iterator ends or is closed. ``body`` is the version's body, where all of it was
+        read already.
 
         Raises:
             IntegrityError: What is stored does not authenticate.
@@ -70,7 +71,7 @@ class Plaintext:
         if row.storage is None:
             raise CorruptError(f"record {row.seq} made a version without bytes")
         if row.storage.kind != "parts":
-            yield from self._stored(row.seq, row.storage, row.size, first, last)
+            yield from self._stored(row.seq, row.storage, row.size, first, last, body)
             return
         start = 0
         for number, seq, size in self.parts(row):
@@ -103,7 +104,9 @@ class Plaintext:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptError(f"the list of parts of record {row.seq} cannot be read") from error
 
-    def _stored(self, seq: int, storage: Storage, size: int, first: int, last: int) -> Generator[bytes, None, None]:
+    def _stored(  # noqa: PLR0917 - a body and the range of it
+        self, seq: int, storage: Storage, size: int, first: int, last: int, body: bytes | None = None
+    ) -> Generator[bytes, None, None]:
         """A range of one body's plaintext."""
         chunk = storage.chunk
         if chunk <= 0 or storage.length != ciphertext_length(size, chunk):
@@ -115,7 +118,7 @@ class Plaintext:
             if storage.kind == "blob":
                 read = stack.enter_context(self._blobs.open(storage.blob)).read
             else:
-                read = _from_body(self._documents, seq, storage.sealed)
+                read = _from_body(self._documents, seq, storage.sealed, body)
             for number in range(first // chunk, max(last, 0) // chunk + 1):
                 start = number * chunk
                 length = min(chunk, size - start)
@@ -125,8 +128,10 @@ class Plaintext:
                 yield plaintext if end - begin == length else plaintext[begin:end]
 
 
-def _from_body(documents: Documents, seq: int, sealed: int) -> Callable[[int, int], bytes]:
+def _from_body(documents: Documents, seq: int, sealed: int, body: bytes | None) -> Callable[[int, int], bytes]:
     def read(offset: int, length: int) -> bytes:
+        if body is not None:
+            return body[sealed + offset : sealed + offset + length]
         return documents.body(seq, sealed + offset, length)
 
     return read

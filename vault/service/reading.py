@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vault.service.context import ByteRange, Caller
     from vault.service.core import Core
 
-#: Ciphertext up to which the event loop itself reads and decrypts, in bytes: handing over would cost more.
+#: Body up to which the event loop itself reads and decrypts, in bytes: handing over would cost more.
 _ON_LOOP_BYTES: Final = 64 * 1024
 _ANY: Final = Conditions()
 
@@ -102,13 +102,14 @@ class Reads:
         begun = False
         try:
             document = core.documents.known(row.seq)
-            work = partial(self._open, row, wanted, document, data=data)
-            here = (document is not None and not data and wanted.part_number is None) or self._at_hand(row)
-            opened = await released(core, caller, named, committed, work, here=here)
-            body = None
+            alone = document is not None and not data and wanted.part_number is None
+            body = None if alone else self._at_hand(row)
+            work = partial(self._open, row, wanted, document, body, data=data)
+            opened = await released(core, caller, named, committed, work, here=alone or body is not None)
+            pieces = None
             if data:
-                body = self._body(caller, named, committed, opened)
-                await anext(body)
+                pieces = self._body(caller, named, committed, opened)
+                await anext(pieces)
                 begun = True  # and from here on its end is the lease's
         except S3Error as error:
             error.record = reference(committed)
@@ -126,18 +127,15 @@ class Reads:
             last=opened.last,
             partial=wanted.range is not None or wanted.part_number is not None,
             parts=opened.parts,
-            body=body,
+            body=pieces,
         )
 
-    def _at_hand(self, row: VersionRow) -> bool:
-        """Whether a version is small and in memory."""
+    def _at_hand(self, row: VersionRow) -> bytes | None:
+        """The whole body of a version that is small, where memory holds it."""
         storage = row.storage
-        return (
-            storage is not None
-            and storage.kind == "log"
-            and storage.length <= _ON_LOOP_BYTES
-            and self._core.documents.at_hand(row.seq)
-        )
+        if storage is None or storage.kind != "log" or storage.sealed + storage.length > _ON_LOOP_BYTES:
+            return None
+        return self._core.documents.at_hand(row.seq, storage.sealed + storage.length)
 
     def _expected(self, wanted: Wanted) -> tuple[int, int] | None:
         """The range as far as the durable view can tell; the record says it, the committed version decides it."""
@@ -149,20 +147,22 @@ class Reads:
         except S3Error:  # the committer will say why, or the version that it finds has such a range
             return None
 
-    def _open(self, row: VersionRow, wanted: Wanted, document: ContentDocument | None, *, data: bool) -> _Opened:
+    def _open(
+        self, row: VersionRow, wanted: Wanted, document: ContentDocument | None, body: bytes | None, *, data: bool
+    ) -> _Opened:
         """Unseal, check the conditions, find the range, and read the first piece. In a thread where it may block."""
         core = self._core
         if document is None:
             if row.storage is None:
                 raise CorruptError(f"record {row.seq} made a version without bytes")
-            document = core.documents.load(row.seq, row.storage, row.content)
+            document = core.documents.load(row.seq, row.storage, row.content, body)
         check_conditions(wanted.conditions, document.etag, row.created)
         if wanted.part_number is not None:
             sizes = [size for _, _, size in core.plaintext.parts(row)] if document.parts else []
             first, last = resolve_part(wanted.part_number, sizes, row.size)
         else:
             first, last = resolve_range(wanted.range, row.size)
-        pieces = core.plaintext.pieces(row, first, last)
+        pieces = core.plaintext.pieces(row, first, last, body)
         return _Opened(document, document.parts, first, last, next(pieces, b"") if data else b"", pieces)
 
     async def _body(

@@ -12,7 +12,9 @@ Not handled here: what to settle and when (``audit.settle``), and whether a body
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import accumulate, count
 from threading import Lock
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".pack"
 #: Bodies of one pack, in bytes; a body that is larger has a pack alone. It bounds what compaction copies for one body.
 PACK_BYTES: Final = 16 * 1024 * 1024
+#: Packs that are kept open, a count: those that were read last.
+OPEN_PACKS: Final = 128
 
 
 def body_name(seq: int) -> str:
@@ -54,6 +58,39 @@ class _Pack:
     def data(self) -> bytes:
         """The whole file, from the device."""
         return durable.read_direct(self.path, 0, self.size + 1)  # one more, to see a file that grew
+
+
+class _File:
+    """A pack opened for reading; closed when the last reader has let go."""
+
+    def __init__(self, path: Path) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.fd)
+
+
+class _Files:
+    """Packs that are open, at most :data:`OPEN_PACKS`. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: OrderedDict[_Pack, _File] = OrderedDict()
+
+    def known(self, pack: _Pack) -> _File | None:
+        with self._lock:
+            file = self._open.get(pack)
+            if file is not None:
+                self._open.move_to_end(pack)
+            return file
+
+    def keep(self, pack: _Pack, file: _File) -> None:
+        with self._lock:
+            self._open[pack] = file
+            if len(self._open) > OPEN_PACKS:
+                self._open.popitem(last=False)
+
+    def forget(self, pack: _Pack) -> None:
+        with self._lock:
+            self._open.pop(pack, None)
 
 
 class _View:
@@ -96,6 +133,7 @@ class PackStore:
     def __init__(self, directory: Path, stream: str) -> None:
         self._directory = directory
         self._stream = stream
+        self._files = _Files()
         self._change = Lock()
         durable.sweep_temps(directory, f"{stream}-")
         names = (path for path in directory.glob(f"*{SUFFIX}") if path.name.rsplit("-", 2)[0] == stream)
@@ -141,11 +179,8 @@ class PackStore:
             if offset + length > pack.index.lengths[place]:
                 raise CorruptError(f"{pack.path}: the body of record {seq} ends before {offset + length}")
             try:
-                fd = os.open(pack.path, os.O_RDONLY | os.O_NOFOLLOW)
-                try:
-                    data = os.pread(fd, length, pack.index.offsets[place] + offset)
-                finally:
-                    os.close(fd)
+                file = self._file(pack, seq)  # held until it is read
+                data = os.pread(file.fd, length, pack.index.offsets[place] + offset)
             except FileNotFoundError:  # compacted since it was found
                 missing = pack
                 continue
@@ -154,6 +189,29 @@ class PackStore:
             if len(data) != length:
                 raise CorruptError(f"{pack.path} ends within the body of record {seq}")
             return data
+
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The first bytes of a body, or None where the page cache does not hold them; never blocks."""
+        found = self._view.find(seq)
+        file = self._files.known(found[0]) if found is not None else None
+        if found is None or file is None:
+            return None
+        pack, place = found
+        if length > pack.index.lengths[place]:
+            return None
+        return durable.read_cached(file.fd, pack.index.offsets[place], length)
+
+    def _file(self, pack: _Pack, seq: int) -> _File:
+        """The file of a pack in which body ``seq`` was found."""
+        file = self._files.known(pack)
+        if file is None:
+            file = _File(pack.path)
+            self._files.keep(pack, file)
+            # A pack leaves the view before it is forgotten: either we see that here, or what we keep is forgotten yet.
+            found = self._view.find(seq)
+            if found is None or found[0] is not pack:
+                self._files.forget(pack)
+        return file
 
     def read_back(self, seqs: Iterable[int]) -> Iterator[tuple[int, memoryview]]:
         """Bodies as the device has them, pack by pack, each once; those that no pack holds are left out.
@@ -232,6 +290,7 @@ class PackStore:
     def _drop(self, pack: _Pack) -> None:
         """Remove a pack whose bodies are elsewhere or may go."""
         self._view = _View(other for other in self._view.packs if other is not pack)
+        self._files.forget(pack)  # the bytes of a file that somebody has open stay on the disk when it is removed
         durable.remove(pack.path)
 
     @staticmethod

@@ -38,14 +38,23 @@ class Image(NamedTuple):
     seed: int | None
 
 
-def choose(kinds: Sequence[str], count: int, seed: int) -> list[int]:
+def kinds(recording: Recording) -> list[str]:
+    """The kind of each step."""
+    return list(Replay(recording.root).play(recording.events))
+
+
+def choose(kinds: Sequence[str], count: int, seed: int, first: int = 0) -> list[int]:
     """Choose steps at which the power fails: of every kind as many as of any other, as far as there are.
 
-    The same seed chooses the same.
+    Args:
+        kinds: Of all steps.
+        count: How many.
+        seed: The same one chooses the same.
+        first: None before this one.
     """
     random = Random(seed)
     places = defaultdict(list)
-    for step, kind in enumerate(kinds):
+    for step, kind in enumerate(kinds[first:], first):
         places[kind].append(step)
     for some in places.values():
         random.shuffle(some)
@@ -53,13 +62,15 @@ def choose(kinds: Sequence[str], count: int, seed: int) -> list[int]:
     return sorted(islice(rounds, count))
 
 
-def judge(recording: Recording, wanted: Mapping[int, Sequence[int | None]], muted: str = "") -> Iterator[tuple[Image, list[str]]]:
+def judge(
+    recording: Recording, wanted: Mapping[int, Sequence[int | None]], muted: str = ""
+) -> Iterator[tuple[Image, list[str]]]:
     """Make images and judge them.
 
     Args:
         recording: What the server did.
         wanted: Seeds by step.
-        muted: A place in the program whose syncs did nothing.
+        muted: A kind of step, or a place in the program, whose syncs did nothing.
 
     Yields:
         Each image with what is wrong with it, in the order in which they are done. An image that kills the process
@@ -68,25 +79,23 @@ def judge(recording: Recording, wanted: Mapping[int, Sequence[int | None]], mute
     replay = Replay(recording.root, muted)
     running: dict[Future[list[str]], Image] = {}
     processes = len(os.sched_getaffinity(0))
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    try:
-        with memory_directory() as memory:
+    with memory_directory() as memory, ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        try:
             for step, kind in enumerate(replay.play(recording.events)):
                 for seed in wanted.get(step, ()):
-                    place = memory / f"{step}-{seed}"
-                    survival = image.Promised() if seed is None else image.Chance(f"{step} {seed}")
-                    image.write(replay.disk, place, survival)
+                    place = memory / f"{step} {seed}"
+                    image.write(replay.disk, place, image.Promised() if seed is None else image.Chance(place.name))
                     told = recording.told(replay.acknowledged)
-                    task = pool.submit(_judge, place, told, replay.checkpoint, made=replay.processes > 1)
+                    task = pool.submit(_judge, place, told, replay.checkpoint, made=replay.processes > recording.inits)
                     running[task] = Image(step, kind, seed)
                     while len(running) >= processes + _WAITING:
                         yield from _done(running)
             while running:
                 yield from _done(running)
-    except BrokenExecutor:
-        yield from _done(running)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        except BrokenExecutor:
+            yield from _done(running)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _done(running: dict[Future[list[str]], Image]) -> Iterator[tuple[Image, list[str]]]:

@@ -1,7 +1,7 @@
 """``strongroom``, which says before each sync where in its code it is: it asks for a path that names the place.
 
-Run as ``python -m tests.fault.powerloss.marked`` with the arguments of ``strongroom``. The trace then tells syncs apart,
-so that one recording shows what would be lost without any one of them.
+Run as ``python -m tests.fault.powerloss.marked`` with the arguments of ``strongroom``. The trace then tells syncs
+apart, so that one recording shows what would be lost without any one of them.
 """
 
 from __future__ import annotations
@@ -45,4 +45,4 @@ def marking(sync: Callable[[T], None]) -> Callable[[T], None]:
 if __name__ == "__main__":
     for name in ("fsync_file", "fdatasync", "fsync_dir"):
         setattr(durable, name, marking(getattr(durable, name)))
-    sys.exit(main())
+    main()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -12,10 +14,10 @@ from tests.fault.load import LOST, Client, Load
 from tests.fault.powerloss import image, trace
 from tests.fault.powerloss.replay import CALLS, HIDDEN, Replay
 from tests.fault.watched import Watched
-from tests.integration.served import STRONGROOM
+from tests.integration.served import STRONGROOM, command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.fault.load import Outcome
@@ -45,11 +47,13 @@ class Recording:
         root: The directory that ``data`` and ``data.anchor`` were made in.
         events: Of all processes, in order.
         outcomes: Of all requests.
+        inits: How many of the processes made the vault, the first ones.
     """
 
     root: Path
     events: Sequence[Event]
     outcomes: Sequence[Outcome]
+    inits: int = 1
 
     def told(self, acknowledged: set[str]) -> list[Outcome]:
         """What clients knew when these answers had begun to leave the server; of the rest they knew nothing."""
@@ -76,6 +80,39 @@ def record(root: Path, program: Sequence[str | Path] = (STRONGROOM,)) -> Recordi
         if not untrue:
             return made
     raise AssertionError(f"the model differs from the real files: {untrue}")
+
+
+def strike(recording: Recording, step: int, program: Sequence[str | Path] = (STRONGROOM,)) -> Recording:
+    """Kill the server at a step of a recording instead, and let a command work on what it left.
+
+    Args:
+        recording: Its directory is used again.
+        step: The last one.
+        program: As for :func:`record`.
+
+    Returns:
+        What the processes did up to there, and after them the command.
+    """
+    replay = Replay(recording.root)
+    before: list[Event] = []
+
+    def fed() -> Iterator[Event]:
+        for event in recording.events:
+            before.append(event)
+            yield event
+
+    next(islice(replay.play(fed()), step, None))
+    root = recording.root
+    shutil.rmtree(root)
+    image.write(replay.disk, root, image.Everything())
+    written = root.with_name("struck.trace")
+    made = replay.processes > recording.inits
+    words = ["principal", "add", "later", "--role", "auditor"] if made else ["init"]
+    done = command(*words, "--data", root / "data", env=ENVIRONMENT, program=[*trace.strace(written, CALLS), *program])
+    assert done.returncode == 0, done.stderr
+    events = [*before, *trace.read(written)]
+    written.unlink()
+    return Recording(root, events, recording.outcomes, recording.inits + (not made))
 
 
 def _work(vault: Path, strace: Sequence[str], program: Sequence[str | Path]) -> list[Outcome]:

@@ -26,7 +26,7 @@ _ACKNOWLEDGED: Final = re.compile(rb"x-strongroom-record: (\S+)\r\n")
 _CHECKPOINT: Final = re.compile(rb"strongroom/[^\n]+\n(\d+)\n[^\n]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
 
 
-class NotModelled(Exception):  # noqa: N818 - says what it is
+class NotModelled(Exception):
     """The program did something that the model knows nothing of, so that its images would prove nothing."""
 
 
@@ -97,14 +97,15 @@ class Replay:
             path = opened.path / path
         return path if path.is_relative_to(self._root) and path.name != HIDDEN else None
 
-    def _node(self, path: Path) -> Node | None:
+    def node(self, path: Path) -> Node | None:
+        """What has this path now."""
         node: Node | None = self.disk
         for name in path.relative_to(self._root).parts:
             node = node.get(name) if isinstance(node, Directory) else None
         return node
 
     def _parent(self, path: Path) -> Directory:
-        node = self._node(path.parent)
+        node = self.node(path.parent)
         if not isinstance(node, Directory):
             raise NotModelled(f"{path}: its directory was never made")
         return node
@@ -115,7 +116,8 @@ class Replay:
         if top != "data" or not parts:
             return f"{call.name} {top}"
         depth = {"streams": 2, "views": 1}.get(parts[0], 0)
-        return f"{call.name} {parts[min(depth, len(parts) - 1)].partition('.')[0]}"
+        sort = parts[min(depth, len(parts) - 1)].partition(".")[0]
+        return f"{call.name} {'/'.join(parts[depth : depth + 2]) if sort == 'tile' else sort}"
 
     def _changing(self, call: Call) -> Change:
         change = Change()
@@ -140,7 +142,7 @@ class Replay:
         path = self._path(call, 0, words[0] if call.name == "openat" else "AT_FDCWD")
         if path is None:
             return ""
-        node, step = self._node(path), ""
+        node, step = self.node(path), ""
         if node is None:
             if "O_CREAT" not in flags:  # a socket's name, which bind made
                 raise NotModelled(f"{path} was opened and never made")
@@ -234,7 +236,9 @@ class Replay:
         opened = self._open.get(int(call.words[0]))
         if opened is None:
             return ""
-        mode, size = ("0", int(call.words[1])) if call.name == "ftruncate" else (call.words[1], sum(map(int, call.words[2:])))
+        mode, size = call.words[1], sum(map(int, call.words[2:]))
+        if call.name == "ftruncate":
+            mode, size = "0", int(call.words[1])
         if mode != "0" or not isinstance(opened.node, File) or size < opened.node.size.now:
             raise NotModelled(f"{call.name} of {opened.path}")
         opened.node.extend(self._changing(call), size)
@@ -249,7 +253,7 @@ class Replay:
             if old is new:
                 return ""
             raise NotModelled(f"{call.name} across the directory's edge")
-        node, source, target = self._node(old), self._parent(old), self._parent(new)
+        node, source, target = self.node(old), self._parent(old), self._parent(new)
         coming = going = self._changing(call)
         if source is not target:
             going = Change()
@@ -267,7 +271,7 @@ class Replay:
 
     def _unlink(self, call: Call) -> str:
         path = self._path(call, 0, call.words[0] if call.name == "unlinkat" else "AT_FDCWD")
-        if path is None or self._node(path) is None:  # outside, or a socket
+        if path is None or self.node(path) is None:  # outside, or a socket
             return ""
         self._parent(path).set(self._changing(call), path.name, None)
         return self._step(call, path)

@@ -102,6 +102,17 @@ def test_a_tail_that_a_recovery_cut_and_named_is_no_fault(tmp_path: Path, verify
     assert verify(vault)[0] == 1
 
 
+def test_a_tail_that_is_not_what_a_recovery_cut_is_found(tmp_path: Path, verify: Verify) -> None:
+    vault = recovered(tmp_path, b"torn", named=True)
+    segment = vault / S / "commit/0000000000.log"
+    data = segment.read_bytes()
+    for changed in (data.replace(b"torn", b"tarn"), data[:-1] + b"x"):
+        segment.write_bytes(changed)
+        code, answer = verify(vault)
+        assert (code, answer["first_bad"]["seq"]) == (1, 20)
+        assert "ledger.recover" in answer["first_bad"]["why"]
+
+
 def test_a_tail_that_nothing_says_was_cut_is_found(tmp_path: Path, verify: Verify) -> None:
     code, answer = verify(recovered(tmp_path, b"torn", named=False))
     assert (code, answer["first_bad"]["seq"]) == (1, 20)

@@ -48,6 +48,24 @@ def test_records_and_bodies_are_found_in_whatever_segment_they_stand(builder: Bu
         builder.log.read(0, SEGMENT_BYTES // 8, 1)
 
 
+def test_bodies_are_at_hand_where_the_page_cache_holds_them(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(builder, 1)
+    oldest = builder.log.closed()[0]
+    monkeypatch.setattr(durable, "read_cached", lambda fd, offset, length: os.pread(fd, length, offset))
+    assert builder.log.at_hand(1, 4) == b"xxxx"
+    assert builder.log.at_hand(1, SEGMENT_BYTES // 8 + 1) is None
+    assert builder.log.at_hand(len(builder.records), 1) is None
+
+    def forgotten_meanwhile(fd: int, offset: int, length: int) -> bytes:
+        builder.log.forget(oldest)
+        return bytes(length)
+
+    monkeypatch.setattr(durable, "read_cached", forgotten_meanwhile)
+    assert builder.log.at_hand(1, 4) is None
+    monkeypatch.setattr(durable, "read_cached", lambda *_: None)
+    assert builder.log.at_hand(oldest.end_seq, 4) is None
+
+
 def test_what_was_forgotten_is_not_here_any_more_and_the_rest_is(builder: Builder) -> None:
     fill(builder, 2)
     oldest = builder.log.closed()[0]
