@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from audit.journal.log import Segment
     from audit.journal.segment import Frame
+    from audit.journal.segment_file import Segment
     from audit.ledger import SettledLedger
     from vault.storage.packs import PackStore
 
@@ -127,7 +127,7 @@ def verify_copies(segment: Segment, ledger: SettledLedger, packs: PackStore) -> 
     found: set[int] = set()
     for seq, copy in packs.read_back(list(bodies)):
         record, body = bodies.pop(seq)
-        if copy != body:  # check 4
+        if bytes(copy) != bytes(body):  # check 4; views are compared item by item
             raise LedgerCorrupt(str(segment.path), f"the body of record {seq} was settled with other bytes")
         if not _as_recorded(record, copy):  # check 5
             raise LedgerCorrupt(str(segment.path), f"the body of record {seq} is not what the record says")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from audit.errors import LedgerCorrupt
 from vault.errors import S3Error
 from vault.record import decode
-from vault.state.apply import apply
+from vault.state.apply import apply, changes_nothing
 from vault.state.rows import GarbageRow, PartRow, VersionRow
 from vault.storage.index import Sequenced
 from vault.times import parse_rfc3339
@@ -61,7 +61,8 @@ def replay(
     state = Sequenced(index)
     for seq, data in records(settled, log, index.applied):
         try:
-            state.add(apply(*decode(data), state))
+            if not changes_nothing(data):
+                state.add(apply(*decode(data), state))
         except (ValueError, S3Error) as error:  # no record, a newer schema's, or one that no decision can have allowed
             raise LedgerCorrupt(str(log.directory), f"record {seq}: {error}") from error
         if (seq + 1) % _HAND_OVER == 0:

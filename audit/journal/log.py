@@ -13,18 +13,17 @@ and moving settled content away (``audit.settle``).
 from __future__ import annotations
 
 import os
-import weakref
-from array import array
 from bisect import bisect_right
 from operator import attrgetter
 from threading import Condition, Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from audit.errors import LedgerCorrupt
 from audit.journal import segment as format_
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
+from audit.journal.segment_file import Segment
 from vault import durable
-from vault.errors import CorruptError, DurabilityError, Unavailable
+from vault.errors import DurabilityError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,68 +34,12 @@ SPARES: Final = 2
 SUFFIX: Final = ".log"
 _FIRST_SEQ: Final = attrgetter("first_seq")
 
+T = TypeVar("T")
+
 
 def segment_path(directory: Path, number: int) -> Path:
     """Where segment ``number`` stands."""
     return directory / f"{number:010d}{SUFFIX}"
-
-
-class Segment:
-    """One segment file: where each of its records and bodies stands. Appended to by the committer alone.
-
-    Its descriptor is closed when the last reader has let go: never under one, who would read another file's bytes.
-    """
-
-    def __init__(self, path: Path, header: SegmentHeader) -> None:
-        self.path = path
-        self.header = header
-        self.first_seq = header.first_seq
-        self.end_offset = BLOCK
-        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self.fd)
-        self._offsets = array("Q")
-        self._records = array("I")
-        self._bodies = array("I")
-
-    @property
-    def end_seq(self) -> int:
-        """One more than the last seq in it."""
-        return self.first_seq + len(self._offsets)
-
-    def note(self, record_offset: int, record_length: int, body_length: int) -> None:
-        """Remember where the next record stands."""
-        self._records.append(record_length)
-        self._bodies.append(body_length)
-        self._offsets.append(record_offset)  # last: readers go by its length
-
-    def record(self, seq: int) -> bytes:
-        """A record's exact bytes."""
-        index = seq - self.first_seq
-        return self._read(self._offsets[index], self._records[index])
-
-    def body(self, seq: int, offset: int, length: int) -> bytes:
-        """Bytes of a record's body."""
-        index = seq - self.first_seq
-        if offset + length > self._bodies[index]:
-            raise CorruptError(f"{self.path}: the body of record {seq} is shorter than {offset + length} bytes")
-        return self._read(self._offsets[index] + self._records[index] + offset, length)
-
-    def at_hand(self, seq: int, length: int) -> bytes | None:
-        """The first bytes of a record's body, where the page cache holds them."""
-        index = seq - self.first_seq
-        if length > self._bodies[index]:
-            return None
-        return durable.read_cached(self.fd, self._offsets[index] + self._records[index], length)
-
-    def body_length(self, seq: int) -> int:
-        """Length of a record's body in bytes."""
-        return self._bodies[seq - self.first_seq]
-
-    def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self.fd, length, offset)
-        if len(data) != length:
-            raise CorruptError(f"{self.path}: cannot read {length} bytes at offset {offset}")
-        return data
 
 
 class CommitLog:
@@ -284,7 +227,7 @@ class CommitLog:
             return None
         return segments[index]
 
-    def _still(self, found: Segment, data: bytes) -> bytes | None:
+    def _still(self, found: Segment, data: T) -> T | None:
         """``data`` if the segment it was read from was not forgotten meanwhile: its file may have been zeroed."""
         return data if found in self._segments else None
 
@@ -310,12 +253,14 @@ class CommitLog:
         Raises:
             LedgerCorrupt: ``from_seq`` is durable but not here: it was settled.
         """
-        end = self._durable_end
-        for seq in range(from_seq, end):
-            data = self.record(seq)
-            if data is None:
+        seq, end = from_seq, self._durable_end
+        while seq < end:
+            found = self._holding(seq)
+            some = self._still(found, found.records(seq, end)) if found is not None else None
+            if some is None:
                 raise LedgerCorrupt(str(self.directory), f"record {seq} is not in the commit log")
-            yield seq, data
+            yield from enumerate(some, seq)
+            seq += len(some)
 
     @property
     def first_seq(self) -> int:

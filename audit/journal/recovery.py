@@ -24,20 +24,23 @@ Not handled here: settled records (``audit.ledger``), the checkpoint's own check
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit.crash import crash_point
 from audit.errors import LedgerCorrupt
 from audit.journal import segment as format_
-from audit.journal.log import SUFFIX, CommitLog, Segment
+from audit.journal.log import SUFFIX, CommitLog
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
+from audit.journal.segment_file import Segment
 from vault import durable
 from vault.errors import CorruptError
 from vault.record import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from audit.journal.segment import Frame
@@ -115,12 +118,12 @@ def recover(
     """
     scan = _Scan()
     paths = sorted(log.directory.glob(f"*{SUFFIX}"))
-    number = -1
     for path in paths:
         if not (path.stem.isascii() and path.stem.isdigit()):
             raise LedgerCorrupt(str(path), "not the name of a segment")
-        number = max(number, int(path.stem))
-        _read_segment(path, stream, settled, scan)
+    number = max((int(path.stem) for path in paths), default=-1)
+    for path, data in _contents(paths):
+        _read_segment(path, data, stream, settled, scan)
         progress(scan.expected or 0)
     next_seq = scan.expected if scan.expected is not None else settled[0]
     if next_seq < settled[0]:  # all of it was settled: then the commit log ends before it does
@@ -153,10 +156,18 @@ def recover(
     return Recovered(next_seq, prev, incarnation, first, found)
 
 
-def _read_segment(path: Path, stream: bytes, settled: tuple[int, bytes], scan: _Scan) -> None:
-    place = str(path)
-    size = path.stat().st_size
-    data = durable.read_direct(path, 0, size)
+def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """All bytes of each segment; the next one is on its way while one is looked at."""
+    with ThreadPoolExecutor(1, "recovery") as reader:
+        coming: deque[Future[bytes]] = deque()
+        for number, path in enumerate(paths):
+            for soon in paths[number + len(coming) : number + 2]:
+                coming.append(reader.submit(durable.read_direct, soon, 0, soon.stat().st_size))
+            yield path, coming.popleft().result()
+
+
+def _read_segment(path: Path, data: bytes, stream: bytes, settled: tuple[int, bytes], scan: _Scan) -> None:
+    place, size = str(path), len(data)
     header = format_.decode_segment_header(data[:BLOCK], place)
     if header is None:  # rule 1; its bytes may be zeroed half way
         durable.remove(path)

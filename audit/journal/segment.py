@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from awscrt import checksums
 
@@ -107,8 +107,7 @@ class GroupHeader:
         return self.offset + padded(GROUP_HEADER_BYTES + self.length)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One record of a group; ``body_offset`` is where its body begins in the segment file."""
 
     seq: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from audit.journal.log import Segment
+    from audit.journal.segment_file import Segment
     from vault.errors import S3Error
 
 START = parse_rfc3339("2026-11-22T12:00:00Z")

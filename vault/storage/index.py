@@ -57,12 +57,6 @@ def _physical(key: bytes) -> bytes:
     return key if len(key) <= _HEAD else (key[:_HEAD] + hashlib.sha256(key).digest())[:_LIMIT]
 
 
-def _encoded(key: bytes, row: Row) -> tuple[bytes, bytes]:
-    """A row as it stands in the file."""
-    data = encode_row(row)
-    return _physical(key), _long_encode((key, data)) if len(key) > _HEAD else data
-
-
 class Index:
     """The durable view; a :class:`~vault.ports.State` for any thread.
 
@@ -227,12 +221,13 @@ class Index:
     def _fill(self, frozen: Overlay, applied: int) -> lmdb.Transaction:
         """Everything of one sync, to be committed."""
         txn = self._env.begin(write=True)
-        ordered = sorted(frozen)  # LMDB takes ordered keys, and many at a time, for half the price
-        with txn.cursor() as cursor:
-            cursor.putmulti(_encoded(key, row) for key in ordered if (row := frozen[key]) is not None)
-        for key in ordered:
-            if frozen[key] is None:
+        for key in sorted(frozen):  # LMDB takes ordered keys for half the price
+            row = frozen[key]
+            if row is None:
                 txn.delete(_physical(key))
+            else:
+                data = encode_row(row)
+                txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
         txn.put(_APPLIED, encode_row(MetaRow(applied)))
         return txn
 

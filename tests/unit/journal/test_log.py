@@ -8,7 +8,8 @@ import pytest
 
 from audit.errors import LedgerCorrupt
 from audit.journal import log as log_
-from audit.journal.log import Segment
+from audit.journal import segment_file
+from audit.journal.segment_file import Segment
 from tests.doubles.commitlog import SEGMENT_BYTES, Builder
 from tests.doubles.memory import memory_directory
 from vault import durable
@@ -46,6 +47,18 @@ def test_records_and_bodies_are_found_in_whatever_segment_they_stand(builder: Bu
     assert builder.log.record(len(builder.records)) is None
     with pytest.raises(CorruptError, match="shorter than"):
         builder.log.read(0, SEGMENT_BYTES // 8, 1)
+
+
+@pytest.mark.parametrize("together", [0, 1000, 1 << 20])
+def test_records_come_in_order_from_wherever_one_begins(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(segment_file, "READ_BYTES", together)
+    for size in (0, 1, 900, 0, 5000, 0, 0, SEGMENT_BYTES // 4, 0, SEGMENT_BYTES // 8, 0):
+        builder.group(3, b"x" * size)
+    assert builder.log.closed()
+    for start in range(len(builder.records) + 1):
+        assert list(builder.log.tail(start)) == list(enumerate(builder.records))[start:]
 
 
 def test_bodies_are_at_hand_where_the_page_cache_holds_them(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:

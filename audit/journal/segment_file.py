@@ -1,0 +1,92 @@
+"""One commit segment on disk: where each of its records and bodies stands, and their bytes.
+
+Not handled here: the bytes' format (``audit.journal.segment``), writing, and which segments there are
+(``audit.journal.log``).
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
+
+from audit.journal.segment import BLOCK
+from vault import durable
+from vault.errors import CorruptError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from audit.journal.segment import SegmentHeader
+
+#: How far apart records begin that one read takes together, in bytes.
+READ_BYTES: Final = 64 * 1024
+
+
+class Segment:
+    """One segment file: where each of its records and bodies stands. Appended to by the committer alone.
+
+    Its descriptor is closed when the last reader has let go: never under one, who would read another file's bytes.
+    """
+
+    def __init__(self, path: Path, header: SegmentHeader) -> None:
+        self.path = path
+        self.header = header
+        self.first_seq = header.first_seq
+        self.end_offset = BLOCK
+        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.fd)
+        self._offsets = array("Q")
+        self._records = array("I")
+        self._bodies = array("I")
+
+    @property
+    def end_seq(self) -> int:
+        """One more than the last seq in it."""
+        return self.first_seq + len(self._offsets)
+
+    def note(self, record_offset: int, record_length: int, body_length: int) -> None:
+        """Remember where the next record stands."""
+        self._records.append(record_length)
+        self._bodies.append(body_length)
+        self._offsets.append(record_offset)  # last: readers go by its length
+
+    def record(self, seq: int) -> bytes:
+        """A record's exact bytes."""
+        index = seq - self.first_seq
+        return self._read(self._offsets[index], self._records[index])
+
+    def records(self, seq: int, end: int) -> list[bytes]:
+        """Exact bytes of record ``seq`` and of the next ones before ``end``: as many as one read gives."""
+        first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
+        start, stop = offsets[first], min(end - self.first_seq, len(offsets))
+        stop = max(bisect_right(offsets, start + READ_BYTES, first, stop), first + 1)
+        data = self._read(start, offsets[stop - 1] + lengths[stop - 1] - start)
+        places = zip(offsets[first:stop], lengths[first:stop], strict=True)
+        return [data[offset - start : offset - start + length] for offset, length in places]
+
+    def body(self, seq: int, offset: int, length: int) -> bytes:
+        """Bytes of a record's body."""
+        index = seq - self.first_seq
+        if offset + length > self._bodies[index]:
+            raise CorruptError(f"{self.path}: the body of record {seq} is shorter than {offset + length} bytes")
+        return self._read(self._offsets[index] + self._records[index] + offset, length)
+
+    def at_hand(self, seq: int, length: int) -> bytes | None:
+        """The first bytes of a record's body, where the page cache holds them."""
+        index = seq - self.first_seq
+        if length > self._bodies[index]:
+            return None
+        return durable.read_cached(self.fd, self._offsets[index] + self._records[index], length)
+
+    def body_length(self, seq: int) -> int:
+        """Length of a record's body in bytes."""
+        return self._bodies[seq - self.first_seq]
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self.fd, length, offset)
+        if len(data) != length:
+            raise CorruptError(f"{self.path}: cannot read {length} bytes at offset {offset}")
+        return data
