@@ -21,6 +21,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from audit.errors import ConfigInvalid
+from vault.s3.body import ARRIVED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -123,6 +124,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError("request head too large")  # the parser makes it its own error, answered 400
         super().on_headers_complete()
+        cycle = self.cycle
+        self.scope["extensions"] = {ARRIVED: {"body": lambda: not cycle.more_body}}
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)

@@ -170,7 +170,7 @@ class BodyDigests:
     """All digests of one body in one pass: MD5 and SHA-256 always, one more if wanted; not thread-safe.
 
     An algorithm that is MD5 or SHA-256 itself is not computed twice. Large updates release the GIL,
-    so threads can digest several bodies at once.
+    so threads can digest several bodies at once, and two threads the halves of one.
 
     Args:
         algorithm: The further one.
@@ -179,7 +179,7 @@ class BodyDigests:
         size: Bytes so far.
     """
 
-    __slots__ = ("_algorithm", "_digests", "_further", "_md5", "_sha256", "size")
+    __slots__ = ("_algorithm", "_further", "_md5", "_others", "_sha256", "size")
 
     def __init__(self, algorithm: Algorithm | None = None) -> None:
         self.size = 0
@@ -187,17 +187,26 @@ class BodyDigests:
         self._md5: Digest = _md5()
         self._sha256: Digest = hashlib.sha256()
         self._further: Digest | None = None
-        self._digests: list[Digest] = [self._md5, self._sha256]
+        self._others: list[Digest] = [self._sha256]
         if algorithm is not None:
             self._further = {"MD5": self._md5, "SHA256": self._sha256}.get(algorithm.name)
             if self._further is None:
                 self._further = algorithm.new()
-                self._digests.append(self._further)
+                self._others.append(self._further)
 
     def update(self, data: bytes | memoryview) -> None:
         """Add bytes."""
+        self.update_md5(data)
+        self.update_others(data)
+
+    def update_md5(self, data: bytes | memoryview) -> None:
+        """One half of :meth:`update`: MD5 alone, which takes longer than SHA-256 where processors help with that."""
+        self._md5.update(data)
+
+    def update_others(self, data: bytes | memoryview) -> None:
+        """The other half; another thread may do the first at the same time."""
         self.size += len(data)
-        for digest in self._digests:
+        for digest in self._others:
             digest.update(data)
 
     @property

@@ -16,6 +16,7 @@ from audit.config import LimitsSection, PortSection
 from audit.errors import ConfigInvalid
 from audit.listener import MAX_HEAD_BYTES, Listener, bind
 from tests.doubles.certificates import Authority
+from vault.s3.body import ARRIVED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,6 +103,32 @@ def test_a_head_as_long_as_allowed_and_a_body_of_any_length_are_taken() -> None:
             assert both.count(b"127.0.0.1 http %d" % len(body)) == 2
 
     asyncio.run(run())
+
+
+def test_a_request_is_told_when_all_of_its_own_body_has_arrived() -> None:
+    told = []
+    half_begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        arrived = scope["extensions"][ARRIVED]["body"]
+        told.append((scope["path"], arrived()))
+        if scope["path"] == "/half":
+            half_begun.set()
+        while (await receive()).get("more_body"):
+            pass
+        told.append((scope["path"], arrived()))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> None:
+        async with answering(app) as listener:
+            whole, half = (b"PUT /%b HTTP/1.1\r\nContent-Length: 4\r\n\r\n" % name for name in (b"whole", b"half"))
+            sending = asyncio.create_task(exchange(listener, whole + b"body" + half + b"bo"))
+            await half_begun.wait()
+            sending.cancel()
+
+    asyncio.run(run())
+    assert told[:3] == [("/whole", True), ("/whole", True), ("/half", False)]
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", GET], ids=["nothing", "a letter", "half a head"])

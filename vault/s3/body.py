@@ -18,7 +18,7 @@ from vault.s3.chunked import MAX_BODY_BYTES, announced_trailers, decoder
 from vault.s3.claims import Claims, check_body, read_claims
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from vault.s3.responses import Receive
     from vault.s3.sigv4 import Verified
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 STALL_SECONDS: Final = 60.0
 #: What may stay unread on a connection that is used again, bytes: the HTTP server reads past it.
 MAX_UNREAD_BYTES: Final = 64 * 1024
+
+#: ASGI extension: its ``body`` is a function that says whether the server has received all of the body by now.
+ARRIVED: Final = "strongroom.arrived"
 
 _STREAMING: Final = frozenset(Payload) - {Payload.SIGNED, Payload.UNSIGNED}
 _CHECKSUMS: Final = (b"x-amz-checksum-", b"x-amz-sdk-checksum-")
@@ -74,15 +77,24 @@ class Body:
         receive: ASGI's.
         raw: Header fields as sent, names in lower case.
         fields: The same, decoded.
+        arrived: Of the extension :data:`ARRIVED`: who need not wait needs no watch against stalling, which costs more
+            than receiving a small body does.
 
     Attributes:
         verified: What the signature covers; nothing is read before it is set.
     """
 
-    __slots__ = ("_check", "_declared", "_ended", "_fields", "_raw", "_receive", "_started", "verified")
+    __slots__ = ("_arrived", "_check", "_declared", "_ended", "_fields", "_raw", "_receive", "_started", "verified")
 
-    def __init__(self, receive: Receive, raw: Sequence[tuple[bytes, bytes]], fields: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        raw: Sequence[tuple[bytes, bytes]],
+        fields: Mapping[str, str],
+        arrived: Callable[[], bool] | None = None,
+    ) -> None:
         self._receive = receive
+        self._arrived = arrived
         self._raw = raw
         self._fields = fields
         self._check: BodyCheck | None = None
@@ -175,11 +187,14 @@ class Body:
             self.check().trailers = chunks.finish()
 
     async def _next(self) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise S3Error("IncompleteBody", reason="stalled") from error
+        if self._arrived is not None and self._arrived():
+            message = await self._receive()
+        else:
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    message = await self._receive()
+            except TimeoutError as error:
+                raise S3Error("IncompleteBody", reason="stalled") from error
         if message["type"] != "http.request":
             self._ended = True
             raise S3Error("IncompleteBody")

@@ -36,8 +36,8 @@ class Caller:
 class BodyCheck(Protocol):
     """What a request claims of its body, and the digests that tell whether it is true.
 
-    The service feeds :attr:`digests` every byte in order, from worker threads but never from two at once, exhausts the
-    body, and then asks once.
+    The service feeds :attr:`digests` every byte in order, from worker threads but never one half of them from two at
+    once, exhausts the body, and then asks once.
     """
 
     @property

@@ -1,8 +1,8 @@
 """Receiving a body: digested, verified against what the client claims, encrypted, and where it is large, on disk.
 
 A small body stays in memory and rides in the commit log with its record. A large one is encrypted chunk by chunk into
-a staged blob: while one chunk is being received, the one before is digested in one thread and encrypted, hashed and
-written in another. A request holds about five chunks, whatever its size, and the event loop only hands them on.
+a staged blob: while one chunk is being received, the one before is digested in two threads and encrypted, hashed and
+written in a third. A request holds about five chunks, whatever its size, and the event loop only hands them on.
 
 The blob is durable before the operation is submitted. A crash or a refusal after that leaves a blob that no record
 names: it is swept at start.
@@ -23,6 +23,7 @@ from vault.service.sealing import CHUNK_BYTES, INLINE_BYTES, Sealer, Stored, new
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from vault.checksums import BodyDigests
     from vault.crypto.keyring_file import DomainKey
     from vault.service.context import BodyCheck
     from vault.service.core import Core
@@ -88,7 +89,7 @@ async def receive(
     if length > INLINE_BYTES:
         staged = await core.run(core.blobs.stage, ciphertext_length(length, CHUNK_BYTES))
         try:
-            await _write(core, sealer, staged, _chunks(body, length), checks.digests.update)
+            await _write(core, sealer, staged, _chunks(body, length), checks.digests)
             stored = sealer.in_blob(verified(), staged.id)
             await core.run(staged.publish)
         except BaseException:
@@ -123,19 +124,21 @@ async def _write(
     sealer: Sealer,
     staged: StagedBlob,
     chunks: AsyncIterator[tuple[memoryview, bool]],
-    digest: Callable[[memoryview], None],
+    digests: BodyDigests,
 ) -> None:
-    """Digest chunks in one thread, encrypt and write them in another, while the next one is received."""
+    """Digest chunks in two threads, encrypt and write them in a third, while the next one is received."""
 
     def keep(chunk: memoryview, last: bool) -> None:  # noqa: FBT001 - runs through an executor, which takes positions
         staged.write(sealer.encrypt(chunk, last=last))
 
-    working: asyncio.Future[tuple[None, None]] | None = None
+    working: asyncio.Future[tuple[None, None, None]] | None = None
     try:
         async for chunk, last in chunks:
             if working is not None:
                 await working  # and the memory of the chunk before is free
-            working = asyncio.gather(core.run(digest, chunk), core.run(keep, chunk, last))
+            working = asyncio.gather(
+                core.run(digests.update_md5, chunk), core.run(digests.update_others, chunk), core.run(keep, chunk, last)
+            )
     finally:
         if working is not None:
             await working

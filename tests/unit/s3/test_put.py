@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -8,9 +10,12 @@ from tests.doubles.asgi import Client
 from tests.doubles.s3_service import RECORD
 from tests.unit.s3.signer import Signer
 from tests.unit.s3.wire import Wire, crc32, error, md5, told
+from vault.errors import S3Error
 from vault.manifest import Checksum
 from vault.record import LockRef
 from vault.s3 import body
+from vault.s3.authorization import Payload
+from vault.s3.sigv4 import Verified
 from vault.service.results import PutResult
 
 
@@ -106,6 +111,22 @@ def test_a_client_that_leaves_early_leaves_a_failure_behind(client: Client) -> N
     answer = wire.send(request, client)
     assert error(answer) == (400, "IncompleteBody")
     assert wire.recorded == 1
+
+
+def test_only_a_body_that_is_still_coming_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"hello", "more_body": False}
+
+    async def read(*, arrived: bool) -> bytes:
+        made = body.Body(receive, [], {"content-length": "5"}, lambda: arrived)
+        made.verified = Verified("", None, "", "", "", False, Payload.UNSIGNED, None, "", b"")  # noqa: FBT003
+        return b"".join([piece async for piece in made.pieces()])
+
+    monkeypatch.setattr(body, "STALL_SECONDS", 0.0)
+    assert asyncio.run(read(arrived=True)) == b"hello"
+    with pytest.raises(S3Error, match="number of bytes"):
+        asyncio.run(read(arrived=False))
 
 
 def test_a_client_that_sends_nothing_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
