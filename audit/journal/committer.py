@@ -122,16 +122,13 @@ class Committer:
 
     def take_leaves(self) -> list[bytes]:
         """Leaf hashes of durable records since the last call, in order; for the sealer alone."""
-        taken = []
-        while self._leaves:
-            taken.append(self._leaves.popleft())
-        return taken
+        return [self._leaves.popleft() for _ in range(len(self._leaves))]
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
+        limit = self._journal.max_payload
         for intent in intents:
-            record = len(intent.encoded) + _HEAD_BYTES
-            if record > MAX_RECORD_BYTES or _frame_bytes(intent) > self._journal.max_payload:
+            if len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES or _frame_bytes(intent) > limit:
                 raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
         with self._wake:
             if self._poison is not None:
