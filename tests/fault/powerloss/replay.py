@@ -21,6 +21,8 @@ HIDDEN: Final = "lock.mdb"
 MARK: Final = "/sync-at/"
 #: The place of syncs that LMDB makes.
 INDEX: Final = "lmdb"
+#: A write of more is a kind of its own, in bytes: many states of it may be found.
+_MANY_BYTES: Final = 8 * PAGE
 #: A record that an answer names, and a checkpoint that an answer holds.
 _ACKNOWLEDGED: Final = re.compile(rb"x-strongroom-record: (\S+)\r\n")
 _CHECKPOINT: Final = re.compile(rb"strongroom/[^\n]+\n(\d+)\n[^\n]+\n\n(?:\xe2\x80\x94 [^\n]+\n)+")
@@ -68,6 +70,7 @@ class Replay:
         self._marks: dict[int, str] = {}
         self._synced: dict[Call, str] = {}
         self._ends: dict[Call, Callable[[], object]] = {}
+        self._begun: set[Change] = set()
 
     def play(self, events: Iterable[Event]) -> Iterator[str]:
         """Play one process after the other, from the start of each to its end.
@@ -121,9 +124,11 @@ class Replay:
 
     def _changing(self, call: Call) -> Change:
         change = Change()
+        self._begun.add(change)
 
         def finish() -> None:
             change.done = True
+            self._begun.discard(change)
 
         self._ends[call] = finish
         return change
@@ -131,8 +136,11 @@ class Replay:
     # --- calls ---
 
     def _execve(self, call: Call) -> str:
-        """Another process; the one before has ended, and with it what it had open."""
+        """Another process; the one before has ended, and what it had begun is in the cache."""
         self.processes += 1
+        for change in self._begun:
+            change.done = True
+        self._begun.clear()
         self._open, self._marks, self._ends, self._synced = {}, {}, {}, {}
         return ""
 
@@ -201,7 +209,7 @@ class Replay:
                 node.sync(pages)()
 
             self._ends[call] = finish
-        return self._step(call, opened.path)
+        return self._step(call, opened.path) + (" of many pages" if len(data) > _MANY_BYTES else "")
 
     def _show(self, data: bytes) -> str:
         """Something left the process; once the call began, the world may know."""
@@ -256,14 +264,9 @@ class Replay:
         node, source, target = self.node(old), self._parent(old), self._parent(new)
         coming = going = self._changing(call)
         if source is not target:
-            going = Change()
-            done = self._ends[call]
-
-            def finish() -> None:
-                done()
-                going.done = True
-
-            self._ends[call] = finish
+            done, going = self._ends[call], self._changing(call)
+            also = self._ends[call]
+            self._ends[call] = lambda: (done(), also())
         target.set(coming, new.name, node)
         if not call.name.startswith("link"):
             source.set(going, old.name, None)
