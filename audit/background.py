@@ -26,6 +26,7 @@ from vault.times import NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from audit.clock import ComplianceClock
     from audit.config import Settings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from audit.journal.committer import Committer
     from audit.sealing import Sealer
     from audit.stores import Stores
+    from audit.strand import Strand
     from vault.crypto.keyring import Keyring
 
 _log: Final = logging.getLogger(__name__)
@@ -112,34 +114,34 @@ class Background:
         self._clock_at = time.monotonic()
         self._clock_seq = stores.log.durable_end
         self._caught_up = stores.log.durable_end
-        self._settler = Settler(
-            log=stores.log,
-            ledger=stores.settled,
-            packs=stores.packs,
-            leases=stores.leases,
-            spares=layout.spares,
-            published=lambda: self.sealed,
-        )
-        self._eraser = Eraser(
-            index=stores.index,
-            settled=stores.settled,
-            log=stores.log,
-            packs=stores.packs,
-            blobs=stores.blobs,
-            keyring=keyring,
-            leases=stores.leases,
-            journal=committer,
-            now=clock.now,
-            published=lambda: self.sealed,
-        )
+        settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
+        eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
         self._loops = [
             _Loop("sealer", settings.checkpoint.interval_s, self._seal, on_fatal),
             _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
             _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
-            _Loop("settler", SETTLE_SECONDS, self._settler.step, on_fatal),
-            _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
+            *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in settlers),
+            _Loop("eraser", SETTLE_SECONDS, eraser.step, on_fatal),
         ]
+
+    def _settler(self, strand: Strand, spares: Path) -> Settler:
+        """What settles a stream; one that was taken over is covered whole as soon as its successor is sealed."""
+        closed = strand is not self._stores.current
+        return Settler(
+            log=strand.log,
+            ledger=strand.settled,
+            packs=strand.packs,
+            leases=self._stores.leases,
+            base=strand.base,
+            spares=spares,
+            published=lambda: (strand.log.durable_end if self.sealed else 0) if closed else self.sealed,
+            closed=closed,
+        )
+
+    def _covered(self) -> int:
+        """Position up to which records are under the last published checkpoint."""
+        return self._stores.current.base + self.sealed if self.sealed else 0
 
     @property
     def sealed(self) -> int:

@@ -8,12 +8,14 @@ A removal makes bytes invisible; here they go, when all of this holds:
  4. The gate allows it under the lock that the ledger tells (``vault.retention``).
 
 Then, in this order: blobs, bodies in packs, domain keys that nothing names any more, and the record ``object.erased``
-(its ``ref`` is the seq of the body), which takes the row out of the index. Every step finds done what was done before,
-so after a crash the next pass does it all again and ends in one record.
+(its ``ref`` is the position of the body), which takes the row out of the index. Every step finds done what was done
+before, so after a crash the next pass does it all again and ends in one record.
 
 A domain key goes when neither index nor ledger knows of bytes under it that were not erased, and only after its month
 is over: until then an upload under way may be encrypting under it, which neither knows of. Keys of what has no
 retention therefore stay.
+
+What the index calls ``seq`` is a position (``audit.strand``).
 
 Not handled here: media remanence and backups (no claim is made), and the thread.
 """
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 from audit import evidence
 from audit.crash import crash_point
 from audit.errors import AuditError, LedgerCorrupt
-from audit.feed import Feed
+from audit.strand import History, holding
 from vault.crypto.keyring import UNLOCKED, month_of
 from vault.errors import S3Error, VaultError
 from vault.policy import SYSTEM
@@ -46,15 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from audit.evidence import Removed
-    from audit.journal.log import CommitLog
-    from audit.ledger import SettledLedger
+    from audit.stores import Stores
     from vault.crypto.keyring import Keyring
     from vault.ports import Journal
     from vault.record import Storage
-    from vault.storage.blobs import BlobStore
-    from vault.storage.index import Index
-    from vault.storage.leases import Leases
-    from vault.storage.packs import PackStore
     from vault.times import Now
 
 _log: Final = logging.getLogger(__name__)
@@ -91,7 +88,7 @@ class ErasureRefused(AuditError):
 
 @dataclass(frozen=True, slots=True)
 class _Erasure:
-    """One row's bytes: bodies by seq and where each is kept, those of all parts of ``upload`` with them."""
+    """One row's bytes: bodies by position and where each is kept, those of all parts of ``upload`` with them."""
 
     row: GarbageRow
     upload: str
@@ -100,49 +97,36 @@ class _Erasure:
 
 
 class Eraser:
-    """Erases for one stream. Not thread-safe: one thread calls :meth:`step`.
+    """Erases what any stream of a vault stored. Not thread-safe: one thread calls :meth:`step`.
 
     Args:
-        index: Proposes what is garbage.
-        settled: Settled records.
-        log: Records that are not settled; its oldest seq says which bodies have left it.
-        packs: Where bodies are.
-        blobs: Where large bodies are.
+        stores: The index proposes what is garbage; the streams' commit logs say which bodies have left them.
         keyring: Domain keys.
-        leases: Who reads what.
         journal: Takes the records.
         now: The two clocks.
-        published: How many records the last anchored and published checkpoint covers.
+        published: Position up to which records are under the last anchored and published checkpoint.
         rest: See :data:`REST`.
 
     Attributes:
-        refused: By seq of the body, why it was not erased although the index says it is garbage; not tried again by
-            this process. Something is wrong with the index, or with the ledger.
+        refused: By position of the body, why it was not erased although the index says it is garbage; not tried again
+            by this process. Something is wrong with the index, or with the ledger.
     """
 
     def __init__(
         self,
         *,
-        index: Index,
-        settled: SettledLedger,
-        log: CommitLog,
-        packs: PackStore,
-        blobs: BlobStore,
+        stores: Stores,
         keyring: Keyring,
-        leases: Leases,
         journal: Journal,
         now: Callable[[], Now],
         published: Callable[[], int],
         rest: float = REST,
     ) -> None:
         self.refused: dict[int, str] = {}
-        self._index = index
-        self._feed = Feed(settled, log)
-        self._commit_log = log
-        self._packs = packs
-        self._blobs = blobs
+        self._stores = stores
+        self._index = stores.index
+        self._history = History(stores.strands)
         self._keyring = keyring
-        self._leases = leases
         self._journal = journal
         self._now = now
         self._published = published
@@ -183,11 +167,13 @@ class Eraser:
 
     def _gone(self, seq: int) -> bool:
         """Whether a body is in the packs only, nobody reads it, and it was not refused before."""
-        return seq < self._commit_log.first_seq and not self._leases.held(seq) and seq not in self.refused
+        strand = holding(self._stores.strands, seq)
+        settled = seq - strand.base < strand.log.first_seq
+        return settled and not self._stores.leases.held(seq) and seq not in self.refused
 
     def _judge(self, rows: Sequence[GarbageRow], checkpoint: int) -> list[_Erasure]:
         """Checks 3 and 4."""
-        found = evidence.gather(rows, self._feed.read)
+        found = evidence.gather(rows, self._history.read)
         now = self._now()
         erasures = []
         for row in rows:
@@ -217,14 +203,17 @@ class Eraser:
         if removed.storage.kind == "parts":
             parts = list(lookup.parts(self._index, removed.upload))  # those that its list left out, too
             bodies |= {part.seq: self._part(row, part.seq, removed.upload) for part in parts}
-        names = {body_name(seq) for seq in bodies} | {blob_name(item.blob) for item in bodies.values() if item.blob}
+        names = {blob_name(item.blob) for item in bodies.values() if item.blob}
+        for seq in bodies:
+            strand = holding(self._stores.strands, seq)
+            names.add(body_name(strand.name, seq - strand.base))
         token = _Token(row.seq, removed.storage, row.by, checkpoint, frozenset(names))
         return _Erasure(row, removed.upload if removed.storage.kind == "parts" else "", bodies, token)
 
     def _part(self, row: GarbageRow, seq: int, upload: str) -> Storage:
         """Where a part is kept, as the ledger says."""
         try:
-            tail = decode(self._feed.record(seq))[1]
+            tail = decode(self._history.record(seq))[1]
         except ValueError as error:
             raise LedgerCorrupt(f"record {seq}", str(error)) from error
         named = tail.object
@@ -236,9 +225,12 @@ class Eraser:
         for erasure in erasures:
             for storage in erasure.bodies.values():
                 if storage.blob:
-                    self._blobs.remove(storage.blob, erasure.token)
+                    self._stores.blobs.remove(storage.blob, erasure.token)
         crash_point("erase.blobs")
-        self._packs.erase({seq: erasure.token for erasure in erasures for seq in erasure.bodies})
+        bodies = {seq: erasure.token for erasure in erasures for seq in erasure.bodies}
+        for strand in self._stores.strands:
+            own = {seq - strand.base: bodies[seq] for seq in bodies if strand.base <= seq < strand.end}
+            strand.packs.erase(own)
         crash_point("erase.packs")
         self._suspects |= {storage.domain for erasure in erasures for storage in erasure.bodies.values()}
         self._destroy_keys(erasures)
@@ -254,7 +246,7 @@ class Eraser:
         gone = {seq for erasure in erasures for seq in erasure.bodies}
         unnamed = due - self._named_domains(gone)
         if unnamed:  # so says the index; the ledger is read whole, once for a bucket's month
-            unnamed -= evidence.living(unnamed, self._feed.read(0), gone)
+            unnamed -= evidence.living(unnamed, self._history.read(0), gone)
         last = erasures[-1].token
         for domain in unnamed:
             names = frozenset({domain_name(domain)})

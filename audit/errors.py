@@ -87,7 +87,11 @@ class LedgerCorrupt(AuditError):
 
 
 class RecoverRequired(AuditError):
-    """Ledger and anchor disagree: going on would sign a second history (DESIGN §4)."""
+    """Ledger and anchor disagree: going on would sign a second history (DESIGN §4).
+
+    Args:
+        problem: How they disagree.
+    """
 
     code = "recover-required"
     fatal = True
@@ -97,6 +101,7 @@ class RecoverRequired(AuditError):
             f"{problem}; nothing more is signed in this stream: restore the newest data directory, "
             "or open a new stream with `strongroom recover`"
         )
+        self.problem = problem
 
 
 class AnchorUnavailable(AuditError):

@@ -21,8 +21,12 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _MAX_BYTES: Final = 4096
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """``vault.json``: written once, by ``init``. ``anchor`` is empty for the default beside the directory."""
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``vault.json``: written by ``init``, and anew by ``recover`` alone.
+
+    ``anchor`` is empty for the default beside the directory; ``earlier`` names the streams that were taken over, oldest
+    first.
+    """
 
     format: int
     vault: str
@@ -31,11 +35,21 @@ class Identity(msgspec.Struct, frozen=True):
     stream: str
     profile: str
     anchor: str
+    earlier: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
-        """The log's origin, which is also its key's name."""
-        return f"strongroom/{self.vault}/{self.stream}"
+        """Origin of the log that is written, which is also its key's name."""
+        return self.origin_of(self.stream)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """All streams of the vault, oldest first; the last one is written."""
+        return (*self.earlier, self.stream)
+
+    def origin_of(self, stream: str) -> str:
+        """Origin of the log of one of its streams."""
+        return f"strongroom/{self.vault}/{stream}"
 
 
 def new_identity(vault: str, site: str, node: str, profile: str, anchor: str) -> Identity:
@@ -176,4 +190,17 @@ def load_identity(layout: Layout) -> Identity:
 
 def save_identity(layout: Layout, identity: Identity) -> None:
     """Write ``vault.json``: from here on the directory is a vault. Durable on return."""
-    durable.write_new(layout.identity, msgspec.json.format(msgspec.json.encode(identity)) + b"\n", 0o644)
+    durable.write_new(layout.identity, _encoded(identity), 0o644)
+
+
+def replace_identity(layout: Layout, identity: Identity) -> None:
+    """Write ``vault.json`` anew: from here on another stream is written. Durable on return; a crash leaves either.
+
+    Raises:
+        DurabilityError: It could not be written.
+    """
+    durable.replace(layout.identity, _encoded(identity), 0o644)
+
+
+def _encoded(identity: Identity) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(identity)) + b"\n"

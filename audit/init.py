@@ -55,20 +55,30 @@ def new_secret() -> str:
     return secrets.token_urlsafe(30)
 
 
-def load_signer(layout: Layout, identity: Identity, keyring: Keyring) -> Signer:
-    """The stream's signing key.
+def load_signer(layout: Layout, identity: Identity, keyring: Keyring, stream: str = "") -> Signer:
+    """The signing key of a stream, by default the one that is written.
 
     Raises:
         KeyringError: It is missing or damaged.
         ConfigInvalid: It cannot be read.
     """
-    path = layout.signing_key(identity.stream)
+    stream = stream or identity.stream
+    path = layout.signing_key(stream)
     try:
         wrapped = path.read_bytes()
     except OSError as error:
         raise ConfigInvalid(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
-    private = unwrap_signing_key(keyring, identity.stream, wrapped)
-    return Signer(identity.origin, Ed25519PrivateKey.from_private_bytes(private))
+    private = unwrap_signing_key(keyring, stream, wrapped)
+    return Signer(identity.origin_of(stream), Ed25519PrivateKey.from_private_bytes(private))
+
+
+def ensure_signing_key(layout: Layout, identity: Identity, keyring: Keyring) -> None:
+    """Make the signing key of the stream that is written, and write its public half, unless they are there. Durable."""
+    if not layout.signing_key(identity.stream).exists():
+        private = Ed25519PrivateKey.generate().private_bytes_raw()
+        durable.write_new(layout.signing_key(identity.stream), wrap_signing_key(keyring, identity.stream, private))
+    vkey = load_signer(layout, identity, keyring).verifier.encode()
+    durable.replace(layout.vkey(identity.stream), f"{vkey}\n".encode(), 0o644)
 
 
 def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, environ: Mapping[str, str]) -> Initialised:
@@ -110,11 +120,7 @@ def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, envi
     # The identity goes before the signing key, because the key's name holds the vault's id.
     if not layout.identity.exists():
         save_identity(layout, identity)
-    if not layout.signing_key(identity.stream).exists():
-        private = Ed25519PrivateKey.generate().private_bytes_raw()
-        durable.write_new(layout.signing_key(identity.stream), wrap_signing_key(keyring, identity.stream, private))
-    vkey = load_signer(layout, identity, keyring).verifier.encode()
-    durable.replace(layout.vkey(identity.stream), f"{vkey}\n".encode(), 0o644)
+    ensure_signing_key(layout, identity, keyring)
     return Initialised(identity, access_key, credentials_file)
 
 

@@ -14,52 +14,48 @@ from concurrent.futures import Future
 from threading import Event
 from typing import TYPE_CHECKING, Final, Self
 
-from audit import __version__
+from audit import start
 from audit.anchor.url import open_anchor
 from audit.background import Background
 from audit.checkpoint import open_checkpoint
 from audit.clock import ComplianceClock, HostSource
-from audit.errors import AlreadyRunning, ConfigInvalid
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
-from audit.init import ACCESS_KEY, SECRET_KEY, kek_provider, load_signer, new_access_key, new_secret, read_credentials
-from audit.journal import recovery
+from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
-from audit.journal.log import CommitLog
-from audit.journal.segment import stream_hash
-from audit.ledger import SettledLedger
-from audit.replay import last_clock_state, named_blobs, replay
+from audit.principals import Principals
+from audit.replay import clock_account, named_blobs, replay
 from audit.sealing import start_sealer
 from audit.status import NodeStatus, status_of
 from audit.stores import Stores
+from audit.streams import open_streams
+from audit.takeover import known_checkpoints, survey
 from audit.tile_store import TileStore
 from audit.tiles import Tile
+from audit.writer_lock import take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
 from vault.errors import VaultError
-from vault.merkle import leaf_hash
-from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
-from vault.record import Actor, LedgerRef, Origin, PrincipalRef, Tail, encode_tail
-from vault.state import lookup, rows
-from vault.state.rows import PrincipalRow
+from vault.record import LedgerRef, encode_tail
+from vault.state import lookup
+from vault.state.rows import UploadRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
-from vault.storage.packs import PackStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from audit.clock import Source
     from audit.config import Settings
     from audit.identity import Identity
+    from audit.streams import Opened
+    from vault.record import Tail, Takeover
 
 #: How long one commit of the node's own may take before it counts as failed, in seconds.
 COMMIT_SECONDS: Final = 60
-_SERVER: Final = Origin("server")
-_SYSTEM: Final = Actor(SYSTEM)
 
 
 class Node:
@@ -83,6 +79,7 @@ class Node:
         self.settings = settings
         self.keyring = keyring
         self.secrets = SecretStore(layout.secrets, keyring)
+        self.principals = Principals(self.commit, stores.index, self.secrets)
         self.stores = stores
         self.committer = committer
         self.clock = clock
@@ -116,10 +113,7 @@ class Node:
         identity = load_identity(layout)
         for directory in layout.directories(identity.stream):
             durable.make_dirs(directory)
-        try:
-            lock_fd = durable.lock_file(layout.lock)
-        except durable.LockHeld as error:
-            raise AlreadyRunning(f"{root} is open in another process: stop it, or let it do the work") from error
+        lock_fd = take_lock(layout)
         try:
             return cls._open_locked(layout, identity, settings, source or HostSource(), lock_fd)
         except BaseException:
@@ -138,19 +132,16 @@ class Node:
         sealed = max(
             (open_checkpoint(note, identity.origin, [signer.verifier]).size for note in notes if note), default=0
         )
-        settled = SettledLedger(home / "ledger")
-        log = CommitLog(home / "commit", layout.spares, stream_hash(identity.origin), settings.ledger.segment_mib << 20)
-        stores = Stores(
-            Index(layout.index), log, settled, PackStore(layout.packs, identity.stream), BlobStore(layout.root)
+        index = Index(layout.index)
+        opened = open_streams(
+            layout,
+            identity,
+            settings.ledger.segment_mib << 20,
+            covered=lambda base: max(sealed, index.synced - base, furthest(layout.cursors)),
         )
-        found = recovery.recover(
-            log,
-            home / "quarantine",
-            stream_hash(identity.origin),
-            settled=(settled.end, leaf_hash(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT),
-            covered=max(sealed, stores.index.synced, furthest(layout.cursors)),
-        )
-        replay(stores.index, settled, log)
+        found, stores = opened.found, Stores(index, opened.strands, BlobStore(layout.root))
+        for strand in stores.strands:
+            replay(index, strand.settled, strand.log, strand.base)
         sealer = start_sealer(
             signer=signer,
             anchor=anchor,
@@ -161,15 +152,16 @@ class Node:
         )
         stores.blobs.sweep(named_blobs(stores.index).__contains__)
         SecretStore(layout.secrets, keyring).sweep(lambda name: lookup.principal(stores.index, name) is not None)
-        newest = last_clock_state(settled, log)
+        newest = clock_account(stores.strands)
         clock = ComplianceClock(source, *newest) if newest is not None else ComplianceClock(source)
         committer = Committer(
-            log=log,
+            log=stores.log,
             state=Sequenced(stores.index),
             clock=clock,
             stream=identity.stream,
             next_seq=found.next_seq,
             prev=found.prev,
+            base=stores.current.base,
             leases=stores.leases,
             reserve_bytes=settings.disk.reserve_mib << 20,
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
@@ -195,24 +187,27 @@ class Node:
             clock=clock,
             background=background,
         )
+        taken = None
+        if identity.earlier and not found.next_seq:
+            old = opened.strands[-2]
+            key = load_signer(layout, identity, keyring, old.name).verifier
+            taken = survey(old, known_checkpoints(layout, identity, old.name, anchor, key)).takeover
         committer.start()
-        node._record_start(found, settings.anchor.url or identity.anchor or "local")
+        node._record_start(opened, settings.anchor.url or identity.anchor or "local", taken)
         background.start()
         return node
 
-    def _record_start(self, found: recovery.Recovered, anchor: str) -> None:
-        if found.next_seq == 0:
-            ledger = LedgerRef(
-                vault=self.identity.vault, anchor=anchor, profile=self.identity.profile, software=__version__
-            )
-            self.commit(Tail(op="ledger.open", actor=_SYSTEM, origin=_SERVER, ledger=ledger))
-        for torn in found.torn:
-            cut = LedgerRef(found.incarnation, quarantined=torn.file, digest=torn.digest, bytes=torn.length)
-            self.commit(Tail(op="ledger.recover", actor=_SYSTEM, origin=_SERVER, ledger=cut))
-        started = LedgerRef(found.incarnation, software=__version__, anchor=anchor)
+    def _record_start(self, opened: Opened, anchor: str, taken: Takeover | None) -> None:
         state = self.clock.status()
-        self.commit(Tail(op="ledger.start", actor=_SYSTEM, origin=_SERVER, ledger=started, clock_state=state))
+        self.commit_all(start.tails(self.identity, anchor, opened.found, state, taken, opened.torn))
         self.clock.take(state)
+        self.commit_all(start.aborts(self._left_uploads()))
+
+    def _left_uploads(self) -> list[UploadRow]:
+        """Uploads that were under way in streams that were taken over."""
+        base = self.stores.current.base
+        found = self.stores.index.scan(b"u", b"v") if base else ()
+        return [row for _, row in found if isinstance(row, UploadRow) and row.seq < base]
 
     def commit(self, tail: Tail) -> Committed:
         """Commit one record of the server's own or of the CLI, and wait until it is durable. Not for the event loop.
@@ -222,85 +217,49 @@ class Node:
             Unavailable: Nothing was written.
             OutcomeUnknown: The writer failed.
         """
-        answer: Future[Committed | VaultError] = Future()
-        self.committer.submit([Intent(tail, encode_tail(tail))], [answer.set_result])
-        result = answer.result(COMMIT_SECONDS)
-        if isinstance(result, VaultError):
-            raise result
-        if result.error is not None:
-            raise result.error
-        return result
+        return self.commit_all([tail])[0]
 
-    def add_principal(
-        self, actor: Actor, name: str, roles: tuple[str, ...], access_key: str = "", secret: str = ""
-    ) -> tuple[str, str, str]:
-        """Add somebody who may act. The secret is durable before the record that makes it count.
-
-        Args:
-            actor: Who adds.
-            name: For people.
-            roles: From ``vault.policy.ROLES``.
-            access_key: Made up where empty.
-            secret: Made up where empty.
-
-        Returns:
-            Principal id, access key, secret.
+    def commit_all(self, tails: Sequence[Tail]) -> list[Committed]:
+        """The same for some records, which become durable together where they fit into one group.
 
         Raises:
-            S3Error: Roles that nobody may hold, or an access key in use.
+            S3Error: One was refused; the refusal is recorded, and the others are done.
+            Unavailable: One was not written.
+            OutcomeUnknown: The writer failed.
         """
-        principal = PrincipalRef("p" + os.urandom(8).hex(), name, access_key or new_access_key(), roles)
-        secret = secret or new_secret()
-        self.secrets.add(principal.id, secret)
-        self.commit(Tail(op="principal.add", actor=actor, origin=Origin("cli"), principal=principal))
-        return principal.id, principal.access_key, secret
+        answers: list[Future[Committed | VaultError]] = [Future() for _ in tails]
+        intents = [Intent(tail, encode_tail(tail)) for tail in tails]
+        self.committer.submit(intents, [answer.set_result for answer in answers])
+        done = []
+        for answer in answers:
+            result = answer.result(COMMIT_SECONDS)
+            if isinstance(result, VaultError):
+                raise result
+            if result.error is not None:
+                raise result.error
+            done.append(result)
+        return done
 
-    def disable_principal(self, actor: Actor, access_key: str) -> None:
-        """Disable whoever has this access key.
+    def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Durable records ``start`` to ``end`` (exclusive) of a stream of this vault, exact bytes, in order."""
+        strand = next(strand for strand in self.stores.strands if strand.name == stream)
+        for seq in range(start, min(end, strand.log.durable_end)):
+            data = strand.log.record(seq)
+            yield seq, data if data is not None else strand.settled.record(seq)
 
-        Raises:
-            S3Error: Nobody has it.
-        """
-        found = self.stores.index.get(rows.access_key_key(access_key))
-        who = PrincipalRef(found.id if isinstance(found, PrincipalRow) else "", "", access_key[:128], ())
-        self.commit(Tail(op="principal.disable", actor=actor, origin=Origin("cli"), principal=who))
-
-    def principals(self) -> list[PrincipalRow]:
-        """Everybody, disabled or not."""
-        return [row for _, row in self.stores.index.scan(b"i", b"j") if isinstance(row, PrincipalRow)]
-
-    def ensure_first_principal(self, environ: Mapping[str, str]) -> bool:
-        """Add the root principal to a vault that has nobody yet. Whether it did."""
-        if self.principals():
-            return False
-        if self.layout.credentials.exists():
-            access_key, secret = read_credentials(self.layout.credentials)
-        elif ACCESS_KEY in environ and SECRET_KEY in environ:
-            access_key, secret = environ[ACCESS_KEY], environ[SECRET_KEY]
-        else:
-            raise ConfigInvalid(f"this vault has no principal yet: set {ACCESS_KEY} and {SECRET_KEY}, and init again")
-        self.add_principal(_SYSTEM, "root", ("root",), access_key, secret)
-        return True
-
-    def records(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Durable records ``start`` to ``end`` (exclusive), exact bytes, in order."""
-        for seq in range(start, min(end, self.stores.log.durable_end)):
-            data = self.stores.log.record(seq)
-            yield seq, data if data is not None else self.stores.settled.record(seq)
-
-    def checkpoint(self) -> bytes | None:
-        """The last published checkpoint."""
-        path = self.layout.stream(self.identity.stream) / "checkpoint"
+    def checkpoint(self, stream: str) -> bytes | None:
+        """The last published checkpoint of a stream."""
+        path = self.layout.stream(stream) / "checkpoint"
         return path.read_bytes() if path.exists() else None
 
-    def tile(self, path: str) -> bytes:
-        """A hash tile by its path (``tile/<L>/<N>[.p/<W>]``).
+    def tile(self, stream: str, path: str) -> bytes:
+        """A hash tile of a stream by its path (``tile/<L>/<N>[.p/<W>]``).
 
         Raises:
             TilePathInvalid: No such path.
             LedgerCorrupt: The tile is not there.
         """
-        return TileStore(self.layout.stream(self.identity.stream)).read(Tile.parse(path))
+        return TileStore(self.layout.stream(stream)).read(Tile.parse(path))
 
     def status(self) -> NodeStatus:
         """How it stands."""
@@ -330,12 +289,12 @@ class Node:
         self._background.stop()
         if self._fatal is None:
             state = self.clock.status()
-            stopped = LedgerRef(self.stores.log.incarnation)
-            self.commit(Tail(op="ledger.stop", actor=_SYSTEM, origin=_SERVER, ledger=stopped, clock_state=state))
+            self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), state))
             self.committer.stop()
             self._background.finish()
         self.stores.index.close()
-        self.stores.log.close()
+        for strand in self.stores.strands:
+            strand.log.close()
         os.close(self._lock_fd)
 
     def __enter__(self) -> Self:

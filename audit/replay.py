@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from audit.errors import LedgerCorrupt
 from vault.errors import S3Error
 from vault.record import decode
@@ -13,10 +15,11 @@ from vault.storage.index import Sequenced
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from audit.journal.log import CommitLog
     from audit.ledger import SettledLedger
+    from audit.strand import Strand
     from vault.record import ClockState
     from vault.storage.index import Index
 
@@ -45,36 +48,59 @@ def records(settled: SettledLedger, log: CommitLog, start: int) -> Iterator[tupl
 
 
 def replay(
-    index: Index, settled: SettledLedger, log: CommitLog, progress: Callable[[int], None] = lambda _: None
+    index: Index,
+    settled: SettledLedger,
+    log: CommitLog,
+    base: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Apply to the index what it has not seen: the same ``apply`` as live.
+    """Apply to the index what it has not seen of a stream: the same ``apply`` as live.
 
     Args:
         index: Open; its ``applied`` says where to begin.
         settled: Settled records.
         log: Recovered commit log.
+        base: Position of the stream's first record.
         progress: Called with the number of records applied, now and then.
 
     Raises:
         LedgerCorrupt: A durable record cannot be read.
     """
     state = Sequenced(index)
-    for seq, data in records(settled, log, index.applied):
+    if index.applied > base + log.durable_end:
+        return
+    for seq, data in records(settled, log, max(0, index.applied - base)):
         try:
             if not changes_nothing(data):
-                state.add(apply(*decode(data), state))
+                head, tail = decode(data)
+                state.add(apply(replace(head, seq=base + seq) if base else head, tail, state))
         except (ValueError, S3Error) as error:  # no record, a newer schema's, or one that no decision can have allowed
             raise LedgerCorrupt(str(log.directory), f"record {seq}: {error}") from error
         if (seq + 1) % _HAND_OVER == 0:
-            state.settle(seq + 1)
+            state.settle(base + seq + 1)
             progress(seq + 1)
             if index.applied - index.synced >= _SYNC_EVERY:
                 index.sync()
-    state.settle(log.durable_end)
+    state.settle(base + log.durable_end)
+
+
+def clock_account(strands: Sequence[Strand]) -> tuple[ClockState | None, int] | None:
+    """The newest account of the compliance clock, and the newest record's clock in ns; see :func:`last_clock_state`.
+
+    A stream that took another over goes on with its clock.
+    """
+    newest = 0
+    for strand in reversed(strands):
+        found = last_clock_state(strand.settled, strand.log)
+        if found is not None:
+            newest = newest or found[1]
+            if found[0] is not None:
+                return found[0], newest
+    return (None, newest) if newest else None
 
 
 def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState | None, int] | None:
-    """The newest account of the compliance clock, and the newest record's clock in ns.
+    """A stream's newest account of the compliance clock, and its newest record's clock in ns.
 
     Clock records come every minute and with every start, so the way back is short.
 

@@ -59,9 +59,12 @@ class Settler:
         log: The commit log.
         ledger: Where records go.
         packs: Where bodies go.
-        leases: Who reads what.
+        leases: Who reads what, by position.
+        base: Position of the stream's first record.
         spares: Where spare segments wait.
         published: How many records the last published checkpoint covers.
+        closed: The stream was taken over and is written no more: its last records settle in a short frame, and its
+            segments are removed rather than used again.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Settler:
         leases: Leases,
         spares: Path,
         published: Callable[[], int],
+        base: int = 0,
+        closed: bool = False,
     ) -> None:
         self._log = log
         self._ledger = ledger
@@ -80,6 +85,8 @@ class Settler:
         self._leases = leases
         self._spares = spares
         self._published = published
+        self._base = base
+        self._closed = closed
         self._settled = -1
         self._left: list[bytes] = []
         self._retired: list[tuple[RecyclingToken, int]] = []
@@ -101,7 +108,7 @@ class Settler:
         """Copy what is in the oldest segment that was not settled by this process, unless it was by another."""
         segment = next((item for item in self._log.closed() if item.header.number > self._settled), None)
         if segment is None:
-            return False
+            return self._closed and self._end()
         run = list(self._left)
         following = self._ledger.end + len(run)
         groups: dict[tuple[str, str, str], list[tuple[int, memoryview]]] = {}
@@ -123,6 +130,12 @@ class Settler:
         self._settled = segment.header.number
         return True
 
+    def _end(self) -> bool:
+        """Settle the last records of a stream that is closed."""
+        last, self._left = self._left, []
+        self._ledger.add([last] if last else [])
+        return bool(last)
+
     def _retire(self) -> bool:
         oldest = next(iter(self._log.closed()), None)
         if oldest is None or oldest.header.number > self._settled:
@@ -139,8 +152,8 @@ class Settler:
     def _reuse(self) -> bool:
         for item in self._retired:
             token, mark = item
-            if not self._leases.any_in(token.first, token.end, before=mark):
-                recycle.reuse(token, self._spares, self._log.segment_bytes)
+            if not self._leases.any_in(self._base + token.first, self._base + token.end, before=mark):
+                recycle.reuse(token, self._spares, 0 if self._closed else self._log.segment_bytes)
                 self._retired.remove(item)
                 return True
         return False

@@ -60,7 +60,7 @@ def status_of(
         durable=stores.log.durable_end,
         sealed=sealed,
         lag_ns=now.wall - now.clock,
-        settle_debt_bytes=sum(item.header.length for item in stores.log.closed()),
+        settle_debt_bytes=sum(item.header.length for strand in stores.strands for item in strand.log.closed()),
         disk_free=space.f_bavail * space.f_frsize,
         incarnation=stores.log.incarnation,
     )

@@ -1,10 +1,11 @@
-"""Where a node's bytes are: the ledger's two halves, the bodies' three places, the index, and leases."""
+"""Where a node's bytes are: its streams, large bodies, the index, and leases."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit.strand import Strand, holding
 from vault.storage.leases import Leases
 
 if TYPE_CHECKING:
@@ -12,29 +13,49 @@ if TYPE_CHECKING:
     from audit.ledger import SettledLedger
     from vault.storage.blobs import BlobStore
     from vault.storage.index import Index
-    from vault.storage.packs import PackStore
 
 
 @dataclass(slots=True)
 class Stores:
-    """Open stores of one data directory; :meth:`read` implements :class:`vault.ports.Bodies`."""
+    """Open stores of one data directory; implements :class:`vault.ports.Bodies`.
+
+    Attributes:
+        index: The index.
+        strands: The vault's streams, oldest first; the last one is written.
+        blobs: Large bodies.
+        leases: Who reads what, by position.
+    """
 
     index: Index
-    log: CommitLog
-    settled: SettledLedger
-    packs: PackStore
+    strands: tuple[Strand, ...]
     blobs: BlobStore
     leases: Leases = field(default_factory=Leases)
 
-    def read(self, seq: int, offset: int, length: int) -> bytes:
-        """Implements :class:`vault.ports.Bodies`: the commit log first, then the packs.
+    @property
+    def current(self) -> Strand:
+        """The stream that is written."""
+        return self.strands[-1]
 
-        A body that is settled while we look is found in its pack: it is there before it leaves the log.
-        """
-        data = self.log.read(seq, offset, length)
-        return data if data is not None else self.packs.read(seq, offset, length)
+    @property
+    def log(self) -> CommitLog:
+        """Commit log of the stream that is written."""
+        return self.strands[-1].log
 
-    def at_hand(self, seq: int, length: int) -> bytes | None:
+    @property
+    def settled(self) -> SettledLedger:
+        """Settled records of the stream that is written."""
+        return self.strands[-1].settled
+
+    def seq_of(self, position: int) -> int:
         """Implements :class:`vault.ports.Bodies`."""
-        data = self.log.at_hand(seq, length)
-        return data if data is not None else self.packs.at_hand(seq, length)
+        return position - holding(self.strands, position).base
+
+    def read(self, position: int, offset: int, length: int) -> bytes:
+        """Implements :class:`vault.ports.Bodies`."""
+        strand = holding(self.strands, position)
+        return strand.read(position - strand.base, offset, length)
+
+    def at_hand(self, position: int, length: int) -> bytes | None:
+        """Implements :class:`vault.ports.Bodies`."""
+        strand = holding(self.strands, position)
+        return strand.at_hand(position - strand.base, length)

@@ -37,8 +37,8 @@ class Intent:
     Attributes:
         tail: The front end's half of the record; all the decision needs is in it.
         encoded: ``encode_tail(tail)``.
-        body: Bytes that become durable in the same group as the record; their identity is (stream, seq).
-        parts: For ``multipart.complete``: (number, seq of the part's record), ascending.
+        body: Bytes that become durable in the same group as the record; their identity is its position.
+        parts: For ``multipart.complete``: (number, position of the part's record), ascending.
         refused: Set where the front end refuses already: recorded, with no effect. It may never allow.
     """
 
@@ -56,6 +56,8 @@ class Committed:
     Attributes:
         head: The committer's half.
         leaf: Leaf hash of the record (32 bytes).
+        position: Its place among all records of the vault: ``head.seq``, and where its stream took over others, the
+            number of their records more. What rows and bodies are known by.
         row: The row the operation made, resolved or removed (VersionRow, BucketRow, UploadRow, PartRow …).
         error: The refusal, if it was one; already recorded.
         release: Ends the lease on the bytes of ``row``. To be called exactly once when the reader is done;
@@ -64,6 +66,7 @@ class Committed:
 
     head: Head
     leaf: bytes
+    position: int
     row: Row | None = None
     error: S3Error | None = None
     release: Callable[[], None] = field(default=lambda: None)
@@ -89,10 +92,13 @@ class Journal(Protocol):
 
 
 class Bodies(Protocol):
-    """Bodies of records, by identity, wherever they lie now (commit log or pack)."""
+    """Bodies of records, by position, wherever they lie now (commit log or pack)."""
 
-    def read(self, seq: int, offset: int, length: int) -> bytes:
-        """``length`` bytes of the body of record ``seq`` from ``offset``. Thread-safe; may block on disk.
+    def seq_of(self, position: int) -> int:
+        """The seq, in its own stream, of the record at a position. Thread-safe; never blocks."""
+
+    def read(self, position: int, offset: int, length: int) -> bytes:
+        """``length`` bytes of the body of a record from ``offset``. Thread-safe; may block on disk.
 
         The caller holds a lease on the version, or the bytes may be erased meanwhile.
 
@@ -100,8 +106,8 @@ class Bodies(Protocol):
             CorruptError: No such body, or it is shorter: names the place.
         """
 
-    def at_hand(self, seq: int, length: int) -> bytes | None:
-        """The first ``length`` bytes of the body of record ``seq`` if memory holds them, else None. Never blocks.
+    def at_hand(self, position: int, length: int) -> bytes | None:
+        """The first ``length`` bytes of the body of a record if memory holds them, else None. Never blocks.
 
         Thread-safe. The caller holds a lease.
         """

@@ -198,8 +198,28 @@ class ClockState(_Part, frozen=True):
     synchronised: bool = False
 
 
+class Takeover(_Part, frozen=True):
+    """The stream that another one goes on from (``strongroom recover``), in the other's first record.
+
+    ``held`` records of it were there, with tree root ``root``; ``known`` and ``known_root`` are of the largest
+    checkpoint of it that was known (0 and empty where there was none). Records from ``held`` up to ``known`` are lost;
+    where there are none, the roots tell two histories apart. ``position`` is how many records all streams before the
+    new one hold together: there its own begin.
+    """
+
+    stream: str
+    held: int
+    root: str
+    known: int
+    known_root: str
+    position: int
+
+
 class LedgerRef(_Part, frozen=True):
-    """What a ``ledger.*`` record says: this writer's incarnation, and what a recovery found and cut."""
+    """What a ``ledger.*`` record says: this writer's incarnation, and what a recovery found and cut.
+
+    ``stream`` names the stream that was cut, where it is one that this stream took over.
+    """
 
     incarnation: int = 0
     vault: str = ""
@@ -209,6 +229,8 @@ class LedgerRef(_Part, frozen=True):
     quarantined: str = ""
     digest: str = ""
     bytes: int = 0
+    stream: str = ""
+    takes_over: Takeover | None = None
 
 
 class Window(_Part, frozen=True):
@@ -220,7 +242,11 @@ class Window(_Part, frozen=True):
 
 
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
-    """What the front end knows. ``ref`` is the seq of an earlier record that this one is about."""
+    """What the front end knows.
+
+    ``ref`` is the position of an earlier record that this one is about: its seq, and the records of all streams before
+    its own more.
+    """
 
     op: str
     actor: Actor

@@ -41,7 +41,8 @@ class Streams(BaseModel):
 @router.get("")
 def streams(node: OpenNode) -> Streams:
     """List the logs."""
-    return Streams(streams=[Stream(name=node.identity.stream, origin=node.identity.origin)])
+    identity = node.identity
+    return Streams(streams=[Stream(name=name, origin=identity.origin_of(name)) for name in identity.streams])
 
 
 @router.get("/{stream}/checkpoint", response_class=PlainTextResponse)
@@ -59,13 +60,13 @@ def tile(stream: str, path: str, node: OpenNode) -> Response:
         raise Unauthenticated("entries need an auditor's bearer token")
     if wanted.index * WIDTH + wanted.width > size >> (HEIGHT * wanted.level):
         raise TileNotFound(f"the published tree of {size} records has no such tile")
-    return Response(node.tile(path), media_type="application/octet-stream", headers=_IMMUTABLE)
+    return Response(node.tile(stream, path), media_type="application/octet-stream", headers=_IMMUTABLE)
 
 
 def _published(node: Node, stream: str) -> bytes:
-    if stream != node.identity.stream:
+    if stream not in node.identity.streams:
         raise LogNotFound("there is no such log; /v1/log lists them")
-    note = node.checkpoint()
+    note = node.checkpoint(stream)
     if note is None:
         raise LogNotFound("this log has published nothing yet; ask again in a second")
     return note

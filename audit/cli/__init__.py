@@ -36,6 +36,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "principal": "audit.cli.principal",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
+    "recover": "audit.cli.recover",
     "doctor": "audit.cli.doctor",
     "completion": "audit.cli.completion",
 }

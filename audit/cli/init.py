@@ -48,7 +48,7 @@ def init(*, data: Path, profile: str, site: str, node: str, anchor: str, config:
         open_anchor(anchor)  # refused here, before anything is made
     made = prepare(data, profile=profile, site=site, node=node, anchor=anchor, environ=os.environ)
     with Node.open(data, settings) as opened:
-        if not opened.ensure_first_principal(os.environ):
+        if not opened.principals.ensure_first(opened.layout, os.environ):
             raise AlreadyInitialised(f"{data} is a vault already; nothing was changed")
         warnings = opened.status().warnings
     found = made.identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def export(stream: str, target: Path, data: Path, config: Path | None, *, as_jso
         with click.progressbar(
             length=checkpoint.size, label="exporting", file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as bar:
-            export_log(target, checkpoint, note, control.records, bar.update)
+            export_log(target, checkpoint, note, partial(control.records, stream), bar.update)
     if as_json:
         options.write_json({"name": stream, "size": checkpoint.size, "directory": str(target)})
         return

@@ -56,10 +56,10 @@ class Control(Protocol):
             S3Error: It was refused.
         """
 
-    def records(self, start: int, end: int) -> Iterator[bytes]:
-        """Exact bytes of durable records ``start`` to ``end`` (exclusive), in order.
+    def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
+        """Exact bytes of a stream's durable records ``start`` to ``end`` (exclusive), in order.
 
         Raises:
-            ControlFailed: One of them does not exist.
+            ControlFailed: One of them, or the stream, does not exist.
             LedgerCorrupt: One of them cannot be read.
         """

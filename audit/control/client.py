@@ -119,12 +119,12 @@ class Client:
         """See :meth:`Control.disable_principal`."""
         self._ask(DisablePrincipal(access_key))
 
-    def records(self, start: int, end: int) -> Iterator[bytes]:
+    def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""
         for index in range(start // WIDTH, -(-end // WIDTH)):
             first = index * WIDTH
             width = min(WIDTH, end - first)
-            _, bundle = self._ask(Entries(index, width))
+            _, bundle = self._ask(Entries(stream, index, width))
             yield from split_entries(bundle, width)[max(0, start - first) :]
 
     def _result(self, request: Request, kind: type[_T]) -> _T:

@@ -44,20 +44,22 @@ class NodeControl:
 
     def principals(self) -> list[PrincipalRow]:
         """See :meth:`Control.principals`."""
-        return self._node.principals()
+        return self._node.principals.all()
 
     def add_principal(self, name: str, roles: Sequence[str], access_key: str, secret: str) -> Credentials:
         """See :meth:`Control.add_principal`."""
-        return Credentials(*self._node.add_principal(self._actor, name, tuple(roles), access_key, secret))
+        return Credentials(*self._node.principals.add(self._actor, name, tuple(roles), access_key, secret))
 
     def disable_principal(self, access_key: str) -> None:
         """See :meth:`Control.disable_principal`."""
-        self._node.disable_principal(self._actor, access_key)
+        self._node.principals.disable(self._actor, access_key)
 
-    def records(self, start: int, end: int) -> Iterator[bytes]:
+    def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""
+        if stream not in self._node.identity.streams:
+            raise ControlFailed("there is no such stream")
         found = 0
-        for _, record in self._node.records(start, end):
+        for _, record in self._node.records(stream, start, end):
             yield record
             found += 1
         if found < end - start:

@@ -1,6 +1,6 @@
 r"""The control socket's protocol: a JSON line each way, and for records bytes after the reply's line.
 
-    → {"op":"entries","index":3,"width":256}\n
+    → {"op":"entries","stream":"site-a.node-1","index":3,"width":256}\n
     ← {"payload":91235}\n ‖ 91,235 bytes
     → {"op":"principal.disable","access_key":"…"}\n
     ← {"error":{"code":"InvalidArgument","message":"There is no such principal."}}\n
@@ -29,7 +29,7 @@ MAX_REQUEST_BYTES: Final = 64 * 1024
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 #: What follows a reply's line, in bytes: one bundle of the longest records.
 MAX_PAYLOAD_BYTES: Final = WIDTH * (MAX_RECORD_BYTES + 2)
-#: A principal's name, in characters.
+#: A principal's or stream's name, in characters.
 MAX_NAME: Final = 128
 
 
@@ -66,8 +66,9 @@ class DisablePrincipal(msgspec.Struct, frozen=True, tag_field="op", tag="princip
 
 
 class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
-    """Asks for a bundle of entries as C2SP tlog-tiles has it; it comes as the payload."""
+    """Asks for a bundle of a stream's entries as C2SP tlog-tiles has it; it comes as the payload."""
 
+    stream: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     index: Annotated[int, Meta(ge=0, lt=2**55)]
     width: Annotated[int, Meta(ge=1, le=WIDTH)]
 

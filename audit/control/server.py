@@ -79,7 +79,7 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
             return None, b""
         case Entries():
             start = request.index * WIDTH
-            return None, entry_bundle(control.records(start, start + request.width))
+            return None, entry_bundle(control.records(request.stream, start, start + request.width))
 
 
 class ControlServer:

@@ -20,6 +20,8 @@ from collections import deque
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from audit.crash import crash_point
 from audit.journal import tiers
 from audit.journal.segment import frame_bytes
@@ -69,6 +71,7 @@ class Committer:
         stream: The stream's name.
         next_seq: Seq of the next record.
         prev: Leaf hash of the last record, 32 bytes; SHA-256 of nothing at seq 0.
+        base: Position of the stream's first record (``vault.state.rows``).
         leases: Leases on bodies.
         reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
@@ -83,6 +86,7 @@ class Committer:
         stream: str,
         next_seq: int,
         prev: bytes,
+        base: int,
         leases: Leases,
         reserve_bytes: int,
         on_fatal: Callable[[VaultError], None],
@@ -93,6 +97,7 @@ class Committer:
         self._stream = stream
         self._seq = next_seq
         self._prev = prev
+        self._base = base
         self._leases = leases
         self._reserve = reserve_bytes
         self._on_fatal = on_fatal
@@ -222,7 +227,7 @@ class Committer:
         if group.clock_state is not None:
             self._clock.take(group.clock_state)
         self._leaves.extend(group.leaves)
-        self._state.settle(self._seq)
+        self._state.settle(self._base + self._seq)
         for number, committed in group.committed.items():
             group.answer(number, committed)
 
@@ -249,12 +254,13 @@ class Committer:
             lock=decision.lock,
         )
         record = splice(head, intent.encoded)
-        changes = apply(head, tail, self._state)
+        position = self._base + group.seq
+        changes = apply(replace(head, seq=position) if self._base else head, tail, self._state)
         leaf = hashlib.sha256(b"\0" + record).digest()
         row = decision.row
         if row is None and changes:  # what the operation made comes first among its effects
             row = changes[0][1]
-        committed = Committed(head, leaf, row, error)
+        committed = Committed(head, leaf, position, row, error)
         if error is None and tail.op in _READS and isinstance(row, VersionRow):
             committed.release = self._leases.take(row.seq)
         self._state.add(changes)

@@ -18,6 +18,9 @@ counts is what a power cut would have left. The rules, numbered:
 
 A crash anywhere in here leaves a log on which the same rules give the same answer.
 
+The commit log of a stream that was taken over is read by the same rules but the last two: nothing is written to it ever
+again, and what is torn is named in the stream that goes on.
+
 Not handled here: settled records (``audit.ledger``), the checkpoint's own check (``audit.sealing``).
 """
 
@@ -116,6 +119,47 @@ def recover(
         DurabilityError: A write failed; start again.
         Unavailable: There is no room for the new segment; free disk space and start again.
     """
+    scan, found, number = _read(log, quarantine, stream, settled, covered, progress)
+    log.begin(scan.segments, found.incarnation, found.next_seq, number + 1)
+    crash_point("recover.before-rewrite")
+    if scan.last is not None:
+        header, records = scan.last
+        target = log.open_segment(header.first_seq)
+        crash_point("recover.opened")
+        log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
+    crash_point("recover.after-rewrite")
+    return found
+
+
+def reopen(
+    log: CommitLog,
+    quarantine: Path,
+    stream: bytes,
+    *,
+    settled: tuple[int, bytes],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Recovered:
+    """Read the commit log of a stream that was taken over, or is to be, and hand its segments to ``log``.
+
+    The arguments are those of :func:`recover`. How many records it must hold is the caller's to compare.
+
+    Raises:
+        LedgerCorrupt: It is damaged otherwise than by a torn tail.
+    """
+    scan, found, number = _read(log, quarantine, stream, settled, None, progress)
+    log.begin(scan.segments, found.incarnation, found.next_seq, number + 1)
+    return found
+
+
+def _read(  # noqa: PLR0917 - private, named at both calls
+    log: CommitLog,
+    quarantine: Path,
+    stream: bytes,
+    settled: tuple[int, bytes],
+    covered: int | None,
+    progress: Callable[[int], None],
+) -> tuple[_Scan, Recovered, int]:
+    """Rules 1 to 7, without rule 6 where ``covered`` is None; also the highest number of a segment."""
     scan = _Scan()
     paths = sorted(log.directory.glob(f"*{SUFFIX}"))
     for path in paths:
@@ -131,9 +175,8 @@ def recover(
     prev = scan.prev if scan.prev is not None else settled[1]
     if next_seq == settled[0] and prev != settled[1]:
         raise LedgerCorrupt(str(log.directory), f"record {next_seq - 1} is not the one that was settled")
-    covered = max(covered, *(item.first_seq for item in scan.segments), 0)
     torn = _judge_tails(scan, log.directory)
-    if next_seq < covered:
+    if covered is not None and next_seq < (covered := max(covered, *(item.first_seq for item in scan.segments), 0)):
         raise LedgerCorrupt(
             str(log.directory),
             f"records {next_seq} to {covered - 1} are missing, but a checkpoint, anchor, cursor or index covers "
@@ -143,17 +186,8 @@ def recover(
         durable.fdatasync(scan.segments[-1].fd)
     found = _quarantine(torn, scan.named, quarantine)
     crash_point("recover.quarantined")
-    incarnation = scan.incarnation + 1
     first = min((item.first_seq for item in scan.segments), default=next_seq)
-    log.begin(scan.segments, incarnation, next_seq, number + 1)
-    crash_point("recover.before-rewrite")
-    if scan.last is not None:
-        header, records = scan.last
-        target = log.open_segment(header.first_seq)
-        crash_point("recover.opened")
-        log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
-    crash_point("recover.after-rewrite")
-    return Recovered(next_seq, prev, incarnation, first, found)
+    return scan, Recovered(next_seq, prev, scan.incarnation + 1, first, found), number
 
 
 def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:

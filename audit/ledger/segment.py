@@ -1,5 +1,7 @@
 """The format of settled records: independent Zstandard frames of 256 records, with a seek table at the end. Pure.
 
+The last frame of a stream that was taken over ends with that stream, and may be shorter.
+
 Each record is followed by LF, so ``zstdcat`` prints NDJSON. The seek table is the Zstandard seekable format's, version
 0.1.0 (facebook/zstd, ``contrib/seekable_format``): a skippable frame, which any decompressor passes over.
 
@@ -47,23 +49,25 @@ def encode_segment(frames: Iterable[Sequence[bytes]]) -> tuple[bytes, int]:
     """Make a settled segment.
 
     Args:
-        frames: 256 records each, in order.
+        frames: 256 records each, in order; the last one may be shorter.
 
     Returns:
-        The file's bytes and the number of frames.
+        The file's bytes and the number of records.
     """
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     pieces = []
     entries = []
+    count = 0
     for records in frames:
-        if len(records) != FRAME_RECORDS:
-            raise ValueError(f"a frame of {len(records)} records, not {FRAME_RECORDS}")
+        if count % FRAME_RECORDS or not 0 < len(records) <= FRAME_RECORDS:
+            raise ValueError(f"a frame of {len(records)} records after {count}")
+        count += len(records)
         plain = b"\n".join([*records, b""])
         piece = compressor.compress(plain)
         pieces.append(piece)
         entries.append(_ENTRY.pack(len(piece), len(plain)))
     table = b"".join(entries) + _FOOTER.pack(len(entries), 0, _SEEKABLE_MAGIC)
-    return b"".join([*pieces, _SKIPPABLE.pack(_SKIPPABLE_MAGIC, len(table)), table]), len(entries)
+    return b"".join([*pieces, _SKIPPABLE.pack(_SKIPPABLE_MAGIC, len(table)), table]), count
 
 
 def decode_table(read: Callable[[int, int], bytes], size: int, frames: int, place: str) -> array[int]:
@@ -97,14 +101,14 @@ def decode_table(read: Callable[[int, int], bytes], size: int, frames: int, plac
     return offsets
 
 
-def decode_frame(data: bytes, place: str) -> list[bytes]:
+def decode_frame(data: bytes, count: int, place: str) -> list[bytes]:
     """Decompress one frame.
 
     Returns:
-        Its 256 records.
+        Its ``count`` records.
 
     Raises:
-        LedgerCorrupt: Damaged (the frame's own checksum says so), or not 256 lines.
+        LedgerCorrupt: Damaged (the frame's own checksum says so), or not so many lines.
     """
     try:
         size = zstandard.get_frame_parameters(data).content_size
@@ -114,6 +118,6 @@ def decode_frame(data: bytes, place: str) -> list[bytes]:
     except zstandard.ZstdError as error:
         raise LedgerCorrupt(place, f"a damaged frame: {error}") from error
     records = plain.split(b"\n")
-    if len(records) != FRAME_RECORDS + 1 or records.pop():
-        raise LedgerCorrupt(place, f"a frame that is not {FRAME_RECORDS} lines")
+    if len(records) != count + 1 or records.pop():
+        raise LedgerCorrupt(place, f"a frame that is not {count} lines")
     return records

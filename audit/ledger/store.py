@@ -40,7 +40,8 @@ class _Segment(NamedTuple):
 
     def frame(self, number: int, data: bytes) -> list[bytes]:
         """The records of a frame, given its bytes."""
-        return format_.decode_frame(data, f"{self.path} at {self.offsets[number]}")
+        count = min(FRAME_RECORDS, self.end - self.first - number * FRAME_RECORDS)
+        return format_.decode_frame(data, count, f"{self.path} at {self.offsets[number]}")
 
 
 class SettledLedger:
@@ -48,14 +49,16 @@ class SettledLedger:
 
     Args:
         directory: ``streams/<stream>/ledger``, which exists.
+        closed: The stream was taken over: nothing comes after its last record, whose frame may be short.
 
     Raises:
         LedgerCorrupt: A segment is missing, damaged, or stands twice.
         DurabilityError: What a crash left could not be removed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, closed: bool = False) -> None:
         self._directory = directory
+        self._closed = closed
         self._segments: list[_Segment] = []
         self._frame = lru_cache(CACHED_FRAMES)(self._load_frame)
         durable.sweep_temps(directory)
@@ -69,19 +72,19 @@ class SettledLedger:
             problem = "are missing before it" if first > self.end else "stand twice"
             low, high = sorted((first, self.end))
             raise LedgerCorrupt(place, f"records {low} to {high - 1} {problem}")
-        if end <= first or end % FRAME_RECORDS:
+        if end <= first or first % FRAME_RECORDS or (end % FRAME_RECORDS and not self._closed):
             raise LedgerCorrupt(place, f"a segment cannot reach from {first} to {end}")
         try:
             size = path.stat().st_size
         except OSError as error:
             raise LedgerCorrupt(place, f"cannot be read: {error.strerror}") from error
-        frames = (end - first) // FRAME_RECORDS
+        frames = -(-(end - first) // FRAME_RECORDS)
         offsets = format_.decode_table(lambda offset, length: _read(path, offset, length), size, frames, place)
         self._segments.append(_Segment(path, first, end, offsets))
 
     @property
     def end(self) -> int:
-        """Number of settled records (= seq of the first that is not); a multiple of 256."""
+        """Number of settled records (= seq of the first that is not); a multiple of 256 while the stream goes on."""
         return self._segments[-1].end if self._segments else 0
 
     def record(self, seq: int) -> bytes:
@@ -120,7 +123,7 @@ class SettledLedger:
 
         Args:
             frames: Frames of exactly 256 records, which continue at :attr:`end`; taken one by one, so that memory
-                holds one of them. None at all changes nothing.
+                holds one of them. Only the last one of a closed stream may be shorter. None at all changes nothing.
 
         Raises:
             Unavailable: There is no room; nothing was written.
@@ -129,7 +132,9 @@ class SettledLedger:
         data, count = format_.encode_segment(frames)
         if not count:
             return
-        first, end = self.end, self.end + count * FRAME_RECORDS
+        first, end = self.end, self.end + count
+        if end % FRAME_RECORDS and not self._closed:
+            raise ValueError(f"the frame before record {end} is short, and the stream goes on")
         path = self._directory / f"{first:016d}-{end:016d}.ndjson.zst"
         require_room(self._directory, len(data))
         durable.write_new(path, data)

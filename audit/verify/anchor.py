@@ -22,6 +22,8 @@ from audit.verify.report import Bad, Finding, LogReport, Report, Unchecked
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from audit.verify.lineage import Takeover
+
 
 class Saved(NamedTuple):
     """A checkpoint that the caller kept."""
@@ -102,7 +104,7 @@ class Claims:
         self._own = own
         self._given = [key for key, _ in outside.keys if key.name == origin]
         self._trusted = [key for key, is_outside in outside.keys if is_outside and key.name == origin]
-        self._claims: list[tuple[str, Checkpoint]] = []
+        self._claims: list[tuple[str, Checkpoint, bool]] = []  # and whether it was brought by the caller
         self._vouched = [-1]
         self.checkpoint: Checkpoint | None = None
         for saved in outside.saved:
@@ -123,17 +125,21 @@ class Claims:
 
     def sizes(self) -> set[int]:
         """Sizes at which the log's root is wanted."""
-        return {checkpoint.size for _, checkpoint in self._claims}
+        return {checkpoint.size for _, checkpoint, _ in self._claims}
 
-    def judge(self, size: int, roots: dict[int, bytes], log: LogReport) -> None:
+    def judge(self, size: int, roots: dict[int, bytes], log: LogReport, taken: Takeover | None = None) -> None:
         """Hold the claims against the records.
 
         Args:
             size: How many records there are.
             roots: Their root at the sizes asked for.
             log: What is said about the log; receives ``checkpoint`` and ``anchored``.
+            taken: What the stream says that took this one over: claims that lie in the target, and of which it tells,
+                are excused.
         """
-        for place, claim in self._claims:
+        for place, claim, outside in self._claims:
+            if taken is not None and not outside and _told(claim, taken, size):
+                continue
             if claim.size > size:
                 why = f"it says the log has {claim.size} records; only {size} good ones are there"
                 self._report.findings.append(Finding(size, place, why))
@@ -154,7 +160,7 @@ class Claims:
             self._report.findings.append(Finding(None, place, f"not signed by {key.name}+{key.id.hex()}"))
         if not self._own and not self._given:
             self._report.notes.append(f"{place}: signature not checked, no key is known (--vkey)")
-        self._claims.append((place, checkpoint))
+        self._claims.append((place, checkpoint, False))
         return checkpoint
 
     def _check_saved(self, saved: Saved) -> None:
@@ -171,9 +177,14 @@ class Claims:
             self._report.findings.append(Finding(None, saved.name, f"{why}: the log has another key than then"))
         if not keys:
             self._report.notes.append(f"{saved.name}: signature not checked, no key is known (--vkey)")
-        self._claims.append((saved.name, saved.checkpoint))
+        self._claims.append((saved.name, saved.checkpoint, True))
         if saved.outside and saved.checkpoint.size:
             self._vouched.append(saved.checkpoint.size)
+
+
+def _told(claim: Checkpoint, taken: Takeover, size: int) -> bool:
+    """Whether a takeover tells of a checkpoint that the records contradict."""
+    return size < claim.size <= taken.known or (claim.size, claim.root.hex()) == (taken.known, taken.known_root)
 
 
 def match_origins(outside: Outside, origins: Iterable[str], report: Report) -> None:

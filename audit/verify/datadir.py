@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from audit.verify.anchor import Claims, Outside, match_origins
 from audit.verify.bodies import check_blob, known_suite
+from audit.verify.exported import summarise_inherited
 from audit.verify.files import folders, read_file, walk
 from audit.verify.inventory import Inventory
 from audit.verify.keys import MAX_KEYRING_BYTES, SECRET, SIGNING, generation
+from audit.verify.lineage import Lineage
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
 from audit.verify.pool import cores, in_order
@@ -85,6 +87,8 @@ class _Vault:
 
     def __init__(self, root: str, outside: Outside, report: Report) -> None:
         self._root, self._outside, self._report = os.path.abspath(root), outside, report  # noqa: PTH100 - no link followed
+        self._lineage = Lineage()
+        self._bases: dict[str, int] = {}
 
     def verify(self, progress: Callable[[int], None]) -> None:
         """Look at all of it.
@@ -92,17 +96,38 @@ class _Vault:
         Checkpoints are read before the names of files, and those before the records: what a checkpoint or a name
         stands for was durable before it, so a server at work meanwhile does not look like damage.
         """
-        vault, current = self._identity()
+        vault, named = self._identity()
         notes = self._notes(vault)
         files = Inventory(self._root)
         self._report.findings += files.findings
-        self._keyring(files)
-        if current not in files.streams:
-            self._bad("streams", f"there is no stream {current}, which vault.json names")
-        names = sorted(files.streams, key=lambda name: (name == current, name))
-        origins = {name: _origin(vault, name) for name in names}
+        self._keyring(files, named)
+        streams = self._streams(vault, named, notes, files, progress)
+        stopped = named[-1] in streams and streams[named[-1]].stopped
+        self._packs(streams)
+        self._lineage.holdings.settle()
+        self._blobs(files, stopped=stopped)
+        self._secrets(files, streams, stopped=stopped)
+        self._say(files)
+
+    def _streams(
+        self,
+        vault: str,
+        named: list[str],
+        notes: dict[str, bytes],
+        files: Inventory,
+        progress: Callable[[int], None],
+    ) -> dict[str, Stream]:
+        """Read every stream, oldest first, and judge each in the light of the one that took it over."""
+        for name in sorted(set(named) - files.streams.keys()):
+            if name == named[-1] != named[0]:
+                self._state("takeover unfinished", "vault.json", f"the next start opens stream {name}")
+            else:
+                self._bad("streams", f"there is no stream {name}, which vault.json names")
+        for name in sorted(files.streams.keys() - set(named)):
+            self._bad(f"streams/{name}", "vault.json names no such stream")
+        origins = {name: _origin(vault, name) for name in named if name in files.streams}
         match_origins(self._outside, origins.values(), self._report)
-        streams: dict[str, Stream] = {}
+        read: list[tuple[Stream, Claims, LogReport]] = []
         for name, origin in origins.items():
             log = LogReport(origin)
             self._report.logs.append(log)
@@ -111,15 +136,19 @@ class _Vault:
                 claims.own_checkpoint(notes[f"streams/{name}/checkpoint"], f"streams/{name}/checkpoint")
             if name in notes:
                 claims.local_anchor(notes[name], f"{self._root}.anchor/{_digest(origin)}")
-            streams[name] = Stream(self._root, name, origin, files.streams[name], self._report)
-            streams[name].verify(claims, log, progress)
-        stopped = all(stream.stopped for stream in streams.values())
-        self._packs(streams)
-        for stream in streams.values():
-            stream.holdings.settle()
-        self._blobs(files, streams, stopped=stopped)
-        self._secrets(files, streams, stopped=stopped)
-        self._say(files, streams)
+            self._bases[name] = sum(stream.size for stream, _, _ in read)
+            self._lineage.begin(f"streams/{name}", self._bases[name])
+            stream = Stream(self._root, name, origin, files.streams[name], self._report, self._lineage)
+            stream.verify(claims, log, progress)
+            read.append((stream, claims, log))
+        for at, (stream, claims, log) in enumerate(read, 1):
+            stream.judge(claims, log, read[at][0] if at < len(read) else None)
+        if read and read[0][0].takeover is not None:
+            self._bad("vault.json", f"it does not name stream {read[0][0].takeover.stream}, which was taken over")
+        self._lineage.locks.finish()
+        self._report.findings += self._lineage.findings(self._lineage.locks.findings)
+        summarise_inherited(self._report, self._lineage.locks)
+        return dict(zip(origins, (stream for stream, _, _ in read), strict=True))
 
     def _bad(self, place: str, why: str, seq: int | None = None) -> None:
         self._report.findings.append(Finding(seq, place, why))
@@ -134,21 +163,24 @@ class _Vault:
             self._report.findings.append(bad.finding)
             return None
 
-    def _identity(self) -> tuple[str, str]:
-        """The vault's id and the name of its present stream."""
+    def _identity(self) -> tuple[str, list[str]]:
+        """The vault's id and the names of its streams, oldest first."""
         data = self._read("vault.json", _MAX_VAULT_BYTES)
         if data is None:
             raise Bad("vault.json", "missing: without the vault's id no log can be told from another's")
         try:
             value = json.loads(data)
             names = {name: value[name] for name in ("vault", "site", "node", "stream", "profile", "anchor")}
+            earlier = list(value.get("earlier", ()))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Bad("vault.json", "it does not name the vault, its site and its node") from error
-        if value.get("format") != 1 or not all(isinstance(name, str) for name in names.values()):
+        if value.get("format") != 1 or not all(isinstance(name, str) for name in (*names.values(), *earlier)):
             raise Bad("vault.json", "not of format 1")
         if names["stream"] != f"{names['site']}.{names['node']}" or names["profile"] not in _PROFILES:
             raise Bad("vault.json", "its stream is not that of its site and node, or its profile is unknown")
-        return names["vault"], names["stream"]
+        if len({*earlier, names["stream"]}) <= len(earlier):
+            raise Bad("vault.json", "it names a stream twice")
+        return names["vault"], [*earlier, names["stream"]]
 
     def _notes(self, vault: str) -> dict[str, bytes]:
         """Checkpoints by path, and by stream what the local anchor holds."""
@@ -160,7 +192,7 @@ class _Vault:
             notes[name] = read_file(anchor, MAX_NOTE_BYTES, anchor)
         return {place: data for place, data in notes.items() if data is not None}
 
-    def _keyring(self, files: Inventory) -> None:
+    def _keyring(self, files: Inventory, streams: list[str]) -> None:
         copies = [self._read(f"keys/keyring-{copy}", MAX_KEYRING_BYTES) for copy in "ab"]
         first, second = (generation(data or b"") for data in copies)
         for copy, data, count in (("a", copies[0], first), ("b", copies[1], second)):
@@ -174,7 +206,7 @@ class _Vault:
                 self._state("keyring change unfinished", "keys/keyring-b", detail)
             else:
                 self._bad("keys/keyring-b", "the two copies of the keyring differ")
-        wanted = {f"keys/{name}.{kind}" for name in files.streams for kind in ("signing", "vkey")}
+        wanted = {f"keys/{name}.{kind}" for name in streams for kind in ("signing", "vkey")}
         for path in sorted(wanted - files.keys):
             self._bad(path, "the key is missing")
         for path in sorted(files.keys & wanted):
@@ -208,8 +240,8 @@ class _Vault:
             except Bad as bad:
                 self._report.findings.append(bad.finding)
                 continue
-            holdings = streams[name].holdings.holdings
-            known = {seq: holdings[seq] for seq, _, _ in bodies.entries if seq in holdings}
+            holdings, base = self._lineage.holdings.holdings, self._bases[name]
+            known = {seq: holdings[base + seq] for seq, _, _ in bodies.entries if base + seq in holdings}
             groups = {(json.loads(holding.bucket), holding.expires.decode()) for holding in known.values()}
             if groups - {(bodies.bucket, bodies.until)}:
                 why = f"not all its bodies are of bucket {bodies.bucket} and expire in {bodies.until or 'no month'}"
@@ -218,8 +250,9 @@ class _Vault:
         jobs = cores() if sum(len(some.bodies.entries) for some in wanted) > _WORTH_WORKERS else 1
         for some, (seen, findings) in zip(wanted, in_order(check_pack, wanted, jobs), strict=True):
             self._report.findings += findings
+            base = self._bases[some.bodies.pack.stream]
             for body in seen:
-                streams[some.bodies.pack.stream].holdings.found_in_pack(body, some.bodies.pack.place)
+                self._lineage.holdings.found_in_pack(self._lineage.moved_body(body, base), some.bodies.pack.place)
         self._twice([some.bodies for some in wanted])
 
     def _listed_packs(self) -> list[tuple[str, tuple[str, int]]]:
@@ -242,18 +275,16 @@ class _Vault:
             else:
                 self._state("compaction unfinished", other, f"{count} bodies are in {one} too; the next start ends it")
 
-    def _blobs(self, files: Inventory, streams: dict[str, Stream], *, stopped: bool) -> None:
-        blobs = [blob for stream in streams.values() for blob in stream.holdings.blobs(self._root)]
-        blobs = [blob for blob in blobs if known_suite(blob.body)]
+    def _blobs(self, files: Inventory, *, stopped: bool) -> None:
+        holdings = self._lineage.holdings
+        blobs = [blob for blob in holdings.blobs(self._root) if known_suite(blob.body)]
         jobs = cores() if len(blobs) > _WORTH_WORKERS else 1
         for findings in in_order(check_blob, blobs, jobs):
-            self._report.findings += findings
+            self._report.findings += self._lineage.findings(findings)
         self._report.counts["blobs checked"] = len(blobs)
-        for stream in streams.values():
-            for path in sorted(stream.holdings.erased_blobs() & files.blobs):
-                self._bad(path, "a record says the blob is erased, and it is there")
-        named = set().union(*(stream.holdings.names_of_blobs() for stream in streams.values()))
-        for path in sorted(files.blobs - named):
+        for path in sorted(holdings.erased_blobs() & files.blobs):
+            self._bad(path, "a record says the blob is erased, and it is there")
+        for path in sorted(files.blobs - holdings.names_of_blobs()):
             if stopped:
                 self._bad(path, "no record names the blob")
             else:
@@ -274,19 +305,17 @@ class _Vault:
             else:
                 self._state("unswept", f"keys/secrets/{name}", "no record added such a principal")
 
-    def _say(self, files: Inventory, streams: dict[str, Stream]) -> None:
-        counts = self._report.counts
-        for name, stream in streams.items():
-            holdings, place = stream.holdings, f"streams/{name}"
-            self._report.findings += holdings.findings
-            if holdings.erased:
-                self._state("erasure", place, f"{holdings.erased} bodies are gone, as object.erased records say")
-            if holdings.pending:
-                self._state("erasure pending", place, f"{holdings.pending} bodies that nothing shows any more are gone")
-            if holdings.lingering:
-                detail = f"{len(holdings.lingering)} erased bodies stay in the commit log until it is recycled"
-                self._state("erasure pending", place, detail)
-            counts["bodies"] += len(holdings.holdings) - holdings.erased - holdings.pending
+    def _say(self, files: Inventory) -> None:
+        counts, holdings, place = self._report.counts, self._lineage.holdings, "packs"
+        self._report.findings += self._lineage.findings(holdings.findings)
+        if holdings.erased:
+            self._state("erasure", place, f"{holdings.erased} bodies are gone, as object.erased records say")
+        if holdings.pending:
+            self._state("erasure pending", place, f"{holdings.pending} bodies that nothing shows any more are gone")
+        if holdings.lingering:
+            detail = f"{len(holdings.lingering)} erased bodies stay in the commit log until it is recycled"
+            self._state("erasure pending", "streams", detail)
+        counts["bodies"] += len(holdings.holdings) - holdings.erased - holdings.pending
         for path in files.unswept:
             self._state("unswept", path, "a write that was cut short")
         counts["files"], counts["staged"] = files.count, files.staged

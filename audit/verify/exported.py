@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.anchor import Claims, Outside, match_origins
 from audit.verify.files import walk
-from audit.verify.locks import Locks
+from audit.verify.lineage import Lineage, takeover_in
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_checkpoint, parse_vkey
 from audit.verify.pool import cores, in_order
 from audit.verify.records import Checker, Run, unknown_ops
@@ -26,6 +26,9 @@ from audit.verify.tree import TILE_WIDTH, subtree_root, tile_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from audit.verify.locks import Locks
+    from audit.verify.records import Event
 
 #: Entry bundles that one task checks.
 SPAN_TILES: Final = 64
@@ -159,7 +162,7 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
     listing = _listed(source, report)
     tiles = Tiles(source, checkpoint.size, listing.partials)
     spine = Spine(tiles, claims.sizes(), lambda seq: f"record {seq}")
-    locks = Locks(lambda seq: f"record {seq}")
+    lineage = Lineage()
     stream = json.dumps(checkpoint.origin.rpartition("/")[2], ensure_ascii=False).encode()
     ops: Counter[bytes] = Counter()
     jobs = cores() if checkpoint.size > 2 * SPAN_TILES * TILE_WIDTH else 1
@@ -170,18 +173,30 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
         whole = spine.add(run)
         for event in run.events:
             if event.seq >= start:
-                locks.apply(event)
+                if event.seq == 0:
+                    _begin(lineage, event, report)
+                lineage.locks.apply(lineage.moved(event))
         progress(spine.size)
         if not whole:
             break
     spine.finish()
-    locks.finish()
+    lineage.locks.finish()
     log.size, log.root = spine.size, spine.root().hex()
-    report.findings += spine.findings + locks.findings
+    report.findings += spine.findings + lineage.findings(lineage.locks.findings)
     for path in listing.beyond(spine.size):
         report.findings.append(Finding(None, source.place(path), "it goes beyond the checkpoint's size"))
     claims.judge(spine.size, spine.roots, log)
-    summarise(report, ops, locks)
+    summarise(report, ops)
+    summarise_inherited(report, lineage.locks)
+
+
+def _begin(lineage: Lineage, event: Event, report: Report) -> None:
+    """Take the first record, which says where the history of the vault stands."""
+    taken = takeover_in(event)
+    if taken is not None:
+        lineage.begin("", taken.position)
+        detail = f"it goes on from {taken.held} records of {taken.stream}, of which {taken.known} were known as signed"
+        report.states.append(State("took over", "record 0", detail))
 
 
 def _spans(tiles: Tiles, stream: bytes, listing: Listing) -> Iterator[Span]:
@@ -216,18 +231,21 @@ def _listed(source: Source, report: Report) -> Listing:
     return listing
 
 
-def summarise(report: Report, ops: Counter[bytes], locks: Locks) -> None:
+def summarise(report: Report, ops: Counter[bytes]) -> None:
     """Count operations, and say of which records only the hashes could be checked.
 
     Args:
         report: Receives counts and states.
         ops: Records by operation.
-        locks: Knows how many operations were on versions that another stream made.
     """
     report.counts.update({op.decode(): count for op, count in ops.items() if op})
     for name in unknown_ops(ops):
         detail = f"{ops[name.encode()]} records: only their hashes were checked"
         report.states.append(State("unknown kind of record", name, detail))
+
+
+def summarise_inherited(report: Report, locks: Locks) -> None:
+    """Say how many operations were on versions that a stream made which is not here."""
     if locks.inherited:
         detail = f"{locks.inherited} operations on versions that another stream made; their locks were not replayed"
         report.states.append(State("inherited versions", "", detail))

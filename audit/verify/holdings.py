@@ -1,4 +1,4 @@
-"""Which bodies the records of a stream say must be there, and which were found.
+"""Which bodies the records of a vault say must be there, and which were found; seqs are positions (``lineage``).
 
 A body must be there while a version, or an upload under way, shows it. A body that nothing shows any more may be gone:
 erased, if a record says so; else the eraser removes it before it writes the record (DESIGN §6). A body that a record
@@ -47,7 +47,7 @@ class _Upload:
 
 
 class Holdings:
-    """Bodies of one stream, from its records.
+    """Bodies of one vault, from its records.
 
     Args:
         locks: Has replayed the same events.

@@ -11,10 +11,10 @@ Checked, with the time of the record itself (the earlier of its two clocks, by w
 
 Conventions: ``lock`` of a record is the version's lock after the operation; ``object.version_id`` in a delete means
 that a version was removed, its absence that a delete marker was made or (without versioning) the null version removed;
-``ref`` of an erasure is the seq of the body.
+``ref`` of an erasure is the position of the body (``lineage``).
 
-Buckets made in another stream (a takeover by ``strongroom recover``) have versions this stream does not know: those
-are counted as inherited and only what is known about them is checked.
+An exported log may be of a stream that took another over (``strongroom recover``). Buckets made in that one have
+versions this one does not know: those are counted as inherited and only what is known about them is checked.
 
 Memory: about half a kilobyte for each version. Not handled here: bytes of versions (``holdings``).
 """

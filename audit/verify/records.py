@@ -78,6 +78,13 @@ class Event(NamedTuple):
     quarantined: bytes
     digest: bytes
     cut: bytes
+    cut_in: bytes
+    taken: bytes
+    held: bytes
+    held_root: bytes
+    known: bytes
+    known_root: bytes
+    base: bytes
     ref: bytes
 
 

@@ -130,6 +130,14 @@ _PRINCIPAL: Final = _object(
     _field("access_key", _STR),
     _field("roles", _list(_STR)),
 )
+_TAKEOVER: Final = _object(
+    _field("stream", _group("taken", _STR)),
+    _field("held", _group("held", _NAT)),
+    _field("root", _quoted("held_root", _HEX)),
+    _field("known", _group("known", _NAT)),
+    _field("known_root", _quoted("known_root", f"(?:{_HEX})?")),
+    _field("position", _group("base", _NAT)),
+)
 _LEDGER: Final = _object(
     _maybe("incarnation", _NAT),
     _maybe("vault", _group("vault", _STR)),
@@ -139,6 +147,8 @@ _LEDGER: Final = _object(
     _maybe("quarantined", _group("quarantined", _STR)),
     _maybe("digest", _group("digest", _STR)),
     _maybe("bytes", _group("cut", _NAT)),
+    _maybe("stream", _group("cut_in", _STR)),
+    _maybe("takes_over", _TAKEOVER),
 )
 _CLOCK: Final = _object(
     _field("credited", _INT),

@@ -1,5 +1,7 @@
 """Settled ledger segments: Zstandard frames of 256 records, a line each, and a seek table.
 
+The last frame of a stream that was taken over may be shorter.
+
 Needs the package zstandard, which the installed product has. Not handled here: how segments join (``datadir``).
 """
 
@@ -39,13 +41,14 @@ _MAX_FRAMES: Final = 0x8000000
 
 
 class Frames(NamedTuple):
-    """Frames of one segment: where they lie, in bytes, and the seq of the first record."""
+    """Frames of one segment: where they lie, in bytes, the seq of the first record, and where the segment ends."""
 
     path: str
     place: str
     stream: bytes
     tiles: Tiles
     first: int
+    end: int
     spans: list[tuple[int, int]]
 
 
@@ -130,10 +133,12 @@ def check_frames(frames: Frames) -> Run:
         with file:
             data = read_at(file, offset, sum(length for _, length in frames.spans), frames.place)
         for n, (at, length) in enumerate(frames.spans, frames.first // TILE_WIDTH):
-            checker.feed(_records(data[at - offset : at - offset + length], frames.place, n))
-            leaves = checker.leaves[-TILE_WIDTH:]
-            known.append((n, b"".join(leaves)))
-            roots.append(subtree_root(leaves))
+            count = min(TILE_WIDTH, frames.end - n * TILE_WIDTH)
+            checker.feed(_records(data[at - offset : at - offset + length], frames.place, n, count))
+            if count == TILE_WIDTH:
+                leaves = checker.leaves[-TILE_WIDTH:]
+                known.append((n, b"".join(leaves)))
+                roots.append(subtree_root(leaves))
     except Bad as bad:
         checker.findings.append(bad.finding)
         broken = True
@@ -141,10 +146,10 @@ def check_frames(frames: Frames) -> Run:
     return checker.run(broken=broken)._replace(roots=b"".join(roots))
 
 
-def _records(frame: bytes, place: str, n: int) -> list[bytes]:
+def _records(frame: bytes, place: str, n: int, count: int) -> list[bytes]:
     records = _unpacked(frame, place, n).split(b"\n")
-    if records.pop() or len(records) != TILE_WIDTH:
-        raise Bad(place, f"the frame does not hold {TILE_WIDTH} records, each with its line feed", n * TILE_WIDTH)
+    if records.pop() or len(records) != count:
+        raise Bad(place, f"the frame does not hold {count} records, each with its line feed", n * TILE_WIDTH)
     return records
 
 

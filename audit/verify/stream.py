@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.exported import summarise
 from audit.verify.files import open_regular, read_at
-from audit.verify.holdings import Holdings
-from audit.verify.locks import Locks
+from audit.verify.lineage import Lineage, Takeover, takeover_in
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State
 from audit.verify.segment import Reading, Segment, read_header, read_segment
 from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, spans
 from audit.verify.source import Directory
 from audit.verify.spine import Spine
-from audit.verify.tiles import Tiles
+from audit.verify.tiles import BEYOND, Tiles
 from audit.verify.tree import TILE_WIDTH
 
 if TYPE_CHECKING:
@@ -59,24 +58,31 @@ class Stream:
         origin: Its log's origin.
         files: Its files.
         report: Receives everything found.
+        lineage: The history that it goes on with.
 
     Attributes:
-        locks: What became of its versions.
-        holdings: Bodies its records tell of.
         principals: Ids of principals added, and whether they are enabled.
         stopped: The last record says that the writer stopped in good order.
+        takeover: What its first record says of the stream before it.
+        recoveries: What its records say of torn tails, of its own and of the stream before it.
+        size: Records in it.
     """
 
-    def __init__(self, root: str, name: str, origin: str, files: StreamFiles, report: Report) -> None:
+    def __init__(  # noqa: PLR0917 - private to datadir
+        self, root: str, name: str, origin: str, files: StreamFiles, report: Report, lineage: Lineage
+    ) -> None:
         self._root, self._files, self._report = f"{root}/streams/{name}", files, report
+        self._name, self._lineage = name, lineage
         self._prefix = f"streams/{name}/"
         self._stream = json.dumps(name, ensure_ascii=False).encode()
         self._origin = origin
-        self.locks = Locks(self.place)
-        self.holdings = Holdings(self.locks, self.place)
         self.principals: dict[str, bool] = {}
         self.stopped = False
-        self._recoveries: list[Event] = []
+        self.takeover: Takeover | None = None
+        self.recoveries: list[Event] = []
+        self.size = 0
+        self._roots: dict[int, bytes] = {}
+        self._found: list[Finding] = []
         self._tears: list[_Tear] = []
         self._incarnation = 0
         self._ops: Counter[bytes] = Counter()
@@ -86,7 +92,7 @@ class Stream:
         return f"{self._prefix.rstrip('/')} record {seq}"
 
     def verify(self, claims: Claims, log: LogReport, progress: Callable[[int], None]) -> None:
-        """Read all of it.
+        """Read all of it; :meth:`judge` comes when its successor, if it has one, was read too.
 
         Args:
             claims: What is claimed about the log.
@@ -106,17 +112,58 @@ class Stream:
         if self._settled(spine, tiles, progress):
             self._commits(spine, segments, progress)
         spine.finish()
-        self.locks.finish()
+        self.size, self._roots = spine.size, spine.roots
         log.size, log.root = spine.size, spine.root().hex()
-        self._report.findings += spine.findings + self.locks.findings
+        self._found = spine.findings
         for path in self._files.tiles.beyond(spine.size):
-            self._bad(None, self._prefix + path, "the tile covers records that are not there")
-        self._judge_tears(spine.size, max(claims.sizes(), default=0))
-        self._quarantine()
-        if claims.checkpoint is None and (self._files.settled or (self.stopped and spine.size)):
+            self._found.append(Finding(None, self._prefix + path, BEYOND))
+
+    def judge(self, claims: Claims, log: LogReport, after: Stream | None) -> None:
+        """Hold it against what is claimed of it, and against the stream that took it over.
+
+        Args:
+            claims: As for :meth:`verify`.
+            log: Receives what is said about its checkpoints.
+            after: That stream, read; None where this is the last one.
+        """
+        taken = after.takeover if after is not None else None
+        if after is None and self._files.settled and self._files.settled[-1][1] % TILE_WIDTH:
+            self._bad(None, self._prefix + self._files.settled[-1][2], "no segment of a stream that goes on ends there")
+        named = [event for event in self.recoveries if not event.cut_in]
+        if after is not None:
+            named += [event for event in after.recoveries if event.cut_in and json.loads(event.cut_in) == self._name]
+            self._judge_takeover(taken, after, log.root)
+        self._report.findings += self._beyond(self._found) if taken else self._found
+        self._judge_tears(self.size, 0 if taken else max(claims.sizes(), default=0), named)
+        self._quarantine(named)
+        if claims.checkpoint is None and not taken and (self._files.settled or (self.stopped and self.size)):
             self._bad(None, self._prefix + "checkpoint", "there is no checkpoint")
-        claims.judge(spine.size, spine.roots, log)
-        summarise(self._report, self._ops, self.locks)
+        claims.judge(self.size, self._roots, log, taken)
+        summarise(self._report, self._ops)
+
+    def _judge_takeover(self, taken: Takeover | None, after: Stream, root: str) -> None:
+        if taken is None or taken.stream != self._name:
+            self._bad(0, after.place(0), f"it does not say that it takes over {self._name}, as vault.json does")
+            return
+        if (taken.held, taken.root) != (self.size, root):
+            why = (
+                f"{after.place(0)} took it over with {taken.held} records and another root than these {self.size} have"
+            )
+            self._bad(min(taken.held, self.size), self._prefix.rstrip("/"), why)
+        if taken.known > taken.held:
+            detail = f"records {taken.held} to {taken.known - 1} were signed and are not here, as {after.place(0)} says"
+            self._report.states.append(State("records lost", self._prefix.rstrip("/"), detail))
+        elif taken.known_root and self._roots.get(taken.known, b"").hex() not in {"", taken.known_root}:
+            detail = f"another history of {taken.known} records was signed, as {after.place(0)} says"
+            self._report.states.append(State("history forked", self._prefix.rstrip("/"), detail))
+
+    def _beyond(self, found: list[Finding]) -> list[Finding]:
+        """Findings but for hashes of records that were lost, which are still worth keeping."""
+        beyond = sum(finding.why == BEYOND for finding in found)
+        if beyond:
+            detail = f"{beyond} tiles hold hashes of records that are not here"
+            self._report.states.append(State("records lost", self._prefix.rstrip("/"), detail))
+        return [finding for finding in found if finding.why != BEYOND]
 
     def _bad(self, seq: int | None, place: str, why: str) -> None:
         self._report.findings.append(Finding(seq, place, why))
@@ -148,13 +195,15 @@ class Stream:
         return whole
 
     def _apply(self, event: Event) -> None:
-        self.locks.apply(event)
-        self.holdings.apply(event)
+        moved = self._lineage.moved(event)
+        self._lineage.locks.apply(moved)
+        self._lineage.holdings.apply(moved)
         if event.op == b"ledger.recover":
-            self._recoveries.append(event)
+            self.recoveries.append(event)
         elif event.op == b"ledger.open" and event.seq == 0 and event.vault:
             if json.loads(event.vault) != self._origin.split("/")[-2]:
                 self._bad(0, self.place(0), f"the first record names vault {event.vault.decode()}")
+            self.takeover = takeover_in(event)
         elif event.principal:
             self.principals[json.loads(event.principal)] = event.op == b"principal.add"
 
@@ -165,15 +214,15 @@ class Stream:
         for first, until, name in self._files.settled:
             place = self._prefix + name
             try:
-                if first % TILE_WIDTH or until % TILE_WIDTH or until <= first:
+                if first % TILE_WIDTH or until <= first or (until % TILE_WIDTH and name != self._files.settled[-1][2]):
                     raise Bad(place, "no segment can have this name", first)
                 if first != end:
                     raise Bad(place, f"it begins at record {first}; the one before ends at {end}", min(first, end))
-                table = read_seek_table(f"{self._root}/{name}", place, (until - first) // TILE_WIDTH)
+                table = read_seek_table(f"{self._root}/{name}", place, -(-(until - first) // TILE_WIDTH))
             except Bad as bad:
                 self._report.findings.append(bad.finding)
                 break
-            all_frames.append(Frames(f"{self._root}/{name}", place, self._stream, tiles, first, table))
+            all_frames.append(Frames(f"{self._root}/{name}", place, self._stream, tiles, first, until, table))
             end = until
         jobs = cores() if end > 2 * SPAN_FRAMES * TILE_WIDTH else 1
         tasks = chain.from_iterable(map(spans, all_frames))
@@ -212,14 +261,14 @@ class Stream:
             return False
         whole = self._join(spine, run)
         for seen in reading.bodies:
-            self.holdings.found_in_log(seen)
+            self._lineage.holdings.found_in_log(self._lineage.moved_body(seen, self._lineage.base))
         if reading.torn >= 0:
             place = f"{segment.place} at offset {reading.torn}"
             self._tears.append(_Tear(place, spine.size, header.incarnation, reading.tail))
         return whole
 
-    def _judge_tears(self, size: int, covered: int) -> None:
-        named = {event.digest for event in self._recoveries}
+    def _judge_tears(self, size: int, covered: int, recoveries: list[Event]) -> None:
+        named = {event.digest for event in recoveries}
         for tear in self._tears:
             if tear.size == size < covered:
                 self._bad(size, tear.place, "no torn tail: a checkpoint covers the records that were here")
@@ -227,16 +276,16 @@ class Stream:
                 self._bad(None, tear.place, "bytes follow the writer's orderly stop")
             elif b'"%b"' % tear.digest.encode() in named:
                 continue
-            elif sum(event.seq >= tear.size for event in self._recoveries) == size - tear.size:  # still being named
+            elif sum(event.seq >= tear.size for event in recoveries) == size - tear.size:  # still being named
                 detail = f"what follows record {tear.size - 1} was never made durable; the next start cuts it"
                 self._report.states.append(State("unrecovered tail", tear.place, detail))
             else:
                 why = "the log went on after this tail, and no ledger.recover record says that this was cut"
                 self._bad(tear.size, tear.place, why)
 
-    def _quarantine(self) -> None:
+    def _quarantine(self, recoveries: list[Event]) -> None:
         found = set(self._files.quarantined)
-        for event in self._recoveries:
+        for event in recoveries:
             if not event.quarantined:
                 continue
             name = str(json.loads(event.quarantined)).removeprefix("quarantine/")

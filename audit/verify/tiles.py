@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from audit.verify.source import Source
 
 TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
+#: Why a tile is bad that holds hashes of records past the last one.
+BEYOND: Final = "the tile covers records that are not there"
 
 
 class Tiles(NamedTuple):
@@ -92,7 +94,7 @@ def _difference(at: tuple[str, int, int], tile: bytes, hashes: bytes) -> Finding
             what = f"record {seq}" if level == 0 else f"the {each} records from {seq} on"
             why = f"hash {index // HASH_BYTES} is not that of {what}; the tile or the record was changed"
             return Finding(seq if level == 0 else None, place, why)  # higher up, any record of many
-    return Finding(first + known // HASH_BYTES * each, place, "the tile covers records that are not there")
+    return Finding(first + known // HASH_BYTES * each, place, BEYOND)
 
 
 class Listing:

@@ -64,7 +64,7 @@ def fill(node: Node, count: int, make: Callable[[int], Intent]) -> None:
 
 def events(node: Node) -> Callable[[int], Intent]:
     """Records of some 400 bytes that change nothing: somebody listed the buckets."""
-    (root,) = node.principals()
+    (root,) = node.principals.all()
     actor = Actor(root.id, roles=root.roles)
     asked = Request(http="GET /?max-buckets=1000")
 
@@ -78,7 +78,7 @@ def events(node: Node) -> Callable[[int], Intent]:
 
 def objects(node: Node) -> Callable[[int], Intent]:
     """Versions of ever new keys under COMPLIANCE, of an object without content: what the index has to take in."""
-    (root,) = node.principals()
+    (root,) = node.principals.all()
     actor = Actor(root.id, roles=root.roles)
     origin = Origin("s3", "0123456789ABCDEF", "127.0.0.1", "bench/1.0")
     bucket = Tail(

@@ -48,7 +48,7 @@ def append(home: Path, results: Results, *, repeats: int, count: int = APPENDED)
                     "CPU µs a record, all in": (time.process_time() - cpu) * 1e6 / count,
                 },
             )
-        size = sum(len(data) for _, data in node.records(1_000, 1_100)) / 100
+        size = sum(len(data) for _, data in node.records(node.identity.stream, 1_000, 1_100)) / 100
     results.add(what, {"bytes of a record": size})
     return vault
 

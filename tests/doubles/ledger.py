@@ -155,7 +155,7 @@ class MemoryLedger:
         leaf = hashlib.sha256(b"\0" + record).digest()
         self.records.append(Kept(head, tail, leaf))
         self.now = Now(self.now.wall + NS, self.now.clock + NS)
-        committed = Committed(head, leaf, row, error)
+        committed = Committed(head, leaf, head.seq, row, error)
         if error is None and tail.op in LEASED and isinstance(row, VersionRow):
             committed.release = self._lease(row.seq)
         return committed
@@ -172,6 +172,9 @@ class MemoryLedger:
             self.held[seq] -= 1
 
         return release
+
+    def seq_of(self, position: int) -> int:
+        return position
 
     def read(self, seq: int, offset: int, length: int) -> bytes:
         if seq not in self.bodies:

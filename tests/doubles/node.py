@@ -73,22 +73,29 @@ class FakeNode:
     def status(self) -> NodeStatus:
         return replace(self.status_, durable=len(self.written), sealed=self.sealed.size if self.sealed else 0)
 
-    def checkpoint(self) -> bytes | None:
+    def checkpoint(self, stream: str) -> bytes | None:
+        assert stream == self.identity.stream
         return sign_note(self.sealed.text(), self.signer) if self.sealed else None
 
-    def tile(self, path: str) -> bytes:
+    def tile(self, stream: str, path: str) -> bytes:
+        assert stream == self.identity.stream
         tile = Tile.parse(path)
         assert self.sealed is not None
         assert tile.index * WIDTH + tile.width <= self.sealed.size >> (HEIGHT * tile.level)
         return self._tiles[path]
 
-    def records(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        assert stream == self.identity.stream
         yield from list(enumerate(self.written))[start:end]
 
-    def principals(self) -> list[PrincipalRow]:
+    @property
+    def principals(self) -> FakeNode:
+        return self
+
+    def all(self) -> list[PrincipalRow]:
         return self.principals_
 
-    def add_principal(
+    def add(
         self, actor: Actor, name: str, roles: tuple[str, ...], access_key: str = "", secret: str = ""
     ) -> tuple[str, str, str]:
         self.actors.append(actor)
@@ -98,7 +105,7 @@ class FakeNode:
         self.principals_.append(row)
         return row.id, row.access_key, secret or "made-up-secret"
 
-    def disable_principal(self, actor: Actor, access_key: str) -> None:
+    def disable(self, actor: Actor, access_key: str) -> None:
         self.actors.append(actor)
         for index, row in enumerate(self.principals_):
             if row.access_key == access_key:

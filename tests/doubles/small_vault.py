@@ -15,6 +15,8 @@ from audit.journal.recovery import recover
 from audit.ledger import SettledLedger
 from audit.replay import replay
 from audit.settle import Settler
+from audit.stores import Stores
+from audit.strand import Strand
 from tests.doubles.keys import FixedKek
 from tests.doubles.stream import ORIGIN
 from tests.doubles.traffic import STREAM, described
@@ -120,6 +122,7 @@ class SmallVault:
             stream=STREAM,
             next_seq=found.next_seq,
             prev=found.prev,
+            base=0,
             leases=self.leases,
             reserve_bytes=0,
             on_fatal=lambda _: None,
@@ -133,14 +136,11 @@ class SmallVault:
             spares=root / "spare",
             published=lambda: 1 << 40,
         )
+        strand = Strand(STREAM, 0, self.log, self.ledger, self.packs)
+        stores = Stores(self.index, (strand,), self.blobs, self.leases)
         self.eraser = Eraser(
-            index=self.index,
-            settled=self.ledger,
-            log=self.log,
-            packs=self.packs,
-            blobs=self.blobs,
+            stores=stores,
             keyring=self.keyring,
-            leases=self.leases,
             journal=self.committer,
             now=self.clock.now,
             published=lambda: self.log.durable_end if self.published is None else self.published,

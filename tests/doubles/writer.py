@@ -84,6 +84,7 @@ class Writer:
             clock=self.clock,
             stream="site-a.node-1",
             next_seq=found.next_seq,
+            base=0,
             prev=found.prev,
             leases=self.leases,
             reserve_bytes=reserve_bytes,

@@ -80,7 +80,7 @@ def _records(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
     """What was acknowledged stands once, under its seq, with its leaf; what is unknown at most once; the rest never."""
     stream = node.identity.stream
     stands = defaultdict(list)
-    for seq, data in node.records(0, node.stores.log.durable_end):
+    for seq, data in node.records(stream, 0, node.stores.log.durable_end):
         agent = json.loads(data)["origin"].get("agent", "")
         stands[agent].append(f"{stream}/{seq}/{leaf_hash(data).hex()}")
     found = []
@@ -114,7 +114,7 @@ def _contents(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
 def _secrets(node: Node) -> list[str]:
     """Whoever the ledger knows can still prove it."""
     found = []
-    for principal in node.principals():
+    for principal in node.principals.all():
         try:
             node.secrets.get(principal.id)
         except VaultError as error:
@@ -126,7 +126,8 @@ def _index(node: Node) -> list[str]:
     """The index is what the ledger makes."""
     with tempfile.TemporaryDirectory() as directory:
         fresh = Index(Path(directory) / "index")
-        replay(fresh, node.stores.settled, node.stores.log)
+        for strand in node.stores.strands:
+            replay(fresh, strand.settled, strand.log, strand.base)
         same = _rows(fresh) == _rows(node.stores.index)
         fresh.close()
     return [] if same else ["the index differs from one that is built anew from the ledger"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BODIES = {seq: b"body %d" % seq for seq in range(6)}
-GONE = {0: Token(body_name(0)), 4: Token(body_name(4))}
+GONE = {0: Token(body_name("s", 0)), 4: Token(body_name("s", 4))}
 LEFT = {seq: body for seq, body in BODIES.items() if seq not in GONE}
 
 

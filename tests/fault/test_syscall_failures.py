@@ -135,9 +135,13 @@ class Failing:
     def restarted(self) -> int:
         """The exit code of a server that ends; another one was started."""
         code = self.server.wait()
-        self._client.close()
+        self.close()
         self.server.start()
         return code
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._client.close()
 
     def ready(self) -> bool:
         """Whether it says so."""
@@ -159,6 +163,7 @@ def _end(strace: subprocess.Popen[str]) -> None:
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
     made = Failing(tmp_path_factory.mktemp("failing"))
     yield made
+    made.close()
     assert made.server.stop() == 0, made.server.errors
     assert problems(made.server.data, made.outcomes) == []
 

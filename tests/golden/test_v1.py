@@ -60,7 +60,7 @@ def test_a_data_directory_is_opened_and_everything_in_it_is_read(
     if views == "gone":
         shutil.rmtree(data / "views")
     with Node.open(data, SETTINGS) as node:
-        root = next(row for row in node.principals() if row.access_key == EXPECTED.access_key)
+        root = next(row for row in node.principals.all() if row.access_key == EXPECTED.access_key)
         assert (root.roles, node.secrets.get(root.id)) == (("root",), EXPECTED.secret_key)
         assert [read(node, stored) for stored in EXPECTED.stored] == EXPECTED.stored
         assert node.status().problems == []

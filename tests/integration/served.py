@@ -51,7 +51,7 @@ class Server:
     Ports stay the same from start to start, so that clients need not know of one.
 
     Args:
-        root: An empty directory; the data directory is made in it.
+        root: An empty directory, in which the data directory is made; or one that holds a vault in ``data`` already.
         env: Variables for ``init`` and ``serve``.
         options: More of ``serve``.
 
@@ -67,8 +67,9 @@ class Server:
         self._errors = root / "stderr"
         self._env = dict(env or {})
         self._options = options
-        made = command("init", "--data", self.data, env=self._env, program=self.program)
-        assert made.returncode == 0, made.stderr
+        if not self.data.exists():
+            made = command("init", "--data", self.data, env=self._env, program=self.program)
+            assert made.returncode == 0, made.stderr
         credentials = dict(line.split(" = ") for line in (self.data / "root.credentials").read_text().splitlines())
         self.access_key, self.secret_key = credentials["access_key"], credentials["secret_key"]
         self.start()

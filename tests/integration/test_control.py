@@ -16,12 +16,14 @@ from audit.control.client import Client
 from audit.control.messages import MAX_REQUEST_BYTES, ControlFailed, Status, decode_reply, encode
 from audit.control.place import reachable
 from audit.control.server import ControlServer
-from tests.doubles.node import FakeNode
+from tests.doubles.node import IDENTITY, FakeNode
 from vault.errors import S3Error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+STREAM = IDENTITY.stream
 
 
 @asynccontextmanager
@@ -85,10 +87,12 @@ def test_a_client_uses_every_order_over_one_connection(tmp_path: Path) -> None:
             control.disable_principal("BOB")
             assert control.principals() == node.principals_
             assert not node.principals_[0].enabled
-            assert list(control.records(0, 600)) == node.written
-            assert list(control.records(250, 520)) == node.written[250:520]
+            assert list(control.records(STREAM, 0, 600)) == node.written
+            assert list(control.records(STREAM, 250, 520)) == node.written[250:520]
             with pytest.raises(ControlFailed, match="there is no record 600"):
-                list(control.records(0, 601))
+                list(control.records(STREAM, 0, 601))
+            with pytest.raises(ControlFailed, match="no such stream"):
+                list(control.records("another", 0, 1))
 
     with_server(node, tmp_path / "socket", work)
     assert all(actor.person.endswith(f"(uid {os.getuid()})") for actor in node.actors)

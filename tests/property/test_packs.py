@@ -34,7 +34,7 @@ def test_a_pack_store_is_a_map(steps: list[list[tuple[int, bytes]] | set[int] | 
             if step is None:
                 store = PackStore(Path(name), "s")
             elif isinstance(step, set):
-                store.erase({seq: Token(body_name(seq)) for seq in step})
+                store.erase({seq: Token(body_name("s", seq)) for seq in step})
                 model = {seq: body for seq, body in model.items() if seq not in step}
             else:
                 groups: dict[int, list[tuple[int, memoryview]]] = {}

@@ -23,7 +23,7 @@ def add(store: PackStore, bodies: dict[int, bytes], until: str = "") -> None:
 
 
 def tokens(*seqs: int) -> dict[int, Token]:
-    return {seq: Token(body_name(seq)) for seq in seqs}
+    return {seq: Token(body_name(STREAM, seq)) for seq in seqs}
 
 
 def names(directory: Path) -> list[str]:
@@ -189,7 +189,7 @@ def test_erasing_everything_leaves_no_pack(tmp_path: Path, store: PackStore) -> 
 
 def test_erasing_takes_a_token_for_each_body(tmp_path: Path, store: PackStore) -> None:
     with pytest.raises(NotCovered):
-        store.erase(tokens(1, 3) | {5: Token(body_name(7))})
+        store.erase(tokens(1, 3) | {5: Token(body_name(STREAM, 7))})
     assert holds(store, ODD | EVEN)
 
 

@@ -86,18 +86,19 @@ class Completion:
                 if_match=await foresight.ordinal(core, bucket, key, if_match),
                 http=caller.http,
             )
-            resolved = [(number, seq) for number, seq, _ in parts]
+            resolved = [(number, position) for number, position, _ in parts]
             unstored = partial(intent, caller, op, named, asked, parts=resolved)
             domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
         except S3Error as refused:
             await core.commit(intent(caller, op, named, asked, refused=refused))
             raise
-        stored = Sealer(domain).of_parts(document, encode_parts(parts))
+        listed = [(number, core.documents.seq_of(position), size) for number, position, size in parts]
+        stored = Sealer(domain).of_parts(document, encode_parts(listed))
         named = ObjectRef(bucket, key, upload_id=upload_id, size=document.size, content=stored.content)
         committed = await core.commit(
             intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
         )
-        core.documents.remember(committed.head.seq, document)
+        core.documents.remember(committed.position, document)
         return put_result(core, bucket, committed, document)
 
     def _join(

@@ -98,6 +98,10 @@ class Documents:
             raise IntegrityError("the storage descriptor's salt is not hexadecimal") from error
         return VersionKey(self._keyring.get(storage.domain).key, salt)
 
+    def seq_of(self, position: int) -> int:
+        """See :meth:`vault.ports.Bodies.seq_of`."""
+        return self._bodies.seq_of(position)
+
     def body(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of record ``seq``'s body; see :meth:`vault.ports.Bodies.read`."""
         return self._bodies.read(seq, offset, length)

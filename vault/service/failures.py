@@ -62,4 +62,4 @@ async def record_failure(core: Core, caller: Caller, named: ObjectRef, read: Com
     """
     refused = S3Error("InternalError", reason=reason)
     with contextlib.suppress(S3Error):  # which is how a refusal that was recorded comes back
-        await core.commit(intent(caller, "object.read.failed", named, ref=read.head.seq, refused=refused))
+        await core.commit(intent(caller, "object.read.failed", named, ref=read.position, refused=refused))

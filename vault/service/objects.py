@@ -89,7 +89,7 @@ class Objects:
         committed = await core.commit(
             intent(caller, "object.put", named, asked, storage=stored.storage, body=stored.body)
         )
-        core.documents.remember(committed.head.seq, stored.document)
+        core.documents.remember(committed.position, stored.document)
         return put_result(core, spec.bucket, committed, stored.document)
 
     async def delete(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vault.state.rows import VersionRow
     from vault.storage.blobs import BlobStore
 
-#: (part number, seq of the part's record, plaintext bytes)
+#: (part number, seq of the part's record in the stream of both, plaintext bytes)
 Part = tuple[int, int, int]
 
 #: A list of 10,000 parts, in bytes, with room to spare.
@@ -78,9 +78,9 @@ class Plaintext:
             end = start + size
             if start <= last and end > first and size:
                 part = self._state.get(rows.part_key(row.upload, number))
-                if not isinstance(part, PartRow) or part.seq != seq or part.size != size:
+                if not isinstance(part, PartRow) or self._documents.seq_of(part.seq) != seq or part.size != size:
                     raise CorruptError(f"part {number} of upload {row.upload} is not the one that was completed")
-                yield from self._stored(seq, part.storage, size, max(first - start, 0), min(last, end - 1) - start)
+                yield from self._stored(part.seq, part.storage, size, max(first - start, 0), min(last, end - 1) - start)
             start = end
 
     def parts(self, row: VersionRow) -> list[Part]:

@@ -85,7 +85,7 @@ class Uploads:
         stored = Sealer(domain).logged(document)
         named = ObjectRef(spec.bucket, spec.key, upload_id=upload_id, content=stored.content)
         committed = await core.commit(intent(caller, op, named, asked, storage=stored.storage, body=stored.body))
-        core.documents.remember(committed.head.seq, document)
+        core.documents.remember(committed.position, document)
         kind = (checksum.algorithm, checksum.type) if checksum is not None else ("", "")
         return UploadResult(upload_id, *kind, reference(committed))
 
@@ -122,7 +122,7 @@ class Uploads:
             raise
         named = ObjectRef(bucket, key, upload_id=upload_id, part=number, size=length, content=stored.content)
         committed = await core.commit(intent(caller, op, named, storage=stored.storage, body=stored.body))
-        core.documents.remember(committed.head.seq, stored.document)
+        core.documents.remember(committed.position, stored.document)
         return PartResult(stored.document.etag, stored.document.checksum, reference(committed))
 
     async def abort(self, caller: Caller, bucket: str, key: str, upload_id: str) -> Done:

@@ -109,7 +109,7 @@ class Windows:
 
     async def _write_opening(self, key: tuple[str, str], window: _Open) -> None:
         try:
-            window.seq = (await self._commit(window.intent("auth.window.open"))).head.seq
+            window.seq = (await self._commit(window.intent("auth.window.open"))).position
         finally:
             window.opening = None
             if window.seq < 0:

@@ -38,7 +38,7 @@ def apply(head: Head, tail: Tail, state: State) -> Changes:
     """What a record changes.
 
     Args:
-        head: Its head.
+        head: Its head, with its position as ``seq`` (``vault.state.rows``).
         tail: Its tail.
         state: Everything applied before it.
 

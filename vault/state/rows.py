@@ -1,6 +1,9 @@
 """Rows of the index and the ordered keys under which they stand.
 
-The index is a view: every row follows from the records alone (``vault.state.apply``).
+The index is a view: every row follows from the records alone (``vault.state.apply``). It spans all streams of a vault
+that took one another over, so a ``seq`` in a row is a record's *position*: its seq, and the number of records in all
+streams before its own more. In a vault that has one stream the two are the same.
+
 Keys are byte strings whose order is the order S3 lists in; names of objects are
 escaped so that no name is a prefix of another's key.
 
@@ -11,7 +14,7 @@ escaped so that no name is a prefix of another's key.
     p <upload> <number>                 PartRow
     a <access key>                      PrincipalRow, by access key
     i <principal id>                    PrincipalRow, by id
-    e <seq>                             GarbageRow: invisible bytes that wait for the eraser
+    e <position>                        GarbageRow: invisible bytes that wait for the eraser
     m <name>                            MetaRow
 """
 

@@ -40,9 +40,9 @@ PACK_BYTES: Final = 16 * 1024 * 1024
 OPEN_PACKS: Final = 128
 
 
-def body_name(seq: int) -> str:
-    """How a token names the body of record ``seq``."""
-    return f"body {seq}"
+def body_name(stream: str, seq: int) -> str:
+    """How a token names the body of a stream's record ``seq``."""
+    return f"body {stream}/{seq}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,7 +264,7 @@ class PackStore:
             DurabilityError: The file system failed; each pack is as it was or done.
         """
         for seq, token in tokens.items():
-            require(token, body_name(seq))
+            require(token, body_name(self._stream, seq))
         with self._change:
             for pack in dict.fromkeys(pack for seq in tokens for pack, _ in self._view.holding(seq)):
                 self._compact(pack, tokens.keys())

@@ -175,8 +175,8 @@ def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int,
     assert status != 405 or answer.headers["allow"] == "GET"
 
 
-def fails(error: Exception) -> Callable[[], Any]:
-    def fail() -> Any:
+def fails(error: Exception) -> Callable[[str], Any]:
+    def fail(_: str) -> Any:
         raise error
 
     return fail

@@ -17,7 +17,7 @@ from audit.control.messages import (
     split_entries,
 )
 from audit.control.server import answer
-from tests.doubles.node import FakeNode
+from tests.doubles.node import IDENTITY, FakeNode
 from vault.state.rows import PrincipalRow
 
 
@@ -55,7 +55,7 @@ def test_a_refusal_comes_back_with_its_code() -> None:
 def test_entries_come_as_a_bundle_of_exact_bytes() -> None:
     node = FakeNode()
     node.write(300)
-    reply, payload = ask(node, Entries(1, 44))
+    reply, payload = ask(node, Entries(IDENTITY.stream, 1, 44))
     assert reply.error is None
     assert split_entries(payload, 44) == node.written[256:]
 
@@ -64,7 +64,7 @@ def test_entries_come_as_a_bundle_of_exact_bytes() -> None:
 def test_entries_that_do_not_exist_are_an_error_and_not_fewer_entries(index: int, width: int, missing: int) -> None:
     node = FakeNode()
     node.write(3)
-    reply, payload = ask(node, Entries(index, width))
+    reply, payload = ask(node, Entries(IDENTITY.stream, index, width))
     assert payload == b""
     assert reply.error is not None
     assert f"there is no record {missing}" in reply.error.message

@@ -22,7 +22,7 @@ INTENT = Intent(TAIL, encode_tail(TAIL))
 
 def committed(seq: int, error: S3Error | None = None, release: Callable[[], None] = lambda: None) -> Committed:
     head = Head(v=1, stream="s", seq=seq, prev="", time="", clock="", outcome="success")
-    return Committed(head, bytes((seq % 256,)) * 32, error=error, release=release)
+    return Committed(head, bytes((seq % 256,)) * 32, seq, error=error, release=release)
 
 
 class Queue:

@@ -34,7 +34,7 @@ class Ledger:
             raise self.fails
         seq = 100 + len(self.tails)
         self.tails.append(intent.tail)
-        return Committed(Head(v=1, stream="s", seq=seq, prev="", time="", clock="", outcome=SUCCESS), b"")
+        return Committed(Head(v=1, stream="s", seq=seq, prev="", time="", clock="", outcome=SUCCESS), b"", seq)
 
     @property
     def ops(self) -> list[str]:

@@ -1,0 +1,69 @@
+"""What a start records before anybody is answered: which stream begins, what was cut, that the writer is there. Pure.
+
+Not handled here: committing, and what a recovery does (``audit.journal.recovery``, ``audit.takeover``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from audit import __version__
+from vault.policy import SYSTEM
+from vault.record import Actor, LedgerRef, ObjectRef, Origin, Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from audit.identity import Identity
+    from audit.journal.recovery import Recovered, Torn
+    from vault.record import ClockState, Takeover
+    from vault.state.rows import UploadRow
+
+_SERVER: Final = Origin("server")
+_ACTOR: Final = Actor(SYSTEM)
+
+
+def own(op: str, ledger: LedgerRef, state: ClockState | None = None) -> Tail:
+    """A record of the server's own."""
+    return Tail(op=op, actor=_ACTOR, origin=_SERVER, ledger=ledger, clock_state=state)
+
+
+def tails(  # noqa: PLR0917 - all of a start
+    identity: Identity,
+    anchor: str,
+    found: Recovered,
+    state: ClockState,
+    taken: Takeover | None,
+    torn: Sequence[Torn],
+) -> list[Tail]:
+    """The records of one start, in order.
+
+    Args:
+        identity: Which vault.
+        anchor: Its URL, or ``local``.
+        found: What the recovery found.
+        state: The clock's account.
+        taken: Of a stream's first start: the stream that it takes over, if it does.
+        torn: What is torn there. Named in one group with the first record: no later start looks for it again.
+    """
+    made = []
+    if found.next_seq == 0:
+        opened = LedgerRef(
+            vault=identity.vault, anchor=anchor, profile=identity.profile, software=__version__, takes_over=taken
+        )
+        made.append(own("ledger.open", opened))
+        if taken is not None:
+            made += [own("ledger.recover", _cut(found, item, taken.stream)) for item in torn]
+    made += [own("ledger.recover", _cut(found, item)) for item in found.torn]
+    made.append(own("ledger.start", LedgerRef(found.incarnation, software=__version__, anchor=anchor), state))
+    return made
+
+
+def _cut(found: Recovered, torn: Torn, stream: str = "") -> LedgerRef:
+    return LedgerRef(found.incarnation, quarantined=torn.file, digest=torn.digest, bytes=torn.length, stream=stream)
+
+
+def aborts(uploads: Iterable[UploadRow]) -> list[Tail]:
+    """The ends of uploads that were under way in a stream that was taken over: an upload lives in one stream."""
+    named = (ObjectRef(row.bucket, row.key, upload_id=row.upload_id) for row in uploads)
+    return [Tail(op="multipart.abort", actor=_ACTOR, origin=_SERVER, object=name) for name in named]

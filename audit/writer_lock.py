@@ -1,0 +1,26 @@
+"""One writer a data directory (DESIGN §4): whoever has the lock may write, until the process ends or lets go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit.errors import AlreadyRunning
+from vault import durable
+
+if TYPE_CHECKING:
+    from audit.identity import Layout
+
+
+def take_lock(layout: Layout) -> int:
+    """Become the writer, at once or not at all.
+
+    Returns:
+        A descriptor; closing it lets go.
+
+    Raises:
+        AlreadyRunning: Somebody else is.
+    """
+    try:
+        return durable.lock_file(layout.lock)
+    except durable.LockHeld as error:
+        raise AlreadyRunning(f"{layout.root} is open in another process: stop it, or let it do the work") from error
