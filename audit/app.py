@@ -14,6 +14,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,7 +28,7 @@ from audit import __version__
 from audit.api.app import make_app
 from audit.config import Settings
 from audit.control.server import ControlServer
-from audit.errors import AuditError
+from audit.errors import AuditError, ConfigInvalid
 from audit.identity import Layout, load_identity
 from audit.listener import Bound, Listener, bind
 from audit.node import Node
@@ -37,6 +38,8 @@ from vault.service import Service, assemble
 
 #: Exit code after a fatal error.
 FATAL: Final = 3
+#: Open files that the process may need beside its connections: packs, segments, blobs being read and written.
+DESCRIPTORS: Final = 768
 #: Seconds that requests in flight get after a fatal error: enough to be told that their outcome is unknown.
 FATAL_STOP_S: Final = 2
 #: Threads of the service beyond one a processor: some wait for the disk.
@@ -48,7 +51,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
-    """Serve a vault until SIGTERM, SIGINT or a fatal error.
+    """Serve a vault until SIGTERM, SIGINT, SIGHUP or a fatal error.
 
     Args:
         root: An initialised data directory.
@@ -64,6 +67,7 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
         VaultError: The vault cannot be opened.
     """
     load_identity(Layout(root))  # a directory that is no vault is refused before anything else
+    raise_descriptors(DESCRIPTORS + 2 * settings.limits.connections)
     with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
         node = Node.open(root, settings)
         code = FATAL
@@ -103,7 +107,24 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
                 await service.windows.close_due(everything=True)
         finally:
             await control.stop()
+            await service.core.commits.drained()
     return FATAL if fatal.is_set() else 0
+
+
+def raise_descriptors(wanted: int) -> None:
+    """Let this process have as many descriptors as it may, and at least as many as its connections and files can take.
+
+    Raises:
+        ConfigInvalid: It may not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise ConfigInvalid(
+            f"{wanted} open files may be needed and {hard} are allowed: raise the limit (ulimit -n, LimitNOFILE), "
+            "or lower limits.connections"
+        )
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _service(node: Node, pool: Executor) -> Service:
@@ -133,7 +154,7 @@ def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Ev
     def tell(_: Exception) -> None:  # from whichever thread of the node it is
         loop.call_soon_threadsafe(stop_for_error)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the last when its terminal is closed
         loop.add_signal_handler(number, stop)
     node.on_fatal = tell
     if node.status().problems:  # it failed before it could tell us

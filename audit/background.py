@@ -8,9 +8,11 @@ Not handled here: the jobs themselves.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import time
+from itertools import islice
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +49,11 @@ SETTLE_SECONDS: Final = 1.0
 SYNC_ROWS: Final = 200_000
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
 CLOCK_RECORDS: Final = 100_000
-#: Leaves read back at once while the tree catches up at a start.
+#: How long a job that was told to end may take, in seconds: its disk, or the anchor, may hang.
+STOP_SECONDS: Final = 30
+#: How long records may wait for their checkpoint before somebody should look, in seconds.
+UNSEALED_SECONDS: Final = 60
+#: Leaves read back at once while the tree catches up.
 _CATCH_UP: Final = 65_536
 
 
@@ -57,6 +63,7 @@ class _Loop:
     def __init__(
         self, name: str, seconds: float, job: Callable[[], bool], on_fatal: Callable[[Exception], None]
     ) -> None:
+        self.name = name
         self.trouble = ""
         self._seconds = seconds
         self._job = job
@@ -67,10 +74,12 @@ class _Loop:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """End it; whether it ended. What it is doing is finished first, for which it gets :data:`STOP_SECONDS`."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         busy = False
@@ -80,14 +89,21 @@ class _Loop:
                 self.trouble = ""
             except Exception as error:  # noqa: BLE001 - the loop that owns it: what is not retryable ends the node
                 busy = False
-                if isinstance(error, VaultError | AuditError) and error.retryable:
+                if _retryable(error):
                     if not self.trouble:
-                        _log.warning("%s: %s", self._thread.name, error)
+                        _log.warning("%s: %s", self.name, error)
                     self.trouble = str(error)
                     continue
-                _log.critical("%s stops: %s", self._thread.name, error, exc_info=True)
+                _log.critical("%s stops: %s", self.name, error, exc_info=True)
                 self._on_fatal(error)
                 return
+
+
+def _retryable(error: Exception) -> bool:
+    """Whether a job may simply be tried again: it says so, or this process had no descriptor left for it."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    return isinstance(error, VaultError | AuditError) and error.retryable
 
 
 class Background:
@@ -113,16 +129,17 @@ class Background:
         self._synced_at = 0.0
         self._clock_at = time.monotonic()
         self._clock_seq = stores.log.durable_end
-        self._caught_up = stores.log.durable_end
         settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
-        eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
+        self._eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
+        self._hanging = False
+        self._sealed_at = time.monotonic()
         self._loops = [
             _Loop("sealer", settings.checkpoint.interval_s, self._seal, on_fatal),
             _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
             _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
             *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in settlers),
-            _Loop("eraser", SETTLE_SECONDS, eraser.step, on_fatal),
+            _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:
@@ -155,18 +172,34 @@ class Background:
             loop.start()
 
     def stop(self) -> None:
-        """End all jobs; what they were doing is finished first."""
-        for loop in self._loops:
-            loop.stop()
+        """End all jobs; what they were doing is finished first, unless it hangs."""
+        self._eraser.stopping.set()
+        hanging = [loop.name for loop in self._loops if not loop.stop()]
+        self._hanging = bool(hanging)
+        for name in hanging:
+            _log.warning("%s hangs and is left behind; the next start finds out what it did", name)
 
     def finish(self) -> None:
-        """After the committer stopped: seal everything and sync the index, so that the next start is short."""
-        self._seal()
-        self._stores.index.sync()
+        """After the committer stopped: seal everything and sync the index, so that the next start is short.
+
+        What has to wait for anchor or disk is left to the next start.
+        """
+        if self._hanging:
+            return
+        for step in (self._seal, self._stores.index.sync):
+            try:
+                step()
+            except (VaultError, AuditError) as error:
+                if not error.retryable:
+                    raise
+                _log.warning("at the stop: %s", error)
 
     def report(self) -> tuple[list[str], list[str]]:
         """What keeps the node from being ready, and what somebody should look at."""
-        warnings = [f"{loop.trouble}" for loop in self._loops if loop.trouble]
+        warnings = [f"{loop.name}: {loop.trouble}" for loop in self._loops if loop.trouble]
+        waiting = time.monotonic() - self._sealed_at
+        if self.sealed < self._stores.log.durable_end and waiting > UNSEALED_SECONDS:
+            warnings.append(f"no checkpoint for {waiting:.0f} s: records are kept, and nothing is signed")
         now = self._clock.now()
         lag = now.wall - now.clock
         if lag > NS:
@@ -177,14 +210,12 @@ class Background:
         return problems, warnings
 
     def _seal(self) -> bool:
-        while self._sealer.size < self._caught_up:  # records from before this start, which no one hashed yet
-            leaves: list[bytes] = []
-            for seq, data in records(self._stores.settled, self._stores.log, self._sealer.size):
-                if seq >= self._caught_up or len(leaves) >= _CATCH_UP:
-                    break
-                leaves.append(hashlib.sha256(b"\0" + data).digest())
-            self._sealer.seal(leaves)
-        self._sealer.seal(self._committer.take_leaves())
+        first, fresh = self._committer.take_leaves()
+        while self._sealer.size < first:  # from before this start, or more than the committer keeps
+            some = islice(records(self._stores.settled, self._stores.log, self._sealer.size), _CATCH_UP)
+            self._sealer.seal([hashlib.sha256(b"\0" + data).digest() for seq, data in some if seq < first])
+        self._sealer.seal(fresh)
+        self._sealed_at = time.monotonic()
         return False
 
     def _sync_index(self) -> bool:

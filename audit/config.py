@@ -176,7 +176,7 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds on what clients can hold on to; each port has its own.
 
     Attributes:
-        connections: Open connections of one port; a request on one more is answered 503.
+        connections: Open connections of one port; one more is answered 503 and closed.
         idle_s: Seconds until a connection without a request is closed, and within which a request's head must
             have arrived.
         stop_s: Seconds that requests in flight get to finish when the server stops.

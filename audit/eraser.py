@@ -11,9 +11,10 @@ Then, in this order: blobs, bodies in packs, domain keys that nothing names any 
 (its ``ref`` is the position of the body), which takes the row out of the index. Every step finds done what was done
 before, so after a crash the next pass does it all again and ends in one record.
 
-A domain key goes when neither index nor ledger knows of bytes under it that were not erased, and only after its month
-is over: until then an upload under way may be encrypting under it, which neither knows of. Keys of what has no
-retention therefore stay.
+A domain key goes when neither index nor ledger knows of bytes under it that were not erased, after its month is over.
+It is retired before they are looked through: from then on nobody takes it, and while somebody holds it, for a body that
+is being received and that neither knows of, it stays. Keys of what has no retention stay. That search reads everything,
+so it takes place when no other bytes wait, and takes a tenth of the time at most.
 
 What the index calls ``seq`` is a position (``audit.strand``).
 
@@ -27,6 +28,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from audit import evidence
@@ -34,7 +36,7 @@ from audit.crash import crash_point
 from audit.errors import AuditError, LedgerCorrupt
 from audit.strand import History, holding
 from vault.crypto.keyring import UNLOCKED, month_of
-from vault.errors import S3Error, VaultError
+from vault.errors import S3Error, Unavailable, VaultError
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, ObjectRef, Origin, Tail, decode, encode_tail
@@ -45,7 +47,7 @@ from vault.storage.packs import body_name
 from vault.storage.token import blob_name, domain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from audit.evidence import Removed
     from audit.stores import Stores
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-#: Rows of one pass: bounds its memory, and how much one crash makes it repeat.
-MAX_ROWS: Final = 1_000
+#: Rows of one pass, which may read far back: bounds its memory, and how much one crash makes it repeat.
+MAX_ROWS: Final = 10_000
 #: Seconds of rest for each second of a pass, which may have to read far back in the ledger.
 REST: Final = 9.0
 
@@ -86,6 +88,10 @@ class ErasureRefused(AuditError):
         super().__init__(f"the body of record {seq} is not erased, though the index calls it garbage: {reason}")
 
 
+class LockStands(ErasureRefused):
+    """The gate says so, of the lock that the ledger tells and the clocks as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Erasure:
     """One row's bytes: bodies by position and where each is kept, those of all parts of ``upload`` with them."""
@@ -108,6 +114,8 @@ class Eraser:
         rest: See :data:`REST`.
 
     Attributes:
+        locked: By position of the body, which lock stood at the last look; asked again.
+        stopping: Set by whoever wants the pass at hand to end early; nothing is lost.
         refused: By position of the body, why it was not erased although the index says it is garbage; not tried again
             by this process. Something is wrong with the index, or with the ledger.
     """
@@ -123,6 +131,8 @@ class Eraser:
         rest: float = REST,
     ) -> None:
         self.refused: dict[int, str] = {}
+        self.locked: dict[int, str] = {}
+        self.stopping = Event()
         self._stores = stores
         self._index = stores.index
         self._history = History(stores.strands)
@@ -131,7 +141,7 @@ class Eraser:
         self._now = now
         self._published = published
         self._rest = rest
-        self._rest_until = 0.0
+        self._rest_until = self._keys_rest_until = 0.0
         self._suspects = {domain.id for domain in keyring.domains}
 
     def step(self) -> bool:
@@ -173,12 +183,17 @@ class Eraser:
 
     def _judge(self, rows: Sequence[GarbageRow], checkpoint: int) -> list[_Erasure]:
         """Checks 3 and 4."""
-        found = evidence.gather(rows, self._history.read)
+        found = evidence.gather(rows, self._read)
         now = self._now()
         erasures = []
         for row in rows:
             try:
                 erasure = self._erasure(row, found[row.seq], checkpoint, now)
+            except LockStands as error:  # as of this look at the clock, which may have been set back: asked again
+                if row.seq not in self.locked:
+                    _log.warning("%s", error)
+                self.locked[row.seq] = str(error)
+                continue
             except ErasureRefused as error:
                 _log.error("%s", error)
                 self.refused[row.seq] = str(error)
@@ -198,7 +213,7 @@ class Eraser:
         try:
             decide_erasure(removed.lock, now, bypassed=removed.bypassed)
         except S3Error as error:
-            raise ErasureRefused(row.seq, f"its lock forbids it ({error.reason})") from error
+            raise LockStands(row.seq, f"its lock forbids it ({error.reason})") from error
         bodies = {row.seq: removed.storage}
         if removed.storage.kind == "parts":
             parts = list(lookup.parts(self._index, removed.upload))  # those that its list left out, too
@@ -209,6 +224,17 @@ class Eraser:
             names.add(body_name(strand.name, seq - strand.base))
         token = _Token(row.seq, removed.storage, row.by, checkpoint, frozenset(names))
         return _Erasure(row, removed.upload if removed.storage.kind == "parts" else "", bodies, token)
+
+    def _read(self, first: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Records, for as long as nobody wants to stop.
+
+        Raises:
+            Unavailable: Somebody does.
+        """
+        for item in self._history.read(first, end):
+            if self.stopping.is_set():
+                raise Unavailable("the server is stopping")
+            yield item
 
     def _part(self, row: GarbageRow, seq: int, upload: str) -> Storage:
         """Where a part is kept, as the ledger says."""
@@ -233,7 +259,10 @@ class Eraser:
             strand.packs.erase(own)
         crash_point("erase.packs")
         self._suspects |= {storage.domain for erasure in erasures for storage in erasure.bodies.values()}
-        self._destroy_keys(erasures)
+        started = time.monotonic()
+        if len(erasures) < MAX_ROWS and started >= self._keys_rest_until:
+            self._destroy_keys(erasures)
+            self._keys_rest_until = time.monotonic() + REST * (time.monotonic() - started)
         crash_point("erase.keys")
 
     def _destroy_keys(self, erasures: Sequence[_Erasure]) -> None:
@@ -241,23 +270,32 @@ class Eraser:
         today = month_of(min(self._now()))
         domains = [domain for domain in self._keyring.domains if domain.id in self._suspects]
         due = {domain.id for domain in domains if domain.month != UNLOCKED and domain.month < today}
-        if not due:
+        retired = {domain for domain in due if self._keyring.retire(domain)}
+        if not retired:
             return
-        gone = {seq for erasure in erasures for seq in erasure.bodies}
-        unnamed = due - self._named_domains(gone)
-        if unnamed:  # so says the index; the ledger is read whole, once for a bucket's month
-            unnamed -= evidence.living(unnamed, self._history.read(0), gone)
-        last = erasures[-1].token
-        for domain in unnamed:
-            names = frozenset({domain_name(domain)})
-            self._keyring.destroy(domain, _Token(last.seq, None, last.by, last.checkpoint, names))
-        self._suspects -= due
+        living = set(retired)
+        try:
+            gone = {seq for erasure in erasures for seq in erasure.bodies}
+            unnamed = retired - self._named_domains(gone)
+            if unnamed:  # so says the index; the ledger is read whole, once for a bucket's month
+                unnamed -= evidence.living(unnamed, self._read(0), gone)
+            last = erasures[-1].token
+            for domain in unnamed:
+                names = frozenset({domain_name(domain)})
+                self._keyring.destroy(domain, _Token(last.seq, None, last.by, last.checkpoint, names))
+                living.discard(domain)
+        finally:
+            for domain in living:
+                self._keyring.reinstate(domain)
+        self._suspects -= retired
 
     def _named_domains(self, gone: set[int]) -> set[str]:
         """Domains of all bytes that the index knows, visible or not, but for bodies that were just removed."""
         named = set()
         for kind in (b"v", b"u", b"p", b"e"):
             for _, row in self._index.scan(kind, bytes((kind[0] + 1,))):
+                if self.stopping.is_set():
+                    raise Unavailable("the server is stopping")
                 if isinstance(row, VersionRow | UploadRow | PartRow | GarbageRow) and row.seq not in gone:
                     named.add(row.storage.domain if row.storage is not None else "")
         return named

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Of a request's line and headers, in bytes; S3 needs 8 KiB of headers and a key of 3 KiB when escaped.
 MAX_HEAD_BYTES: Final = 64 * 1024
+#: Trailer fields of one request, in bytes; nobody reads them (those of aws-chunked are part of the body).
+MAX_TRAILER_BYTES: Final = 8 * 1024
+_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
 #: Seconds that a client gets, when the server stops, to agree that an idle TLS connection ends.
 TLS_END_S: Final = 1
 #: Connections that wait to be accepted.
@@ -89,9 +92,14 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _unfinished = 0
+    _in_head = True
+    _trailer = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+            transport.write(_BUSY)
+            transport.close()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,10 +124,21 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head, self._trailer = True, 0
         if self._head_timer is None:
             self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; what comes after it is a trailer field, which may not join it (RFC 9110 §6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer += len(name) + len(value)
+        if self._trailer > MAX_TRAILER_BYTES:
+            raise ValueError("trailer fields too large")  # the parser makes it its own error, answered 400
+
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._head_arrived()
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError("request head too large")  # the parser makes it its own error, answered 400

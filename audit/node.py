@@ -9,15 +9,16 @@ Not handled here: servers (``audit.app``), commands (``audit.cli``), making a va
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import Future
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Final, Self
 
 from audit import start
 from audit.anchor.url import open_anchor
 from audit.background import Background
-from audit.checkpoint import open_checkpoint
 from audit.clock import ComplianceClock, HostSource
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
@@ -25,18 +26,18 @@ from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
 from audit.principals import Principals
 from audit.replay import clock_account, named_blobs, replay
-from audit.sealing import start_sealer
+from audit.sealing import adopt, known, start_sealer
 from audit.status import NodeStatus, status_of
 from audit.stores import Stores
 from audit.streams import open_streams
 from audit.takeover import known_checkpoints, survey
 from audit.tile_store import TileStore
-from audit.tiles import Tile
-from audit.writer_lock import take_lock
+from audit.tiles import Tile, root_at
+from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
-from vault.errors import VaultError
+from vault.errors import Unavailable, VaultError
 from vault.ports import Committed, Intent
 from vault.record import LedgerRef, encode_tail
 from vault.state import lookup
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from audit.identity import Identity
     from audit.streams import Opened
     from vault.record import Tail, Takeover
+
+_log: Final = logging.getLogger(__name__)
 
 #: How long one commit of the node's own may take before it counts as failed, in seconds.
 COMMIT_SECONDS: Final = 60
@@ -111,6 +114,7 @@ class Node:
         """
         layout = Layout(root)
         identity = load_identity(layout)
+        require_owner(layout)
         for directory in layout.directories(identity.stream):
             durable.make_dirs(directory)
         lock_fd = take_lock(layout)
@@ -129,23 +133,24 @@ class Node:
         published = home / "checkpoint"
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
-        sealed = max(
-            (open_checkpoint(note, identity.origin, [signer.verifier]).size for note in notes if note), default=0
-        )
-        index = Index(layout.index)
+        anchored, local = known(signer.verifier, *notes)
+        tiles = TileStore(home)
+        index, reserve = Index(layout.index), settings.disk.reserve_mib << 20
         opened = open_streams(
             layout,
             identity,
             settings.ledger.segment_mib << 20,
-            covered=lambda base: max(sealed, index.synced - base, furthest(layout.cursors)),
+            covered=lambda base: max(index.synced - base, furthest(layout.cursors)),
+            decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read)),
         )
-        found, stores = opened.found, Stores(index, opened.strands, BlobStore(layout.root))
+        found = opened.found
+        stores = Stores(index, opened.strands, BlobStore(layout.root, reserve * 2 // 3))
         for strand in stores.strands:
             replay(index, strand.settled, strand.log, strand.base)
         sealer = start_sealer(
             signer=signer,
             anchor=anchor,
-            tiles=TileStore(home),
+            tiles=tiles,
             publish=lambda note: durable.replace(published, note, 0o644),
             published=notes[1],
             durable_size=found.next_seq,
@@ -163,7 +168,7 @@ class Node:
             prev=found.prev,
             base=stores.current.base,
             leases=stores.leases,
-            reserve_bytes=settings.disk.reserve_mib << 20,
+            reserve_bytes=reserve,
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
         background = Background(
@@ -271,6 +276,7 @@ class Node:
             self.layout,
             now=self.clock.now(),
             sealed=self._background.sealed,
+            reserve=self.settings.disk.reserve_mib << 20,
             local_anchor=not (self.settings.anchor.url or self.identity.anchor),
             problems=problems,
             warnings=warnings,
@@ -287,15 +293,23 @@ class Node:
             return
         self._closed.set()
         self._background.stop()
-        if self._fatal is None:
-            state = self.clock.status()
+        try:
+            if self._fatal is None:
+                self._end()
+        finally:
+            self.stores.index.close()
+            for strand in self.stores.strands:
+                strand.log.close()
+            os.close(self._lock_fd)
+
+    def _end(self) -> None:
+        state = self.clock.status()
+        try:
             self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), state))
-            self.committer.stop()
-            self._background.finish()
-        self.stores.index.close()
-        for strand in self.stores.strands:
-            strand.log.close()
-        os.close(self._lock_fd)
+        except Unavailable as error:  # no room: a stop without its record is what a start makes of a crash
+            _log.warning("the stop is not recorded: %s", error)
+        self.committer.stop()
+        self._background.finish()
 
     def __enter__(self) -> Self:
         """Use it until the block ends."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from audit.anchor import Anchor
-    from audit.note import Signer
+    from audit.note import Signer, VerifierKey
     from audit.tile_store import TileStore
+    from audit.tiles import Tile
 
 
 class Sealed(NamedTuple):
@@ -48,7 +49,7 @@ class Sealer:
         last: What the anchor holds.
 
     Attributes:
-        last: The last anchored and published checkpoint, ``None`` before the first.
+        last: The last anchored checkpoint, which is published or is so by the next call; ``None`` before the first.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Sealer:
         self._publish = publish
         self._tree = tree
         self._unknown: Sealed | None = None
+        self._shown = True
+        self._full: list[tuple[Tile, bytes]] = []  # full tiles that were not written yet
 
     @property
     def size(self) -> int:
@@ -84,14 +87,18 @@ class Sealer:
             The last published checkpoint, of the size grown to; ``None`` while the log is empty.
 
         Raises:
-            AnchorUnavailable: Nothing was published. The leaves are in the tree: do not pass them
-                again; the next call seals them with what is new then.
+            AnchorUnavailable: Nothing was published, and nothing is while the anchor is away or has lost what it held.
+                The leaves are in the tree: do not pass them again; the next call seals them with what is new then.
+            Unavailable: There is no room on disk. As above.
             RecoverRequired: The anchor holds somebody else's checkpoint.
             LedgerCorrupt: A tile on disk is another one than the leaves make.
             DurabilityError: A write or sync failed.
         """
-        self._tiles.write([*self._tree.append(hashes), *self._tree.partials()])
+        self._full += self._tree.append(hashes)
+        self._tiles.write([*self._full, *self._tree.partials()])
+        self._full.clear()
         crash_point("seal.tiles")
+        self._show()
         if self._unknown is not None:
             # Its swap may yet happen, so nothing else is offered before its fate is known.
             self._commit(self._unknown)
@@ -109,27 +116,42 @@ class Sealer:
         try:
             self._anchor.swap(origin, expected, offered.note)
         except AnchorConflict as conflict:
+            if conflict.current is None and expected is not None:
+                raise self._lost() from conflict
             if conflict.current != offered.note:
-                raise self._foreign(conflict.current) from conflict
+                raise self._foreign(conflict.current or b"") from conflict
         except AnchorUnknown as unknown:
             self._unknown = offered
             current = self._anchor.read(origin)
             if current == expected:
                 raise AnchorUnavailable(f"the anchor has not taken the checkpoint so far: {unknown}") from unknown
+            if current is None:
+                raise self._lost() from unknown
             if current != offered.note:
                 raise self._foreign(current) from unknown
         # Committed. A crash from here on: the next start finds the anchored checkpoint and publishes it.
         crash_point("seal.anchored")
         self._unknown = None
-        self.last = offered
-        self._publish(offered.note)
+        self.last, self._shown = offered, False
+        self._show()
         crash_point("seal.published")
 
-    def _foreign(self, current: bytes | None) -> RecoverRequired:
-        origin = self._signer.verifier.name
-        mine = self.last.checkpoint.size if self.last else 0
-        if current is None:
-            return RecoverRequired(f"the anchor has lost the checkpoint of {origin} at size {mine}")
+    def _show(self) -> None:
+        """Publish what was anchored last, unless that was done."""
+        if not self._shown and self.last is not None:
+            self._publish(self.last.note)
+        self._shown = True
+
+    def _anchored_size(self) -> int:
+        return self.last.checkpoint.size if self.last else 0
+
+    def _lost(self) -> AnchorUnavailable:
+        """The anchor is empty: writes go on, and nothing is signed (DESIGN §4); the next start would not go on."""
+        problem = f"the anchor has lost the checkpoint of {self._signer.verifier.name} at size {self._anchored_size()}"
+        return AnchorUnavailable(f"{problem}: nothing is signed until it is put back there")
+
+    def _foreign(self, current: bytes) -> RecoverRequired:
+        origin, mine = self._signer.verifier.name, self._anchored_size()
         try:
             other = open_checkpoint(current, origin, [self._signer.verifier])
         except NoteInvalid as error:
@@ -175,6 +197,24 @@ def adopt(
             )
 
 
+def known(key: VerifierKey, note: bytes | None, published: bytes | None) -> tuple[Checkpoint | None, Checkpoint | None]:
+    """The checkpoints that anchor and directory hold of a log.
+
+    Raises:
+        RecoverRequired: The anchor holds something else.
+        LedgerCorrupt: The ``checkpoint`` file is damaged.
+    """
+    origin = key.name
+    try:
+        anchored = open_checkpoint(note, origin, [key]) if note is not None else None
+    except NoteInvalid as error:
+        raise RecoverRequired(f"the anchor holds something else than a checkpoint of {origin}: {error}") from error
+    try:
+        return anchored, open_checkpoint(published, origin, [key]) if published is not None else None
+    except NoteInvalid as error:
+        raise LedgerCorrupt("checkpoint", str(error)) from error
+
+
 def start_sealer(
     *,
     signer: Signer,
@@ -202,16 +242,8 @@ def start_sealer(
         RecoverRequired: Anchor and ledger disagree.
         LedgerCorrupt: The ``checkpoint`` file or a tile is damaged.
     """
-    origin = signer.verifier.name
-    note = anchor.read(origin)
-    try:
-        anchored = open_checkpoint(note, origin, [signer.verifier]) if note is not None else None
-    except NoteInvalid as error:
-        raise RecoverRequired(f"the anchor holds something else than a checkpoint of {origin}: {error}") from error
-    try:
-        local = open_checkpoint(published, origin, [signer.verifier]) if published is not None else None
-    except NoteInvalid as error:
-        raise LedgerCorrupt("checkpoint", str(error)) from error
+    note = anchor.read(signer.verifier.name)
+    anchored, local = known(signer.verifier, note, published)
     adopt(anchored, local, durable_size, partial(root_at, read=tiles.read))
     sizes = [checkpoint.size for checkpoint in (anchored, local) if checkpoint is not None]
     tree = TileTree.restore(max(sizes, default=0), tiles.read)

@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit.journal import tiers
+from vault.times import NS
+
 if TYPE_CHECKING:
     from audit.identity import Layout
     from audit.stores import Stores
@@ -34,6 +37,7 @@ def status_of(
     now: Now,
     sealed: int,
     local_anchor: bool,
+    reserve: int,
     problems: list[str],
     warnings: list[str],
 ) -> NodeStatus:
@@ -45,22 +49,29 @@ def status_of(
         now: Its clocks.
         sealed: Records under the last published checkpoint.
         local_anchor: The anchor is the default one.
-        problems: What keeps it from being ready.
+        reserve: Bytes of disk kept free, see ``audit.journal.tiers``.
+        problems: What keeps it from being ready; a disk too full to write is added here.
         warnings: What somebody should look at; more are added here.
     """
     if local_anchor:
         warnings.append("anchor=local: the anchor lies beside the data directory, not outside this host's control")
     if layout.credentials.exists():
         warnings.append(f"{layout.credentials.name} still holds the first principal's secret")
+    lag = now.wall - now.clock
     space = os.statvfs(layout.root)
+    free = space.f_bavail * space.f_frsize
+    refused = tiers.refused(free, reserve)
+    if refused:
+        text = f"{free >> 20} MiB of disk are free: {refused} are refused until some is freed (disk.reserve_mib)"
+        (problems if free < reserve * 2 // 3 else warnings).append(text)
     return NodeStatus(
         ready=not problems,
         problems=problems,
         warnings=warnings,
         durable=stores.log.durable_end,
         sealed=sealed,
-        lag_ns=now.wall - now.clock,
+        lag_ns=lag if abs(lag) >= NS else max(lag, 0),  # less is the grain of the two clocks
         settle_debt_bytes=sum(item.header.length for strand in stores.strands for item in strand.log.closed()),
-        disk_free=space.f_bavail * space.f_frsize,
+        disk_free=free,
         incarnation=stores.log.incarnation,
     )

@@ -40,7 +40,13 @@ class Opened(NamedTuple):
     torn: list[Torn]
 
 
-def open_streams(layout: Layout, identity: Identity, segment_bytes: int, covered: Callable[[int], int]) -> Opened:
+def open_streams(
+    layout: Layout,
+    identity: Identity,
+    segment_bytes: int,
+    covered: Callable[[int], int],
+    decide: Callable[[int], None],
+) -> Opened:
     """Open every stream; the last one is recovered, and its writer may go on.
 
     Args:
@@ -48,6 +54,7 @@ def open_streams(layout: Layout, identity: Identity, segment_bytes: int, covered
         identity: Names the streams.
         segment_bytes: Length of new commit log segments.
         covered: Given the position of the last stream's first record: how many of its records anything else claims.
+        decide: Given the number of the last stream's records, raises where it must not go on; nothing was written then.
 
     Raises:
         LedgerCorrupt: One of them is damaged, or holds other records than were taken over.
@@ -63,6 +70,7 @@ def open_streams(layout: Layout, identity: Identity, segment_bytes: int, covered
         stream_hash(identity.origin),
         settled=_end(settled),
         covered=covered(base),
+        decide=decide,
     )
     strands.append(Strand(identity.stream, base, log, settled, PackStore(layout.packs, identity.stream)))
     for taken, after in pairwise(strands):

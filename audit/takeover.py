@@ -34,7 +34,7 @@ from audit.init import ensure_signing_key, kek_provider, load_signer
 from audit.sealing import adopt
 from audit.streams import open_to_read
 from audit.tiles import TileTree
-from audit.writer_lock import take_lock
+from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.errors import CorruptError
@@ -165,6 +165,7 @@ def take_over(root: Path, settings: Settings, node: str, progress: Callable[[int
     """
     layout = Layout(root)
     identity = load_identity(layout)
+    require_owner(layout)
     lock = take_lock(layout)
     try:
         keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from audit.errors import AlreadyRunning
+from audit.errors import AlreadyRunning, ConfigInvalid
 from vault import durable
 
 if TYPE_CHECKING:
     from audit.identity import Layout
+
+
+def require_owner(layout: Layout) -> None:
+    """Let nobody write who would leave files that the vault's own user, the server, cannot use: root is meant.
+
+    Raises:
+        ConfigInvalid: The data directory belongs to another user.
+    """
+    owner = layout.identity.stat().st_uid
+    if owner != os.geteuid():
+        raise ConfigInvalid(f"{layout.root} belongs to user id {owner}: run this as that user (sudo -u '#{owner}' …)")
 
 
 def take_lock(layout: Layout) -> int:

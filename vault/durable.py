@@ -2,7 +2,9 @@
 
 Each function says what is durable when it returns and what a crash in the middle leaves; its
 order of system calls stands in a comment. Where a call fails, the function raises
-:class:`~vault.errors.DurabilityError` and leaves what a crash there would leave.
+:class:`~vault.errors.DurabilityError` and leaves what a crash there would leave. Where there is no room for a temporary
+file (or no descriptor for it), which then has no other name yet, that file is removed again and the function raises
+:class:`~vault.errors.Unavailable`: nothing was changed, and it may be called again.
 
 1. A name is durable when its directory was synced *after* the name was made.
 2. A file gets its final name only after its bytes were synced: nobody ever sees half a file under it.
@@ -16,18 +18,18 @@ Not handled here: what to write, where, and what recovery makes of it.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from mmap import PAGESIZE, mmap
 from typing import TYPE_CHECKING, Final
 
 import lmdb
 
-from vault.errors import CorruptError, DurabilityError, VaultError
+from vault.errors import CorruptError, DurabilityError, Unavailable, VaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +39,14 @@ if TYPE_CHECKING:
 TEMP_SUFFIX: Final = ".tmp"
 #: Buffers that one pwritev takes (IOV_MAX); the writer of a group joins what is more.
 MAX_GROUP_BUFFERS: Final = 1024
+#: Errors of a call that leave the file system sound: it had no room, or this process no descriptor.
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+_libc: Final = ctypes.CDLL(None)
+_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_FALLOC_PUNCH_HOLE_KEEP_SIZE: Final = 0x03  # linux/falloc.h
 _INDEX_FILE: Final = "data.mdb"
+#: Free bytes below which an error of LMDB's is taken for want of room.
+_INDEX_ROOM: Final = 16 * 1024 * 1024
 
 
 class NameTaken(VaultError):
@@ -86,9 +95,17 @@ def write_new_files(files: Mapping[Path, bytes], mode: int = 0o600) -> None:
     Raises:
         NameTaken: A path exists. Paths before it were made, but are not durable.
     """
-    # Each file: open(temp, O_EXCL), write, fsync, link(temp, final), unlink(temp). Then each directory: fsync.
-    for path, data in files.items():
-        _link(_stage(path, (data,), mode), path)
+    # Each file: open(temp, O_EXCL), write, fsync. Each: link(temp, final), unlink(temp). Then each directory: fsync.
+    staged: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            staged[path] = _stage(path, (data,), mode)
+    except Unavailable:
+        for temp in staged.values():
+            temp.unlink(missing_ok=True)
+        raise
+    for path, temp in staged.items():
+        _link(temp, path)
     for directory in dict.fromkeys(path.parent for path in files):
         fsync_dir(directory)
 
@@ -167,6 +184,12 @@ def preallocate(path: Path, size: int, mode: int = 0o600) -> None:
     publish(_stage(path, (zeros[: size - start] for start in range(0, size, len(zeros))), mode), path)
 
 
+def release_zeros(fd: int, offset: int, length: int) -> None:
+    """Give the disk back what zeros take; they are still read, and the file keeps its length. Best effort, no sync."""
+    # ONE fallocate(KEEP_SIZE | PUNCH_HOLE); whatever a crash leaves of it reads as the same zeros.
+    _libc.fallocate(fd, _FALLOC_PUNCH_HOLE_KEEP_SIZE, offset, length)
+
+
 def append_group(fd: int, buffers: Sequence[bytes], offset: int) -> None:
     """Write one group into a preallocated segment: the ledger's commit point (DESIGN §1).
 
@@ -182,38 +205,6 @@ def append_group(fd: int, buffers: Sequence[bytes], offset: int) -> None:
     if written != expected:
         raise DurabilityError(f"pwritev at offset {offset} wrote {written} of {expected} bytes")
     fdatasync(fd)
-
-
-def read_direct(path: Path, offset: int, length: int) -> bytes:
-    """Read from the device, not from the page cache, where bytes live on that a failed sync never wrote.
-
-    Fewer bytes come back where the file ends. Where the file system answers EINVAL to O_DIRECT, they come
-    through the page cache after all, and then they do not prove what a power cut would leave.
-
-    Raises:
-        CorruptError: The file is missing or the device does not give the bytes.
-    """
-    with _reported(f"reading {length} bytes at offset {offset}", path, CorruptError):
-        try:
-            return _read_aligned(path, offset, length, os.O_DIRECT)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            return _read_aligned(path, offset, length, 0)
-
-
-def read_cached(fd: int, offset: int, length: int) -> bytes | None:
-    """Read from the page cache alone: never waits for the device.
-
-    Returns:
-        ``length`` bytes; None where the page cache lacks some of them, or the file system does not tell.
-    """
-    buffer = bytearray(length)
-    try:
-        count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
-    except OSError:  # EAGAIN, EOPNOTSUPP; whatever else it is, a read that waits meets it too
-        return None
-    return bytes(buffer) if count == length else None
 
 
 def lock_file(path: Path) -> int:
@@ -282,29 +273,48 @@ def _make_index(path: Path, map_size: int) -> None:
         shutil.rmtree(fresh)
 
 
-def commit_index(txn: lmdb.Transaction) -> None:
-    """Commit an index transaction: durable on return; a crash leaves all or nothing of it."""
+def commit_index(txn: lmdb.Transaction, path: Path) -> None:
+    """Commit a transaction of the index at ``path``: durable on return; a crash or an error leaves all or nothing.
+
+    Raises:
+        Unavailable: There was no room. Pages that were written count for nothing; a later commit writes its own.
+        DurabilityError: The file system failed.
+    """
     # Order, all inside LMDB: pwrite of pages, fdatasync, pwrite of the meta page through an O_DSYNC descriptor.
     try:
         txn.commit()
     except lmdb.Error as error:
+        space = os.statvfs(path)  # LMDB calls a short write an input/output error
+        if isinstance(error, lmdb.DiskError) or space.f_bavail * space.f_frsize < _INDEX_ROOM:
+            raise Unavailable(f"{path}: no room for the index; free disk space") from error
         raise DurabilityError(f"commit of the index failed: {error}") from error
 
 
 def _stage(path: Path, chunks: Iterable[bytes], mode: int) -> Path:
     """Write and sync a temporary file beside ``path``."""
     temp = path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMP_SUFFIX}")
-    with _reported("write", temp):
-        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        try:
-            for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
-            fsync_file(fd)
-        finally:
-            os.close(fd)
+    try:
+        with _reported("write", temp):
+            fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            try:
+                for chunk in chunks:
+                    rest = memoryview(chunk)
+                    while rest:
+                        rest = rest[os.write(fd, rest) :]
+                fsync_file(fd)
+            finally:
+                os.close(fd)
+    except DurabilityError as error:
+        if not wants_room(error):
+            raise
+        temp.unlink(missing_ok=True)
+        raise Unavailable(f"{error}; free some") from error
     return temp
+
+
+def wants_room(error: DurabilityError) -> bool:
+    """Whether a call failed for want of room or descriptors alone (:data:`NO_ROOM`)."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM
 
 
 def _link(temp: Path, final: Path) -> None:
@@ -315,24 +325,6 @@ def _link(temp: Path, final: Path) -> None:
             temp.unlink()
             raise NameTaken(f"{final} exists") from error
         temp.unlink()
-
-
-def _read_aligned(path: Path, offset: int, length: int, flags: int) -> bytes:
-    skip = offset % PAGESIZE
-    size = -(-(skip + length) // PAGESIZE) * PAGESIZE
-    fd = os.open(path, os.O_RDONLY | flags)
-    try:
-        with mmap(-1, size or PAGESIZE) as buffer, memoryview(buffer) as view:  # starts on a page
-            filled = 0
-            while filled < size:
-                with view[filled:] as rest:
-                    count = os.preadv(fd, [rest], offset - skip + filled)
-                filled += count
-                if not count or count % PAGESIZE:  # the file's end
-                    break
-            return buffer[skip : min(filled, skip + length)]
-    finally:
-        os.close(fd)
 
 
 @contextmanager

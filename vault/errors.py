@@ -30,11 +30,30 @@ class VaultError(Exception):
 
 
 class Unavailable(VaultError):
-    """Nothing was written; the request may be sent again (DESIGN §1, *not done*)."""
+    """Nothing was written; the request may be sent again (DESIGN §1, *not done*).
+
+    Args:
+        message: For the operator.
+        told: For the client, where it helps to know; the default says no more than to try again.
+    """
+
+    def __init__(self, message: str, told: str = "") -> None:
+        super().__init__(message)
+        self.told = told
 
     code = "ServiceUnavailable"
     status = 503
     retryable = True
+
+
+class NoSpace(Unavailable):
+    """The disk is too full for this operation (DESIGN §7, tiers); what frees some, and holds, still work."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "disk space is running out: free some, or lower disk.reserve_mib",
+            "The vault is running out of disk space; its operator must free some.",
+        )
 
 
 class OutcomeUnknown(VaultError):
@@ -105,6 +124,8 @@ S3_ERRORS: Final[dict[str, tuple[int, str]]] = {
             "or the specified entity tag may not match the part's entity tag."
         ),
     ),
+    "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": (
         400,
         "The list of parts was not in ascending order. Parts must be ordered by part number.",
@@ -140,7 +161,7 @@ S3_ERRORS: Final[dict[str, tuple[int, str]]] = {
     "OperationAborted": (409, "A conflicting conditional operation is currently in progress against this resource."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
     "RequestTimeTooSkewed": (403, "The difference between the request time and the current time is too large."),
-    "ServiceUnavailable": (503, "Please reduce your request rate."),
+    "ServiceUnavailable": (503, "The service cannot take this request now; try again."),
     "SignatureDoesNotMatch": (
         403,
         (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from audit.errors import AnchorConflict, AnchorUnavailable, AnchorUnknown
 from audit.note import MAX_NOTE_BYTES
 from vault import durable
-from vault.errors import DurabilityError
+from vault.errors import DurabilityError, Unavailable, VaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ class FileAnchor:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._made = False
-        self._failed: DurabilityError | None = None
+        self._failed: VaultError | None = None
 
     def read(self, origin: str) -> bytes | None:
         """See :meth:`audit.anchor.Anchor.read`."""
@@ -59,7 +59,7 @@ class FileAnchor:
                 raise AnchorConflict(origin, current)
             try:
                 durable.replace(path, new)
-            except DurabilityError as error:
+            except (DurabilityError, Unavailable) as error:
                 if _value(path) == expected:  # it failed before its rename: what it wrote is a leftover
                     raise AnchorUnavailable(f"the anchor could not store a checkpoint: {error}") from error
                 self._failed = error

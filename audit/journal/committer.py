@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from audit.crash import crash_point
 from audit.journal import tiers
 from audit.journal.segment import frame_bytes
-from vault.errors import OutcomeUnknown, S3Error, Unavailable, VaultError
+from vault.errors import NoSpace, OutcomeUnknown, S3Error, Unavailable, VaultError
 from vault.ports import Committed
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
 from vault.state.apply import apply
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from audit.clock import ComplianceClock
     from audit.journal.log import CommitLog
+    from audit.journal.segment_file import Segment
     from vault.ports import Done, Intent
     from vault.record import ClockState
     from vault.storage.index import Sequenced
@@ -48,6 +49,8 @@ _log: Final = logging.getLogger(__name__)
 
 #: Operations waiting to be decided; more are refused with 503.
 MAX_QUEUE: Final = 65_536
+#: Leaf hashes kept for the sealer; who falls behind further reads the records again.
+MAX_LEAVES: Final = 1 << 20
 #: Records of one group.
 MAX_GROUP_RECORDS: Final = 8_192
 #: Payload at which a group is closed, in bytes.
@@ -106,7 +109,8 @@ class Committer:
         self._closing = False
         self._poison: VaultError | None = None
         self._free = (0.0, 0)
-        self._leaves: deque[bytes] = deque()
+        self._leaves: list[bytes] = []
+        self._leaves_from = next_seq
         self._thread = Thread(target=self._run, name="committer", daemon=True)
 
     def start(self) -> None:
@@ -125,9 +129,15 @@ class Committer:
         """What stopped the writer, if anything did."""
         return self._poison
 
-    def take_leaves(self) -> list[bytes]:
-        """Leaf hashes of durable records since the last call, in order; for the sealer alone."""
-        return [self._leaves.popleft() for _ in range(len(self._leaves))]
+    def take_leaves(self) -> tuple[int, list[bytes]]:
+        """Leaf hashes of durable records, in order, and the seq of the first; for the sealer alone.
+
+        They go on where the last ones ended, unless more than :data:`MAX_LEAVES` had to wait, and some were dropped.
+        """
+        with self._wake:
+            first, leaves = self._leaves_from, self._leaves
+            self._leaves, self._leaves_from = [], first + len(leaves)
+        return first, leaves
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
@@ -193,18 +203,12 @@ class Committer:
 
     def _commit(self, intents: list[Intent], bound: int, group: _Group) -> None:
         """Decide, write and answer one group."""
-        try:
-            target = self._journal.room(bound)  # before anything is sequenced: without room nothing is done
-        except Unavailable as error:
-            for number in range(len(intents)):
-                group.answer(number, error)
-            return
         free = self._free_bytes()
-        for number, intent in enumerate(intents):
-            refused = intent.refused is not None
-            if not tiers.admitted(intent.tail.op, free, self._reserve, refused=refused):
-                group.answer(number, Unavailable("disk space is running out: the operator must free some"))
-                continue
+        # Before anything is sequenced: without room nothing is done.
+        target, admitted = self._room(list(enumerate(intents)), bound, group, free)
+        if target is None:
+            return
+        for number, intent in admitted:
             try:
                 committed = self._decide(intent, group, free)
             except Exception as error:  # noqa: BLE001 - one request that trips over a fault must not stop the ledger
@@ -214,7 +218,7 @@ class Committer:
                 group.answer(number, Unavailable(problem))
                 continue
             if committed is None:
-                group.answer(number, Unavailable("disk space is running out: the operator must free some"))
+                group.answer(number, NoSpace())
                 continue
             group.committed[number] = committed
         if not group.records:
@@ -226,10 +230,39 @@ class Committer:
         self._seq, self._prev = group.seq, group.prev
         if group.clock_state is not None:
             self._clock.take(group.clock_state)
-        self._leaves.extend(group.leaves)
+        with self._wake:
+            if len(self._leaves) >= MAX_LEAVES:
+                self._leaves_from, self._leaves = self._leaves_from + len(self._leaves), []
+            self._leaves += group.leaves
         self._state.settle(self._base + self._seq)
         for number, committed in group.committed.items():
             group.answer(number, committed)
+
+    def _room(
+        self, waiting: list[tuple[int, Intent]], bound: int, group: _Group, free: int
+    ) -> tuple[Segment | None, list[tuple[int, Intent]]]:
+        """A segment for those operations that the disk's tiers admit; the others are answered.
+
+        Where all together do not fit, those of the last tier still may.
+        """
+        admitted: list[tuple[int, Intent]] = []
+        for number, intent in waiting:
+            if tiers.admitted(intent.tail.op, free, self._reserve, refused=intent.refused is not None):
+                admitted.append((number, intent))
+            else:
+                group.answer(number, NoSpace())
+        try:
+            return (self._journal.room(bound), admitted) if admitted else (None, [])
+        except Unavailable as error:
+            last = [item for item in admitted if tiers.tier(item[1].tail.op, refused=False) == 0]
+            if 0 < len(last) < len(admitted):
+                kept = {number for number, _ in last}
+                for number in (number for number, _ in admitted if number not in kept):
+                    group.answer(number, error)
+                return self._room(last, sum(_frame_bytes(intent) for _, intent in last), group, free)
+            for number, _ in admitted:
+                group.answer(number, error)
+            return None, []
 
     def _decide(self, intent: Intent, group: _Group, free: int) -> Committed | None:
         tail = intent.tail

@@ -23,12 +23,16 @@ from audit.journal import segment as format_
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
 from audit.journal.segment_file import Segment
 from vault import durable
-from vault.errors import DurabilityError, Unavailable
+from vault.errors import CorruptError, Unavailable
+from vault.storage.open_files import OpenFiles
+from vault.storage.room import require_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+#: Segments kept open for reading.
+OPEN_SEGMENTS: Final = 64
 #: Spare segments kept ready.
 SPARES: Final = 2
 SUFFIX: Final = ".log"
@@ -58,6 +62,7 @@ class CommitLog:
         self.directory = directory
         self.spares = spares
         self.segment_bytes = segment_bytes
+        self.files = OpenFiles(OPEN_SEGMENTS, os.O_RDWR)
         self._stream = stream
         self._segments: tuple[Segment, ...] = ()  # replaced as a whole, under the lock: readers take none
         self._active: Segment | None = None
@@ -101,27 +106,35 @@ class CommitLog:
             if found.st_size != self.segment_bytes or found.st_nlink > 1:
                 durable.remove(spare)
 
-    def open_segment(self, first_seq: int) -> Segment:
+    def open_segment(self, first_seq: int, payload: int = 0) -> Segment:
         """Open the next segment for writing. Its header and name are durable on return.
 
         A crash before the name is made leaves a spare; after it, an empty segment.
+
+        Args:
+            first_seq: Seq of its first record.
+            payload: Of a group that it must hold even where segments have become shorter than that.
 
         Raises:
             Unavailable: No disk space; nothing was changed that counts.
             DurabilityError: The file system failed.
         """
         number = self._next_number
-        header = SegmentHeader(number, self._incarnation, first_seq, self.segment_bytes, self._stream)
+        length = max(self.segment_bytes, BLOCK + format_.padded(format_.GROUP_HEADER_BYTES + payload))
+        header = SegmentHeader(number, self._incarnation, first_seq, length, self._stream)
         path = segment_path(self.directory, number)
-        spare = self._spare() or self._wait_for_spare()
-        fd = os.open(spare, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            spare = self._wait_for_spare(length)
+            fd = os.open(spare, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"no new commit segment can be opened: {error.strerror}") from error
         try:
             durable.append_group(fd, [header.encode()], 0)
         finally:
             os.close(fd)
         durable.move(spare, path)
         self._next_number = number + 1
-        self._active = Segment(path, header)
+        self._active = Segment(path, header, self.files)
         with self._lock:
             self._segments = (*self._segments, self._active)
         return self._active
@@ -129,24 +142,28 @@ class CommitLog:
     def _spare(self) -> Path | None:
         return min(self.spares.glob(f"*{SUFFIX}"), default=None)
 
-    def _wait_for_spare(self) -> Path:
-        """A spare where there was none: the one that the background is making, or else our own."""
-        with self._making:
-            return self._spare() or self._make_spare()
+    def _wait_for_spare(self, length: int) -> Path:
+        """A spare: one that waits, the one that the background is making, or else our own."""
+        if length != self.segment_bytes:
+            return self._make_spare(length)
+        spare = self._spare()
+        if spare is None:
+            with self._making:
+                spare = self._spare() or self._make_spare(length)
+        return spare
 
-    def _make_spare(self) -> Path:
+    def _make_spare(self, length: int) -> Path:
         """Write one spare segment of zeros.
+
+        It leaves room for one more: settling a full segment, which gives it back, needs at most as much again.
 
         Raises:
             Unavailable: It cannot be made now, most likely because the disk is full.
         """
+        require_room(self.spares, 2 * length)
         taken = {item.name for item in self.spares.iterdir()}
         name = next(f"{n:04d}{SUFFIX}" for n in range(len(taken) + 1) if f"{n:04d}{SUFFIX}" not in taken)
-        try:
-            durable.preallocate(self.spares / name, self.segment_bytes)
-        except DurabilityError as error:
-            durable.sweep_temps(self.spares)  # half a segment would take the room that holds and deletes are kept
-            raise Unavailable(f"no new commit segment can be written: {error}; free disk space") from error
+        durable.preallocate(self.spares / name, length)
         return self.spares / name
 
     def keep_spares(self) -> None:
@@ -157,7 +174,7 @@ class CommitLog:
         """
         while len(list(self.spares.glob(f"*{SUFFIX}"))) < SPARES:
             with self._making:
-                self._make_spare()
+                self._make_spare(self.segment_bytes)
 
     def room(self, payload: int) -> Segment:
         """The segment a group of that payload goes to: the active one, or a new one where it does not fit.
@@ -207,7 +224,9 @@ class CommitLog:
             durable_through=self._durable_end,
             stream=self._stream,
         )
-        durable.append_group(target.fd, format_.encode_group(header, payload), header.offset)
+        if header.end > target.header.length:
+            raise ValueError(f"{target.path} has no room for a group of {header.length} bytes")
+        durable.append_group(target.file().fd, format_.encode_group(header, payload), header.offset)
         for place in places:
             target.note(*place)
         target.end_offset = header.end
@@ -227,25 +246,30 @@ class CommitLog:
             return None
         return segments[index]
 
-    def _still(self, found: Segment, data: T) -> T | None:
-        """``data`` if the segment it was read from was not forgotten meanwhile: its file may have been zeroed."""
+    def _still(self, found: Segment, read: Callable[[], T]) -> T | None:
+        """What is read of a segment, unless it is forgotten meanwhile: its file may have been zeroed, or moved away."""
+        try:
+            data = read()
+        except CorruptError:
+            if found in self._segments:
+                raise
+            return None
         return data if found in self._segments else None
 
     def read(self, seq: int, offset: int, length: int) -> bytes | None:
         """Bytes of a body, or None where the record is not in the commit log (any more)."""
         found = self._holding(seq)
-        return self._still(found, found.body(seq, offset, length)) if found is not None else None
+        return self._still(found, lambda: found.body(seq, offset, length)) if found is not None else None
 
     def at_hand(self, seq: int, length: int) -> bytes | None:
         """The first bytes of a body, or None where the page cache does not hold them; never blocks."""
         found = self._holding(seq)
-        data = found.at_hand(seq, length) if found is not None else None
-        return self._still(found, data) if found is not None and data is not None else None
+        return self._still(found, lambda: found.at_hand(seq, length)) if found is not None else None
 
     def record(self, seq: int) -> bytes | None:
         """A record's exact bytes, or None where it is not in the commit log (any more)."""
         found = self._holding(seq)
-        return self._still(found, found.record(seq)) if found is not None else None
+        return self._still(found, lambda: found.record(seq)) if found is not None else None
 
     def tail(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """Durable records from ``from_seq`` on that are in the commit log, in order.
@@ -256,11 +280,14 @@ class CommitLog:
         seq, end = from_seq, self._durable_end
         while seq < end:
             found = self._holding(seq)
-            some = self._still(found, found.records(seq, end)) if found is not None else None
+            some = self._records_of(found, seq, end) if found is not None else None
             if some is None:
                 raise LedgerCorrupt(str(self.directory), f"record {seq} is not in the commit log")
             yield from enumerate(some, seq)
             seq += len(some)
+
+    def _records_of(self, found: Segment, seq: int, end: int) -> list[bytes] | None:
+        return self._still(found, lambda: found.records(seq, end))
 
     @property
     def first_seq(self) -> int:
@@ -279,6 +306,7 @@ class CommitLog:
         """
         with self._lock:
             self._segments = tuple(item for item in self._segments if item is not gone)
+        self.files.forget(gone.path)
 
     def close(self) -> None:
         """Give all descriptors back."""

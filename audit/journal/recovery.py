@@ -38,7 +38,7 @@ from audit.journal import segment as format_
 from audit.journal.log import SUFFIX, CommitLog
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
 from audit.journal.segment_file import Segment
-from vault import durable
+from vault import device, durable
 from vault.errors import CorruptError
 from vault.record import decode
 
@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audit.journal.segment import Frame
+    from vault.storage.open_files import OpenFiles
 
+#: Zeros at the end of a closed segment that are given back to the disk, in bytes: each start closes one.
+_WORTH_RELEASING = 64 * 1024
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
@@ -83,6 +86,7 @@ class Recovered:
 class _Scan:
     """The state of one pass over all segments."""
 
+    files: OpenFiles
     expected: int | None = None
     prev: bytes | None = None
     incarnation: int = 0
@@ -99,6 +103,7 @@ def recover(
     *,
     settled: tuple[int, bytes],
     covered: int,
+    decide: Callable[[int], None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Recovered:
     """Bring the commit log to the state from which a writer goes on, and hand the segments to ``log``.
@@ -108,7 +113,10 @@ def recover(
         quarantine: Where torn groups are copied to.
         stream: From :func:`audit.journal.segment.stream_hash`.
         settled: End seq of the settled ledger and the leaf hash of its last record.
-        covered: The largest number of records that anything else claims: checkpoint, anchor, cursors, index.
+        covered: The largest number of records that a view claims: cursors, index. What checkpoint and anchor claim is
+            ``decide``'s to judge.
+        decide: Called with the number of records there are, before anything is written: it raises where the stream
+            must not go on.
         progress: Called with the number of records read, now and then.
 
     Returns:
@@ -119,15 +127,18 @@ def recover(
         DurabilityError: A write failed; start again.
         Unavailable: There is no room for the new segment; free disk space and start again.
     """
-    scan, found, number = _read(log, quarantine, stream, settled, covered, progress)
+    scan, found, number = _read(log, quarantine, stream, settled, covered, decide, progress)
     log.begin(scan.segments, found.incarnation, found.next_seq, number + 1)
     crash_point("recover.before-rewrite")
     if scan.last is not None:
         header, records = scan.last
-        target = log.open_segment(header.first_seq)
+        target = log.open_segment(header.first_seq, header.length)
         crash_point("recover.opened")
         log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
     crash_point("recover.after-rewrite")
+    for item, (_, _, rest) in zip(scan.segments, scan.tails, strict=True):
+        if not rest and (left := item.header.length - item.end_offset) > _WORTH_RELEASING:
+            durable.release_zeros(item.file().fd, item.end_offset, left)
     return found
 
 
@@ -146,7 +157,7 @@ def reopen(
     Raises:
         LedgerCorrupt: It is damaged otherwise than by a torn tail.
     """
-    scan, found, number = _read(log, quarantine, stream, settled, None, progress)
+    scan, found, number = _read(log, quarantine, stream, settled, None, lambda _: None, progress)
     log.begin(scan.segments, found.incarnation, found.next_seq, number + 1)
     return found
 
@@ -157,10 +168,11 @@ def _read(  # noqa: PLR0917 - private, named at both calls
     stream: bytes,
     settled: tuple[int, bytes],
     covered: int | None,
+    decide: Callable[[int], None],
     progress: Callable[[int], None],
 ) -> tuple[_Scan, Recovered, int]:
     """Rules 1 to 7, without rule 6 where ``covered`` is None; also the highest number of a segment."""
-    scan = _Scan()
+    scan = _Scan(log.files)
     paths = sorted(log.directory.glob(f"*{SUFFIX}"))
     for path in paths:
         if not (path.stem.isascii() and path.stem.isdigit()):
@@ -176,14 +188,15 @@ def _read(  # noqa: PLR0917 - private, named at both calls
     if next_seq == settled[0] and prev != settled[1]:
         raise LedgerCorrupt(str(log.directory), f"record {next_seq - 1} is not the one that was settled")
     torn = _judge_tails(scan, log.directory)
+    decide(next_seq)
     if covered is not None and next_seq < (covered := max(covered, *(item.first_seq for item in scan.segments), 0)):
         raise LedgerCorrupt(
             str(log.directory),
-            f"records {next_seq} to {covered - 1} are missing, but a checkpoint, anchor, cursor or index covers "
+            f"records {next_seq} to {covered - 1} are missing, but the index, a cursor or a segment's header has seen "
             "them; restore the newest copy of the directory, or run `strongroom recover`",
         )
     if scan.segments:
-        durable.fdatasync(scan.segments[-1].fd)
+        durable.fdatasync(scan.segments[-1].file().fd)
     found = _quarantine(torn, scan.named, quarantine)
     crash_point("recover.quarantined")
     first = min((item.first_seq for item in scan.segments), default=next_seq)
@@ -196,7 +209,7 @@ def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
         coming: deque[Future[bytes]] = deque()
         for number, path in enumerate(paths):
             for soon in paths[number + len(coming) : number + 2]:
-                coming.append(reader.submit(durable.read_direct, soon, 0, soon.stat().st_size))
+                coming.append(reader.submit(device.read_direct, soon, 0, soon.stat().st_size))
             yield path, coming.popleft().result()
 
 
@@ -212,13 +225,14 @@ def _read_segment(path: Path, data: bytes, stream: bytes, settled: tuple[int, by
         raise LedgerCorrupt(place, f"it says it is segment {header.number} of {header.length} bytes")
     if header.incarnation < scan.incarnation:
         raise LedgerCorrupt(place, f"incarnation {header.incarnation} after {scan.incarnation}")
-    opened = Segment(path, header)
+    opened = Segment(path, header, scan.files)
     scan.segments.append(opened)
     scan.incarnation = header.incarnation
     offset = BLOCK
     while (group := format_.read_group(data, offset, header)) is not None:
-        if group.incarnation != header.incarnation:
-            raise LedgerCorrupt(f"{place} at {offset}", "a group of another incarnation than its segment")
+        known = group.first_seq <= group.durable_through <= group.first_seq + group.count
+        if group.incarnation != header.incarnation or not known:
+            raise LedgerCorrupt(f"{place} at {offset}", "a group that its segment's writer cannot have written")
         records = []
         for frame in format_.frames(data, group, place):
             body = data[frame.body_offset : frame.body_offset + frame.body_length]

@@ -6,20 +6,21 @@ Not handled here: the bytes' format (``audit.journal.segment``), writing, and wh
 
 from __future__ import annotations
 
+import errno
 import os
-import weakref
 from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from audit.journal.segment import BLOCK
-from vault import durable
-from vault.errors import CorruptError
+from vault import device
+from vault.errors import CorruptError, Unavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from audit.journal.segment import SegmentHeader
+    from vault.storage.open_files import OpenFile, OpenFiles
 
 #: How far apart records begin that one read takes together, in bytes.
 READ_BYTES: Final = 64 * 1024
@@ -28,16 +29,18 @@ READ_BYTES: Final = 64 * 1024
 class Segment:
     """One segment file: where each of its records and bodies stands. Appended to by the committer alone.
 
-    Its descriptor is closed when the last reader has let go: never under one, who would read another file's bytes.
+    Args:
+        path: The file.
+        header: Its header.
+        files: Opens it where somebody reads or writes it.
     """
 
-    def __init__(self, path: Path, header: SegmentHeader) -> None:
+    def __init__(self, path: Path, header: SegmentHeader, files: OpenFiles) -> None:
         self.path = path
         self.header = header
         self.first_seq = header.first_seq
         self.end_offset = BLOCK
-        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self.fd)
+        self._files = files
         self._offsets = array("Q")
         self._records = array("I")
         self._bodies = array("I")
@@ -79,14 +82,30 @@ class Segment:
         index = seq - self.first_seq
         if length > self._bodies[index]:
             return None
-        return durable.read_cached(self.fd, self._offsets[index] + self._records[index], length)
+        file = self._files.known(self.path)
+        return device.read_cached(file.fd, self._offsets[index] + self._records[index], length) if file else None
 
     def body_length(self, seq: int) -> int:
         """Length of a record's body in bytes."""
         return self._bodies[seq - self.first_seq]
 
+    def file(self) -> OpenFile:
+        """The file, open for reading and writing.
+
+        Raises:
+            Unavailable: This process has no descriptor left.
+            CorruptError: It cannot be opened.
+        """
+        try:
+            return self._files.get(self.path)
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise Unavailable(f"{self.path}: {error.strerror}") from error
+            raise CorruptError(f"{self.path} cannot be opened: {error.strerror}") from error
+
     def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self.fd, length, offset)
+        file = self.file()  # held until it is read
+        data = os.pread(file.fd, length, offset)
         if len(data) != length:
             raise CorruptError(f"{self.path}: cannot read {length} bytes at offset {offset}")
         return data

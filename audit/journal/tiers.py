@@ -23,11 +23,17 @@ _WRITES: Final = frozenset(
 
 def tier(op: str, *, refused: bool) -> int:
     """The tier an operation belongs to: 0 stops last, 3 first."""
-    if refused:
+    if refused or op == "object.read.failed":  # what a read that was allowed came to
         return 1
     if op in _ALWAYS or op.startswith(("ledger.", "clock.")):
         return 0
     return 2 if op in _WRITES else 3
+
+
+def refused(free: int, reserve: int) -> str:
+    """What is refused, in words; empty where nothing is."""
+    names = ["reads"] * (free < reserve) + ["writes"] * (free < reserve * 2 // 3) + ["denials"] * (free < reserve // 3)
+    return " and ".join(names)
 
 
 def admitted(op: str, free: int, reserve: int, *, refused: bool) -> bool:

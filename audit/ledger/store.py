@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from audit.errors import LedgerCorrupt
 from audit.ledger import segment as format_
 from audit.ledger.segment import FRAME_RECORDS
-from vault import durable
+from vault import device, durable
 from vault.errors import CorruptError
 from vault.storage.room import require_room
 
@@ -171,6 +171,6 @@ def _read(path: Path, offset: int, length: int) -> bytes:
 
 def _read_back(path: Path, offset: int, length: int) -> bytes:
     try:
-        return durable.read_direct(path, offset, length)
+        return device.read_direct(path, offset, length)
     except CorruptError as error:
         raise LedgerCorrupt(f"{path} at {offset}", f"cannot be read back: {error}") from error

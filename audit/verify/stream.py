@@ -63,6 +63,7 @@ class Stream:
     Attributes:
         principals: Ids of principals added, and whether they are enabled.
         stopped: The last record says that the writer stopped in good order.
+        base: Position of its first record.
         takeover: What its first record says of the stream before it.
         recoveries: What its records say of torn tails, of its own and of the stream before it.
         size: Records in it.
@@ -72,7 +73,7 @@ class Stream:
         self, root: str, name: str, origin: str, files: StreamFiles, report: Report, lineage: Lineage
     ) -> None:
         self._root, self._files, self._report = f"{root}/streams/{name}", files, report
-        self._name, self._lineage = name, lineage
+        self._name, self._lineage, self.base = name, lineage, lineage.base
         self._prefix = f"streams/{name}/"
         self._stream = json.dumps(name, ensure_ascii=False).encode()
         self._origin = origin
@@ -150,6 +151,9 @@ class Stream:
                 f"{after.place(0)} took it over with {taken.held} records and another root than these {self.size} have"
             )
             self._bad(min(taken.held, self.size), self._prefix.rstrip("/"), why)
+        if taken.position != after.base:
+            why = f"it says that its records begin at position {taken.position}, and they do at {after.base}"
+            self._bad(0, after.place(0), why)
         if taken.known > taken.held:
             detail = f"records {taken.held} to {taken.known - 1} were signed and are not here, as {after.place(0)} says"
             self._report.states.append(State("records lost", self._prefix.rstrip("/"), detail))

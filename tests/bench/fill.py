@@ -85,7 +85,7 @@ def objects(node: Node) -> Callable[[int], Intent]:
         op="bucket.create", actor=actor, origin=origin, object=ObjectRef(BUCKET), bucket=BucketConfig(lock=True)
     )
     node.commit(bucket)
-    sealer = Sealer(node.keyring.for_lock(BUCKET, 0))
+    sealer = Sealer(node.keyring.take_or_make(BUCKET, 0))
     stored = sealer.logged(ContentDocument(v=VERSION, salt=new_salt(), size=0, etag=""), sealer.encrypt(b"", last=True))
     asked = Request(mode="COMPLIANCE", until=_UNTIL, http="PUT")
 

@@ -92,9 +92,10 @@ class LogBuilder:
     def denied(self, op: str, **tail: Any) -> int:
         return self.record(op, head={"outcome": "denied", "reason": "policy"}, **tail)
 
-    def start(self) -> None:
+    def start(self, takes_over: dict[str, Any] | None = None) -> None:
         """What every log begins with."""
-        self.record("ledger.open", ledger={"vault": self.vault, "anchor": "local", "profile": "standard"})
+        opened: dict[str, Any] = {"vault": self.vault, "anchor": "local", "profile": "standard"}
+        self.record("ledger.open", ledger=opened | ({"takes_over": takes_over} if takes_over else {}))
         self.record("ledger.start", ledger={"incarnation": 1})
         self.record("principal.add", principal={"id": "p1", "name": "root", "access_key": "SRA", "roles": ["root"]})
         self.record("bucket.create", object={"bucket": "b"}, bucket={"lock": True})

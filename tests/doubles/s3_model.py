@@ -212,7 +212,8 @@ class Model:
         if bucket.strict and visible is not None:
             raise Refused("strict")
         mode, until = asked.mode, asked.until or 0
-        if not mode and bucket.default is not None:  # a hold alone does not switch the default off
+        over = until <= max(self.wall, self.clock)  # only an upload's can be, which was asked for long ago
+        if (not mode or over) and bucket.default is not None:  # a hold alone does not switch the default off
             mode, until = bucket.default[0], self._default_until(*bucket.default[1:])
         hold = asked.hold is True
         self._add(name, key, Version(0, mode=mode, until=until, hold=hold, spoken=asked.hold is not None))
@@ -244,12 +245,12 @@ class Model:
         bucket = self._bucket(name)
         if sent and not bucket.lock:
             raise Refused("invalid_argument")
+        if not wanted and bucket.strict:
+            raise Refused("strict")
         if wanted or not bucket.versioning:
             found = self._find(name, key, wanted or "null")
             if found is not None:
                 self._remove(bucket, key, found, bypass=bypass and self._may_bypass(user, name))
-        elif bucket.strict:
-            raise Refused("strict")
         else:
             self._add(name, key, Version(0, marker=True))
 

@@ -174,7 +174,8 @@ class SmallVault:
         self, bucket: str, lock: LockRef | None = None, size: int = 200, kind: str = "log"
     ) -> tuple[Storage, bytes]:
         """Bytes under the right domain key, and in a blob where they go there."""
-        domain = self.keyring.for_lock(bucket, from_ref(lock).until)
+        domain = self.keyring.take_or_make(bucket, from_ref(lock).until)
+        self.keyring.give_back(domain)
         blob = ""
         if kind == "blob":
             staged = self.blobs.stage()

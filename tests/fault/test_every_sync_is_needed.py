@@ -50,7 +50,7 @@ NEEDED: Final = (
 NEEDED_AFTER_A_KILL: Final = {
     "FileAnchor._sync": ("rename data.anchor", 0),
     "TileStore._make_ready": ("link tile/1", 0),
-    "recover": ("pwritev2 commit of many pages", 0),
+    "_read": ("pwritev2 commit of many pages", 0),
 }
 NOT_NEEDED: Final = {
     "move.old": "a start removes a spare that is a segment too, and a retired segment whatever its name",

@@ -13,6 +13,7 @@ import pytest
 
 from tests.fault.judge import problems
 from tests.fault.load import Client, Load, payload
+from tests.fault.test_kill import TAKEOVER
 from tests.fault.test_other_histories import FAST, PORTS, Vault, copied
 from tests.integration.served import Server, command
 
@@ -198,7 +199,7 @@ def test_records_that_only_the_index_has_seen_are_reason_enough(vault: Vault, tm
     assert verified(data)["exit"] == 0
 
 
-@pytest.mark.parametrize("point", ["takeover.key", "takeover.views", "takeover.named", "recover.before-rewrite"])
+@pytest.mark.parametrize("point", [*TAKEOVER, "recover.before-rewrite"])
 def test_a_kill_while_recovering_is_completed_by_the_next_try(vault: Vault, tmp_path: Path, point: str) -> None:
     data = copied(vault.old, tmp_path / "data", anchor=vault.data.with_name("data.anchor"))
     killed = command("recover", "--data", data, env={**FAST, "STRONGROOM_CRASH_POINT": point})

@@ -244,10 +244,10 @@ def test_while_a_sync_writes_readers_see_what_came_meanwhile(tmp_path: Path, mon
         assert [_value(index.get(key)) for key in (old, changed, gone, new)] == [1, 2, None, 2]
         assert _scan(index, b"mb", b"n") == [(old, 1), (changed, 2), (new, 2)]
 
-    def meanwhile(txn: lmdb.Transaction) -> None:
+    def meanwhile(txn: lmdb.Transaction, path: Path) -> None:
         index.add([(changed, MetaRow(2)), (gone, None), (new, MetaRow(2))], 2)
         check()
-        commit(txn)
+        commit(txn, path)
         check()
 
     with monkeypatch.context() as watched:

@@ -38,9 +38,9 @@ def test_before_and_after_the_commit_of_a_sync_the_newest_row_is_found(
 ) -> None:
     commit, seen = durable.commit_index, []
 
-    def watched(txn: lmdb.Transaction) -> None:
+    def watched(txn: lmdb.Transaction, path: Path) -> None:
         seen.append(index.get(KEY))
-        commit(txn)
+        commit(txn, path)
         seen.append(index.get(KEY))
 
     monkeypatch.setattr(durable, "commit_index", watched)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.doubles.keys import FixedKek, Token
-from vault import durable
+from vault import device, durable
 from vault.crypto import keyring_file
 from vault.crypto.keyring import COPIES, Keyring, month_of
 from vault.crypto.keyring_file import Contents, DomainKey
@@ -30,7 +30,7 @@ def ring(tmp_path: Path) -> Keyring:
 
 
 def test_a_new_keyring_opens_again_with_its_kek_only(tmp_path: Path, ring: Keyring) -> None:
-    domain = ring.for_lock("ledgers", MAY)
+    domain = ring.take_or_make("ledgers", MAY)
     again = Keyring.open(tmp_path, KEK)
     assert again.get(domain.id) == domain
     assert again.derive("secrets") == ring.derive("secrets") != ring.derive("signing")
@@ -41,12 +41,12 @@ def test_a_new_keyring_opens_again_with_its_kek_only(tmp_path: Path, ring: Keyri
 
 
 def test_a_domain_is_a_bucket_and_a_month(ring: Keyring) -> None:
-    one = ring.for_lock("ledgers", MAY)
+    one = ring.take_or_make("ledgers", MAY)
     assert (one.bucket, one.month, len(one.id), len(one.key)) == ("ledgers", "2031-05", 16, 32)
-    assert ring.for_lock("ledgers", MAY - 1) is one
-    assert ring.find("ledgers", MAY) is one
-    assert ring.find("ledgers", JUNE) is None
-    others = [ring.for_lock("ledgers", JUNE), ring.for_lock("notes", MAY), ring.for_lock("ledgers", 0)]
+    assert ring.take_or_make("ledgers", MAY - 1) is one
+    assert ring.take("ledgers", MAY) is one
+    assert ring.take("ledgers", JUNE) is None
+    others = [ring.take_or_make("ledgers", JUNE), ring.take_or_make("notes", MAY), ring.take_or_make("ledgers", 0)]
     assert len({domain.key for domain in (one, *others)}) == 4
     assert others[2].month == "none"
     assert ring.domains == (one, *others)
@@ -60,7 +60,7 @@ def test_the_month_is_utc(until: int, month: str) -> None:
 
 
 def test_a_domain_key_is_in_both_copies_before_it_is_handed_out(tmp_path: Path, ring: Keyring) -> None:
-    domain = ring.for_lock("ledgers", 0)
+    domain = ring.take_or_make("ledgers", 0)
     for name in COPIES:
         assert keyring_file.decode((tmp_path / name).read_bytes(), KEK.kek).domains == (domain,)
 
@@ -72,7 +72,7 @@ def test_a_key_that_is_not_there_is_an_error_and_not_a_new_key(ring: Keyring) ->
 
 def test_many_threads_get_one_key(ring: Keyring) -> None:
     found: list[DomainKey] = []
-    threads = [threading.Thread(target=lambda: found.append(ring.for_lock("ledgers", MAY))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(ring.take_or_make("ledgers", MAY))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -102,7 +102,7 @@ GOOD = {"whole"}
 @pytest.mark.parametrize(("first", "second"), [*itertools.product(DAMAGE, DAMAGE)])
 def test_damage_matrix(tmp_path: Path, ring: Keyring, first: str, second: str) -> None:
     (tmp_path / "older").write_bytes((tmp_path / COPIES[0]).read_bytes())
-    domain = ring.for_lock("ledgers", MAY)
+    domain = ring.take_or_make("ledgers", MAY)
     whole = (tmp_path / COPIES[0]).read_bytes()
     for name, damage in zip(COPIES, (first, second), strict=True):
         DAMAGE[damage](tmp_path / name)
@@ -119,7 +119,7 @@ def test_damage_matrix(tmp_path: Path, ring: Keyring, first: str, second: str) -
 
 
 def test_every_flipped_byte_is_noticed(ring: Keyring, tmp_path: Path) -> None:
-    ring.for_lock("ledgers", MAY)
+    ring.take_or_make("ledgers", MAY)
     data = (tmp_path / COPIES[0]).read_bytes()
     for place in range(len(data)):
         with pytest.raises(KeyringError):
@@ -154,47 +154,52 @@ def fail_on(monkeypatch: pytest.MonkeyPatch, name: str, *, after: bool) -> None:
 def test_a_change_that_fails_has_no_effect_and_stops_all_further_ones(
     tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, name: str, *, after: bool
 ) -> None:
-    kept = ring.for_lock("ledgers", 0)
+    kept = ring.take_or_make("ledgers", 0)
     with monkeypatch.context() as patch:
         fail_on(patch, name, after=after)
         with pytest.raises(DurabilityError):
-            ring.for_lock("ledgers", MAY)
-    assert ring.find("ledgers", MAY) is None
-    assert ring.find("ledgers", 0) is kept
+            ring.take_or_make("ledgers", MAY)
+    assert ring.take("ledgers", MAY) is None
+    assert ring.take("ledgers", 0) is kept
     with pytest.raises(KeyringError, match="restart"):
-        ring.for_lock("ledgers", JUNE)
+        ring.take_or_make("ledgers", JUNE)
     again = Keyring.open(tmp_path, KEK)
     assert again.get(kept.id) == kept
     assert (tmp_path / COPIES[0]).read_bytes() == (tmp_path / COPIES[1]).read_bytes()
-    assert again.for_lock("ledgers", JUNE).month == "2031-06"
+    assert again.take_or_make("ledgers", JUNE).month == "2031-06"
 
 
 def test_a_copy_that_does_not_read_back_is_a_failure(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable, "read_direct", lambda _path, _offset, _length: b"other bytes")
+    monkeypatch.setattr(device, "read_direct", lambda _path, _offset, _length: b"other bytes")
     with pytest.raises(DurabilityError, match="does not hold what was written"):
-        ring.for_lock("ledgers", MAY)
+        ring.take_or_make("ledgers", MAY)
 
 
 def test_a_key_is_destroyed_only_with_a_token_that_names_it(tmp_path: Path, ring: Keyring) -> None:
-    gone, kept = ring.for_lock("ledgers", MAY), ring.for_lock("ledgers", JUNE)
+    gone, kept = ring.take_or_make("ledgers", MAY), ring.take_or_make("ledgers", JUNE)
     with pytest.raises(NotCovered):
         ring.destroy(gone.id, Token(domain_name(kept.id)))
     assert ring.get(gone.id) is gone
     token = Token(domain_name(gone.id))
+    assert not ring.retire(gone.id)  # we hold it
+    ring.give_back(gone)
+    with pytest.raises(ValueError, match="was not retired"):
+        ring.destroy(gone.id, token)
+    assert ring.retire(gone.id)
     ring.destroy(gone.id, token)
     ring.destroy(gone.id, token)  # recovery may repeat it
-    assert ring.find("ledgers", MAY) is None
+    assert ring.take("ledgers", MAY) is None
     for keys in (ring, Keyring.open(tmp_path, KEK)):
         assert keys.get(kept.id) == kept
         with pytest.raises(KeyringError):
             keys.get(gone.id)
-    assert ring.for_lock("ledgers", MAY).key != gone.key
+    assert ring.take_or_make("ledgers", MAY).key != gone.key
 
 
 def test_a_rotation_changes_the_kek_and_no_other_key(tmp_path: Path, ring: Keyring) -> None:
-    domain, new = ring.for_lock("ledgers", MAY), FixedKek(b"n" * 32)
+    domain, new = ring.take_or_make("ledgers", MAY), FixedKek(b"n" * 32)
     ring.rewrap(new)
-    later = ring.for_lock("ledgers", JUNE)
+    later = ring.take_or_make("ledgers", JUNE)
     with pytest.raises(KeyringError):
         Keyring.open(tmp_path, KEK)
     again = Keyring.open(tmp_path, new)
@@ -206,7 +211,7 @@ def test_a_rotation_changes_the_kek_and_no_other_key(tmp_path: Path, ring: Keyri
 def test_a_rotation_cut_in_half_opens_with_either_kek(
     tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, kek: FixedKek
 ) -> None:
-    domain = ring.for_lock("ledgers", MAY)
+    domain = ring.take_or_make("ledgers", MAY)
     with monkeypatch.context() as patch:
         fail_on(patch, COPIES[1], after=False)
         with pytest.raises(DurabilityError):
@@ -216,15 +221,50 @@ def test_a_rotation_cut_in_half_opens_with_either_kek(
 
 def test_a_full_keyring_takes_no_more_and_says_so(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vault.crypto.keyring.MAX_DOMAINS", 1)
-    kept = ring.for_lock("ledgers", MAY)
+    kept = ring.take_or_make("ledgers", MAY)
     with pytest.raises(Unavailable):
-        ring.for_lock("ledgers", JUNE)
-    assert ring.for_lock("ledgers", MAY) is kept
+        ring.take_or_make("ledgers", JUNE)
+    assert ring.take_or_make("ledgers", MAY) is kept
 
 
 def test_nothing_shows_a_key(ring: Keyring) -> None:
-    domain = ring.for_lock("ledgers", MAY)
+    domain = ring.take_or_make("ledgers", MAY)
     shown = repr(domain) + repr(ring) + repr(Contents(1, b"s" * 32, (domain,)))
     assert repr(domain.key)[2:-1] not in shown
     assert domain.key.hex() not in shown
     assert "ssss" not in shown
+
+
+def test_a_retired_key_is_taken_by_nobody_and_another_one_takes_its_place_until_it_is_reinstated(ring: Keyring) -> None:
+    old = ring.take_or_make("ledgers", MAY)
+    again = ring.take("ledgers", MAY)
+    assert again is old
+    ring.give_back(old)
+    assert not ring.retire(old.id)  # held by one still
+    ring.give_back(old)
+    assert ring.retire(old.id)
+    assert ring.take("ledgers", MAY) is None
+    assert ring.get(old.id) is old  # what is under it can be read
+    ring.reinstate(old.id)
+    assert ring.take("ledgers", MAY) is old
+
+
+def test_a_change_without_room_has_no_effect_and_the_next_one_works(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = durable.replace
+    for name in COPIES:
+
+        def full(path: Path, data: bytes, name: str = name) -> None:
+            if path.name == name:
+                raise Unavailable("no room")
+            replace(path, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(durable, "replace", full)
+            with pytest.raises(Unavailable):
+                ring.take_or_make("ledgers", MAY)
+        assert ring.take("ledgers", MAY) is None
+    made = ring.take_or_make("ledgers", MAY)
+    assert Keyring.open(tmp_path, KEK).get(made.id) == made
+    assert (tmp_path / COPIES[0]).read_bytes() == (tmp_path / COPIES[1]).read_bytes()

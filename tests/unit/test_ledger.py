@@ -87,9 +87,26 @@ def test_an_empty_ledger_ends_at_0(tmp_path: Path) -> None:
 
 
 def test_frames_are_of_256_records(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a frame of 255 records"):
-        SettledLedger(tmp_path).add([RECORDS[:255]])
+    refused: list[list[list[bytes]]] = [[RECORDS[:255]], [RECORDS[:255], RECORDS[:1]], [RECORDS[:257]], [[]]]
+    for frames in refused:
+        with pytest.raises(ValueError, match="frame"):
+            SettledLedger(tmp_path).add(frames)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_frame_of_a_stream_that_is_closed_may_be_short(tmp_path: Path) -> None:
+    closed = SettledLedger(tmp_path, closed=True)
+    closed.add([RECORDS[:256], RECORDS[256:300]])
+    again = SettledLedger(tmp_path, closed=True)
+    for ledger in (closed, again):
+        assert ledger.end == 300
+        assert list(ledger.iterate(250)) == list(enumerate(RECORDS[250:300], 250))
+        assert list(ledger.read_back(255, 300)) == list(enumerate(RECORDS[255:300], 255))
+        assert ledger.record(299) == RECORDS[299]
+    with pytest.raises(LedgerCorrupt, match="cannot reach"):
+        SettledLedger(tmp_path)
+    with pytest.raises(LedgerCorrupt, match="cannot reach"):
+        closed.add([RECORDS[:256]])
 
 
 def test_no_changed_byte_gives_another_record(tmp_path: Path, ledger: SettledLedger) -> None:

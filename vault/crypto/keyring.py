@@ -4,9 +4,12 @@ A change writes copy *a*, reads it back from the device, then does the same with
 at every instant one copy is whole, and a key that was ever used is in both. At start the newer good copy counts and
 the other one is made again from it; if neither is good, nothing is served.
 
-Every read is a lookup in a dictionary and takes no lock; changes are one at a time. A change that fails leaves the
-keyring as it was and refuses all further ones: after a failed sync nobody knows what the copies hold, and a start
-finds out.
+Reading by id is a lookup in a dictionary and takes no lock; changes are one at a time. Whoever encrypts under a key
+holds it meanwhile (:meth:`Keyring.take`), from before the first byte until the record that names it is answered; a
+key that is held is never retired, and one that is retired is taken by nobody. So between a look at what is under a key
+and its destruction nothing comes under it. A change that fails leaves the
+keyring as it was and refuses all further ones, unless there was merely no room: after a failed sync nobody knows what
+the copies hold, and a start finds out.
 
 Not handled here: deciding that a key may be destroyed (the eraser), and the files' format (``keyring_file``).
 """
@@ -15,10 +18,11 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from vault import durable
+from vault import device, durable
 from vault.crypto import keyring_file
 from vault.crypto.keyring_file import KEY_BYTES, MAX_DOMAINS, Contents, DomainKey
 from vault.errors import CorruptError, DurabilityError, KeyringError, Unavailable
@@ -60,6 +64,9 @@ class Keyring:
         self._places = {(domain.bucket, domain.month): domain for domain in contents.domains}
         self._change = threading.Lock()
         self._failed = False
+        self._using = threading.Lock()  # guards the two below, and places
+        self._held: Counter[str] = Counter()
+        self._retired: set[str] = set()
 
     @classmethod
     def create(cls, directory: Path, provider: KekProvider) -> Keyring:
@@ -112,31 +119,59 @@ class Keyring:
         """All domain keys, oldest first."""
         return self._contents.domains
 
-    def find(self, bucket: str, until: int) -> DomainKey | None:
-        """The domain key of a bucket's versions locked until then (ns since the epoch), where one was made."""
-        return self._places.get((bucket, month_of(until)))
+    def take(self, bucket: str, until: int) -> DomainKey | None:
+        """Hold the domain key of a bucket's versions locked until then (ns since the epoch), where one was made.
 
-    def for_lock(self, bucket: str, until: int) -> DomainKey:
-        """The same, made where it is missing: durable in both copies before it is returned. May block on disk.
+        Returns:
+            The key, to be given back with :meth:`give_back`.
+        """
+        with self._using:
+            found = self._places.get((bucket, month_of(until)))
+            if found is None or found.id in self._retired:
+                return None
+            self._held[found.id] += 1
+            return found
+
+    def give_back(self, domain: DomainKey) -> None:
+        """Hold a key no longer: what was encrypted under it is recorded, or is given up. Once for each take."""
+        with self._using:
+            self._held[domain.id] -= 1
+            if not self._held[domain.id]:
+                del self._held[domain.id]
+
+    def retire(self, domain_id: str) -> bool:
+        """Let nobody take a key from here on, unless somebody holds it; whether it is so."""
+        with self._using:
+            if domain_id in self._held:
+                return False
+            self._retired.add(domain_id)
+            return True
+
+    def reinstate(self, domain_id: str) -> None:
+        """Take back a retirement: something is under the key after all."""
+        with self._using:
+            self._retired.discard(domain_id)
+
+    def take_or_make(self, bucket: str, until: int) -> DomainKey:
+        """As :meth:`take`, made where it is missing: durable in both copies before it is returned. May block on disk.
 
         Raises:
             Unavailable: The keyring is full.
             KeyringError: An earlier change failed; restart.
             DurabilityError: The key could not be made durable, and is not used.
         """
-        found = self.find(bucket, until)
-        if found is not None:
-            return found
         with self._change:
-            found = self.find(bucket, until)
+            found = self.take(bucket, until)
             if found is not None:
                 return found
             if len(self._contents.domains) >= MAX_DOMAINS:
                 raise Unavailable(f"the keyring holds {MAX_DOMAINS} domain keys and takes no more")
             domain = DomainKey(secrets.token_hex(8), secrets.token_bytes(KEY_BYTES), bucket, month_of(until))
             self._store((*self._contents.domains, domain), self._kek)
-            self._ids[domain.id] = domain
-            self._places[domain.bucket, domain.month] = domain
+            with self._using:
+                self._ids[domain.id] = domain
+                self._places[domain.bucket, domain.month] = domain
+                self._held[domain.id] += 1
             return domain
 
     def get(self, domain_id: str) -> DomainKey:
@@ -153,7 +188,7 @@ class Keyring:
             ) from None
 
     def destroy(self, domain_id: str, token: ErasureToken) -> None:
-        """Destroy a domain key in both copies, durably; a missing one counts as destroyed. May block on disk.
+        """Destroy a retired domain key in both copies, durably; a missing one counts as destroyed. May block on disk.
 
         Raises:
             NotCovered: The token does not name it.
@@ -165,8 +200,11 @@ class Keyring:
             gone = self._ids.get(domain_id)
             if gone is None:
                 return
+            if domain_id not in self._retired:
+                raise ValueError(f"domain key {domain_id} is to be destroyed and was not retired")
             self._store((domain for domain in self._contents.domains if domain.id != domain_id), self._kek)
             del self._ids[domain_id]
+            self._retired.discard(domain_id)
             if self._places.get((gone.bucket, gone.month)) is gone:
                 del self._places[gone.bucket, gone.month]
 
@@ -190,8 +228,12 @@ class Keyring:
         contents = Contents(self._contents.generation + 1, self._contents.site, tuple(domains))
         data = keyring_file.encode(contents, kek)
         self._failed = True
-        for name in COPIES:
-            _write(self._directory / name, data)
+        try:
+            for name in COPIES:
+                _write(self._directory / name, data)
+        except Unavailable:  # no room: the copy stands as it was; had the first been changed, it holds a key too many
+            self._failed = False
+            raise
         self._failed = False
         self._contents, self._kek = contents, kek
 
@@ -212,7 +254,7 @@ def _write(path: Path, data: bytes) -> None:
     """Replace a copy and read it back from the device."""
     durable.replace(path, data)
     try:
-        same = durable.read_direct(path, 0, len(data) + 1) == data
+        same = device.read_direct(path, 0, len(data) + 1) == data
     except CorruptError as error:
         raise DurabilityError(f"{path} cannot be read back: {error}") from error
     if not same:

@@ -134,7 +134,7 @@ class S3App:
         exchange.bucket, exchange.key = named
         asked = parameters(query)
         if asked:
-            headers.hoist(asked, fields, raw)
+            headers.hoist(asked, fields, raw, presigned=verified.presigned)
         operation = route(method, named, asked)
         exchange.op = operation.op
         headers.check(fields, operation.headers, metadata=operation.metadata, write=operation.write)
@@ -142,6 +142,8 @@ class S3App:
             check_bucket(named.bucket)
         if named.key:
             check_key(named.key)
+        if not operation.body:
+            await exchange.body.unread()
         request = Request(exchange.caller, named.bucket, named.key, asked, fields, raw, exchange.body, self._region)
         return await operation.handle(self._service, request)
 
@@ -151,6 +153,10 @@ class S3App:
 
     async def _failed(self, exchange: _Exchange, error: Exception) -> Response:
         """Record what was not recorded yet, and answer."""
+        if not isinstance(error, VaultError):
+            # A fault in this program, perhaps after the operation was recorded: the answer gets a record of its own.
+            _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)
+            exchange.broken, exchange.op, error = True, REFUSED, S3Error("InternalError", reason="unexpected")
         if isinstance(error, S3Error) and not error.record and exchange.caller is not None:
             names = exchange.bucket[:MAX_NAME], exchange.key[:MAX_NAME]
             try:
@@ -158,12 +164,9 @@ class S3App:
             except VaultError as failure:  # no record, so not that answer
                 error = failure
         if isinstance(error, VaultError):
-            exchange.broken = error.fatal
+            exchange.broken = exchange.broken or error.fatal
             if not isinstance(error, S3Error):
                 # Back-pressure is no news: it comes with every request while it lasts, and /readyz says why.
                 level = logging.DEBUG if error.retryable else logging.ERROR
                 _log.log(level, "request %s: %s: %s", exchange.request_id, type(error).__name__, error)
-        else:
-            exchange.broken = True
-            _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)
         return of_error(error, exchange.scope["raw_path"].decode("ascii", "backslashreplace"), exchange.request_id)

@@ -9,6 +9,7 @@ Not handled here: the digests themselves (``vault.checksums``), the ``aws-chunke
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from vault.checksums import BodyDigests
@@ -31,6 +32,10 @@ MAX_UNREAD_BYTES: Final = 64 * 1024
 #: ASGI extension: its ``body`` is a function that says whether the server has received all of the body by now.
 ARRIVED: Final = "strongroom.arrived"
 
+#: What a length counts as that no number of ours holds.
+_TOO_LONG: Final = 1 << 62
+_EMPTY: Final = hashlib.sha256(b"").hexdigest()
+_UNANNOUNCED: Final = "aws-chunked framing without x-amz-content-sha256: STREAMING-… would be stored as the object."
 _STREAMING: Final = frozenset(Payload) - {Payload.SIGNED, Payload.UNSIGNED}
 _CHECKSUMS: Final = (b"x-amz-checksum-", b"x-amz-sdk-checksum-")
 _MISSING_CHECKSUM: Final = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
@@ -99,6 +104,8 @@ class Body:
         self._fields = fields
         self._check: BodyCheck | None = None
         self._declared = _number(fields.get("content-length"))
+        if self._declared < 0 and "content-length" in fields:
+            self._declared = _TOO_LONG
         self._started = False
         self._ended = self._declared <= 0 and "transfer-encoding" not in fields
         self.verified: Verified[Any] | None = None
@@ -131,11 +138,31 @@ class Body:
         length = self._declared
         if self._covered().payload in _STREAMING:
             length = _number(self._fields.get("x-amz-decoded-content-length"))
+        elif "x-amz-decoded-content-length" in self._fields or self._chunked():
+            raise S3Error("InvalidRequest", _UNANNOUNCED, reason="framing")
         if length < 0:
             raise S3Error("MissingContentLength")
         if length > limit:
             raise S3Error("EntityTooLarge", ProposedSize=str(length), MaxSizeAllowed=str(limit))
         return length
+
+    def _chunked(self) -> bool:
+        codings = self._fields.get("content-encoding", "").lower().split(",")
+        return "aws-chunked" in map(str.strip, codings)
+
+    async def unread(self) -> None:
+        """Hold a body that the operation does not read to what was signed of it.
+
+        Raises:
+            S3Error: As :meth:`document`; XAmzContentSHA256Mismatch also where there is no body and one was signed.
+        """
+        if not self._ended and self._declared > MAX_UNREAD_BYTES:
+            return  # the connection ends with it
+        signed = self._covered().content_sha256
+        if not self._ended:
+            await self.document(MAX_UNREAD_BYTES, required=False)
+        elif signed is not None and signed != _EMPTY:
+            raise S3Error("XAmzContentSHA256Mismatch")
 
     def check(self, *, apart: bool = False) -> BodyCheck:
         """What the request claims of this body; its trailers join when :meth:`pieces` ends.

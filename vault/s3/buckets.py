@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Final
 
 from vault.errors import S3Error
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The documents that configure a bucket, bytes; the largest legitimate one has some 500.
 MAX_CONFIGURATION_BYTES: Final = 4096
+#: S3's limit for one page of buckets.
+MAX_BUCKETS: Final = 10_000
 #: The region whose name S3 leaves out.
 DEFAULT_REGION: Final = "us-east-1"
 
@@ -31,14 +34,38 @@ def owner(principal_id: str) -> str:
 
 
 async def list_buckets(service: Service, request: Request) -> Response:
-    """ListBuckets."""
+    """ListBuckets: all of them, or a page where one is asked for."""
+    query = request.query
+    most = request.number("max-buckets", str(MAX_BUCKETS), 1, MAX_BUCKETS, "max-buckets must be from 1 to 10000")
+    after, prefix = _after(query.get("continuation-token")), query.get("prefix", "")
+    here = query.get("bucket-region", request.region) == request.region
     found = await service.buckets.list(request.caller)
-    rows = (
-        f"<Bucket>{xml.tag('Name', row.name)}{xml.tag('CreationDate', instant(row.created))}</Bucket>"
-        for row in found.rows
+    rows = [row for row in found.rows if here and row.name > after and row.name.startswith(prefix)]
+    shown = rows[:most] if query.keys() & {"max-buckets", "continuation-token"} else rows
+    each = (
+        f"<Bucket>{xml.tag('Name', row.name)}{xml.tag('CreationDate', instant(row.created))}"
+        f"{xml.tag('BucketRegion', request.region)}</Bucket>"
+        for row in shown
     )
-    inner = f"<Buckets>{''.join(rows)}</Buckets>"
+    inner = f"<Buckets>{''.join(each)}</Buckets>"
+    if len(shown) < len(rows):
+        inner += xml.tag("ContinuationToken", b64encode(shown[-1].name.encode()).decode())
+    if prefix:
+        inner += xml.tag("Prefix", prefix)
     return document(found.record, xml.document("ListAllMyBucketsResult", owner(request.caller.actor.id), inner))
+
+
+def _after(token: str | None) -> str:
+    """The name that a page goes on after.
+
+    Raises:
+        S3Error: InvalidArgument for a token that is none of ours.
+    """
+    try:
+        return b64decode(token or "", validate=True).decode("ascii")
+    except ValueError as error:
+        message = "The continuation token provided is incorrect"
+        raise S3Error("InvalidArgument", message, ArgumentName="continuation-token") from error
 
 
 async def create_bucket(service: Service, request: Request) -> Response:
@@ -55,12 +82,7 @@ async def create_bucket(service: Service, request: Request) -> Response:
         )
     region = documents.location(await request.body.document(MAX_CONFIGURATION_BYTES, required=False))
     if region not in {"", request.region}:
-        raise S3Error(
-            "InvalidArgument",
-            "The specified location-constraint is not valid",
-            ArgumentName="LocationConstraint",
-            ArgumentValue=region[:64],
-        )
+        raise S3Error("InvalidLocationConstraint", LocationConstraint=region[:64])
     done = await service.buckets.create(request.caller, request.bucket, lock=lock, strict=strict is not None)
     return Response(done.record, headers=[header("location", f"/{request.bucket}")])
 

@@ -26,10 +26,12 @@ _PRECONDITIONS: Final = frozenset(
 #: Parameters of a query-string signature; what else begins with ``x-amz-`` there is a header by other means.
 SIGNATURE: Final = frozenset(
     {
-        "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders",
-        "x-amz-signature", "x-amz-content-sha256",
+        "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders",
+        "X-Amz-Signature", "X-Amz-Content-Sha256",
     }
 )  # fmt: skip
+_SIGNS: Final = {name.lower(): name for name in SIGNATURE}
+_ONE_MECHANISM: Final = "Only one auth mechanism allowed: what signs a request stands in its query or in its headers."
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 #: A header's name (RFC 9110 §5.6.2), in lower case.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
@@ -57,10 +59,15 @@ OBJECT: Final[Accepted] = COMMON | {
     "x-amz-object-lock-retain-until-date": None,
     "x-amz-object-lock-legal-hold": None,
     "x-amz-storage-class": frozenset({"STANDARD"}),
-    "x-amz-acl": frozenset({"private", "bucket-owner-full-control"}),
+    "x-amz-acl": frozenset({"private", "bucket-owner-full-control", ""}),
     "x-amz-server-side-encryption": frozenset({"AES256"}),
 }
-READ: Final[Accepted] = COMMON | {"x-amz-checksum-mode": frozenset({"ENABLED", "DISABLED"})}
+#: AWS SDK for Java 2 sends ``x-amz-te`` and an empty checksum with every GET; they mean nothing there.
+READ: Final[Accepted] = COMMON | {
+    "x-amz-checksum-mode": frozenset({"ENABLED", "DISABLED"}),
+    "x-amz-te": frozenset({"append-md5"}),
+    **{algorithm.header: None for algorithm in ALGORITHMS.values()},
+}
 BYPASS: Final[Accepted] = COMMON | {"x-amz-bypass-governance-retention": None}
 
 
@@ -74,13 +81,14 @@ def collect(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return fields
 
 
-def hoist(query: dict[str, str], fields: dict[str, str], raw: list[tuple[bytes, bytes]]) -> None:
+def hoist(query: dict[str, str], fields: dict[str, str], raw: list[tuple[bytes, bytes]], *, presigned: bool) -> None:
     """Move ``x-amz-*`` parameters to where they belong: SDKs put headers of presigned requests into the query.
 
     Args:
         query: Loses them, and the parameters of the signature.
         fields: Gets them.
         raw: Gets them too.
+        presigned: The query signs the request. Else nothing in it may look as if it did.
 
     Raises:
         S3Error: InvalidArgument where one stands in both places or could not have been a header.
@@ -88,7 +96,9 @@ def hoist(query: dict[str, str], fields: dict[str, str], raw: list[tuple[bytes, 
     for parameter in [name for name in query if name[:6].lower() == "x-amz-"]:
         value = query.pop(parameter)
         name = parameter.lower()
-        if name in SIGNATURE:
+        if name in _SIGNS:
+            if not presigned or parameter not in SIGNATURE or fields.get(name, value) != value:
+                raise S3Error("InvalidArgument", _ONE_MECHANISM, ArgumentName=parameter[:64])
             continue
         if name in fields or _TOKEN.fullmatch(name) is None:
             raise S3Error("InvalidArgument", ArgumentName=parameter[:64])

@@ -169,13 +169,14 @@ def _read(request: Request, found: GetResult, overrides: dict[str, str]) -> Resp
         headers.append((b"x-amz-object-lock-retain-until-date", instant(row.until).encode()))
     if row.hold and policy.allowed(roles, "object.hold.get", owns=True):
         headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
-    if found.partial:
+    partial = found.partial and found.total > 0  # of no bytes there is no part
+    if partial:
         headers.append((b"content-range", f"bytes {found.first}-{found.last}/{found.total}".encode()))
     elif request.fields.get("x-amz-checksum-mode") == "ENABLED":
         headers += checksum(known.checksum)
     if found.parts and "partNumber" in request.query:
         headers.append((b"x-amz-mp-parts-count", b"%d" % found.parts))
-    return Response(found.record, 206 if found.partial else 200, headers, length=found.last - found.first + 1)
+    return Response(found.record, 206 if partial else 200, headers, length=found.last - found.first + 1)
 
 
 async def delete_object(service: Service, request: Request) -> Response:
@@ -209,6 +210,8 @@ async def delete_objects(service: Service, request: Request) -> Response:
     done = await service.objects.delete_many(
         request.caller, request.bucket, members, bypass=asked, bypass_sent=BYPASS in request.fields
     )
+    if members and all(isinstance(result, S3Error) and result.s3_code == "NoSuchBucket" for result in done):
+        raise next(result for result in done if isinstance(result, S3Error))  # each is recorded already
     left = iter(done)
     told = (
         _deleted(key, version_id, refused.get(index) or next(left), quiet=wanted.quiet)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from vault.errors import S3Error
 
@@ -73,11 +74,16 @@ class Request:
         return value
 
 
+def _signs(item: bytes) -> bool:
+    """Whether a parameter of the query, whatever way its name is written, may be part of a signature."""
+    return unquote_to_bytes(item.partition(b"=")[0]).lower().startswith(b"x-amz-")
+
+
 def described(method: str, raw_path: bytes, query: bytes) -> str:
     """Method and target for the record, without what signs the request and without headers moved to the query."""
     target = raw_path
     if query:
-        kept = [item for item in query.split(b"&") if item[:6].lower() != b"x-amz-"]
+        kept = [item for item in query.split(b"&") if not _signs(item)]
         if kept:
             target = b"%b?%b" % (raw_path, b"&".join(kept))
     return f"{method} {target.decode('ascii', 'backslashreplace')}"[:MAX_HTTP_BYTES]

@@ -79,6 +79,8 @@ def of_error(error: Exception, resource: str, request_id: str) -> Response:
         return Response(error.record, error.http_status, headers, body)
     code = error.code if isinstance(error, VaultError) and error.code in S3_ERRORS else "InternalError"
     status, message = S3_ERRORS[code]
+    if isinstance(error, Unavailable):
+        message = error.told or message
     headers = [_XML, (b"retry-after", RETRY_AFTER)] if isinstance(error, Unavailable) else [_XML]
     return Response("", status, headers, xml.error_document(code, message, {}, resource, request_id))
 

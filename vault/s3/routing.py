@@ -50,6 +50,11 @@ class Operation:
     metadata: bool = False
     write: bool = False
 
+    @property
+    def body(self) -> bool:
+        """Whether it reads a body: then it knows the headers that go with one."""
+        return known.BODY.keys() <= self.headers.keys()
+
 
 def _read(op: str, handle: Handler, *parameters: str, headers: Accepted = known.COMMON) -> Operation:
     return Operation(op, handle, frozenset(parameters), headers)
@@ -77,7 +82,9 @@ _SEEN: Final = ("versionId", "partNumber", *objects.OVERRIDES)
 
 #: (method, what the path names, sub-resource) -> operation.
 _ROUTES: Final[Mapping[tuple[str, str, str], Operation]] = {
-    ("GET", "service", ""): _read("bucket.list", buckets.list_buckets),
+    ("GET", "service", ""): _read(
+        "bucket.list", buckets.list_buckets, "prefix", "max-buckets", "continuation-token", "bucket-region"
+    ),
     ("PUT", "bucket", ""): _write("bucket.create", buckets.create_bucket, headers=_CREATE),
     ("HEAD", "bucket", ""): _read("bucket.head", buckets.head_bucket),
     ("DELETE", "bucket", ""): _write("bucket.delete", buckets.delete_bucket),

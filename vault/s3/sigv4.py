@@ -212,7 +212,7 @@ def _paths(raw_path: bytes) -> Iterator[bytes]:
 
 def _require_signed(fields: dict[bytes, bytes], names: Sequence[bytes], payload: bytes) -> None:
     unlisted = fields.keys() - names
-    unsigned = [name for name in unlisted if name.startswith(b"x-amz-")]
+    unsigned = [name for name in unlisted if name.startswith((b"x-amz-", b"x-strongroom-"))]
     # The canonical request ends in the payload line, so a header of that value is signed without being listed.
     if b"x-amz-content-sha256" in unlisted and fields[b"x-amz-content-sha256"] == payload:
         unsigned.remove(b"x-amz-content-sha256")

@@ -36,7 +36,7 @@ class Commits:
     """The journal as one event loop sees it.
 
     Args:
-        journal: The point of order. It is stopped, and has answered everything, before the loop is closed.
+        journal: The point of order. It has answered everything before the loop is closed (:meth:`drained`).
         loop: The only loop that calls :meth:`commit`.
     """
 
@@ -45,6 +45,9 @@ class Commits:
         self._loop = loop
         self._answers: deque[tuple[Waiting, Outcome]] = deque()
         self._woken = False
+        self._owed = 0
+        self._nothing_owed = asyncio.Event()
+        self._nothing_owed.set()
 
     async def commit(self, intent: Intent) -> Committed:
         """Have one operation decided and recorded.
@@ -86,9 +89,16 @@ class Commits:
             outcomes.append(outcome)
         return outcomes
 
+    async def drained(self) -> None:
+        """Wait until everything submitted was answered, also to callers that went away; before the loop is closed."""
+        await self._nothing_owed.wait()
+
     async def _submit(self, intents: Sequence[Intent]) -> list[Outcome]:
         futures: list[Waiting] = [self._loop.create_future() for _ in intents]
         self._journal.submit(intents, [partial(self._answer, future) for future in futures])
+        self._owed += len(futures)
+        if futures:
+            self._nothing_owed.clear()
         try:
             return [await future for future in futures]
         except asyncio.CancelledError:
@@ -110,10 +120,13 @@ class Commits:
         answers = self._answers
         while answers:
             future, outcome = answers.popleft()
+            self._owed -= 1
             if future.cancelled():
                 _give_up(outcome)
             else:
                 future.set_result(outcome)
+        if not self._owed:
+            self._nothing_owed.set()
 
 
 def _give_up(outcome: Outcome) -> None:

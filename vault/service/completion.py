@@ -8,6 +8,7 @@ Not handled here: reading such an object (``vault.service.plaintext``).
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from hashlib import md5
 from itertools import pairwise
@@ -76,29 +77,31 @@ class Completion:
         """
         core, op = self._core, "multipart.complete"
         named, asked = ObjectRef(bucket, key, upload_id=upload_id), Request(http=caller.http)
-        try:
-            upload = upload_row(core, partial(intent, caller, op, named, asked), named, caller.received)
-            parts, document = await core.run(self._join, upload, named_parts, checksum, checksum_type)
-            if size is not None and size != document.size:
-                raise _other_size(size, document.size)
-            asked = Request(
-                if_none_match=if_none_match,
-                if_match=await foresight.ordinal(core, bucket, key, if_match),
-                http=caller.http,
+        with ExitStack() as held:
+            try:
+                upload = upload_row(core, partial(intent, caller, op, named, asked), named, caller.received)
+                parts, document = await core.run(self._join, upload, named_parts, checksum, checksum_type)
+                if size is not None and size != document.size:
+                    raise _other_size(size, document.size)
+                asked = Request(
+                    if_none_match=if_none_match,
+                    if_match=await foresight.ordinal(core, bucket, key, if_match),
+                    http=caller.http,
+                )
+                resolved = [(number, position) for number, position, _ in parts]
+                unstored = partial(intent, caller, op, named, asked, parts=resolved)
+                domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
+                held.callback(core.keyring.give_back, domain)
+            except S3Error as refused:
+                await core.commit(intent(caller, op, named, asked, refused=refused))
+                raise
+            listed = [(number, core.documents.seq_of(position), size) for number, position, size in parts]
+            stored = Sealer(domain).of_parts(document, encode_parts(listed))
+            named = ObjectRef(bucket, key, upload_id=upload_id, size=document.size, content=stored.content)
+            committed = await core.commit(
+                intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
             )
-            resolved = [(number, position) for number, position, _ in parts]
-            unstored = partial(intent, caller, op, named, asked, parts=resolved)
-            domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
-        except S3Error as refused:
-            await core.commit(intent(caller, op, named, asked, refused=refused))
-            raise
-        listed = [(number, core.documents.seq_of(position), size) for number, position, size in parts]
-        stored = Sealer(domain).of_parts(document, encode_parts(listed))
-        named = ObjectRef(bucket, key, upload_id=upload_id, size=document.size, content=stored.content)
-        committed = await core.commit(
-            intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
-        )
-        core.documents.remember(committed.position, document)
+            core.documents.remember(committed.position, document)
         return put_result(core, bucket, committed, document)
 
     def _join(

@@ -74,10 +74,10 @@ def resolve_part(number: int, sizes: list[int], size: int) -> tuple[int, int]:
         First and last offset, both inclusive.
 
     Raises:
-        S3Error: InvalidPart where there is no such part.
+        S3Error: InvalidPartNumber where there is no such part.
     """
     sizes = sizes or [size]
     if not 1 <= number <= len(sizes):
-        raise S3Error("InvalidPart", PartNumber=str(number))
+        raise S3Error("InvalidPartNumber", PartNumberRequested=str(number), ActualPartCount=str(len(sizes)))
     first = sum(sizes[: number - 1])
     return first, first + sizes[number - 1] - 1

@@ -60,7 +60,7 @@ def refusal(core: Core, intent: Intent, received: int) -> S3Error | None:
 async def domain(
     core: Core, unstored: Callable[[], Intent], bucket_name: str, until: int, received: int, *, length: int = 0
 ) -> DomainKey:
-    """The domain key for the lock that a version, part or upload will probably have.
+    """The domain key for the lock that a version, part or upload will probably have; the caller gives it back.
 
     Neither is a key made nor a large body received for what could not be allowed anyway.
 
@@ -81,14 +81,16 @@ async def domain(
     bucket = core.bucket(bucket_name)
     if bucket is not None and not until and bucket.default is not None:
         until = retention.default_until(bucket.default, Now(received, received))
-    found = core.keyring.find(bucket_name, until) if bucket is not None else None
+    found = core.keyring.take(bucket_name, until) if bucket is not None else None
     if found is None or length > INLINE_BYTES:
         refused = refusal(core, unstored(), received)
         if refused is not None:
+            if found is not None:
+                core.keyring.give_back(found)
             raise refused
     if bucket is None:  # allowed without a bucket: made between the two looks
         raise S3Error("NoSuchBucket")
-    return found if found is not None else await core.run(core.keyring.for_lock, bucket_name, until)
+    return found if found is not None else await core.run(core.keyring.take_or_make, bucket_name, until)
 
 
 async def ordinal(core: Core, bucket: str, key: str, etag: str) -> str:

@@ -4,8 +4,9 @@ A small body stays in memory and rides in the commit log with its record. A larg
 a staged blob: while one chunk is being received, the one before is digested in two threads and encrypted, hashed and
 written in a third. A request holds about five chunks, whatever its size, and the event loop only hands them on.
 
-The blob is durable before the operation is submitted. A crash or a refusal after that leaves a blob that no record
-names: it is swept at start.
+The blob is durable before the operation is submitted. Where the operation is then refused or not written, the blob goes
+again at once: no successful record names it, or ever will, and clients that try again would fill the disk. A crash
+leaves it to the sweep of the next start, and so does an outcome that is not known.
 
 Not handled here: what is done with the result (``objects``, ``uploads``).
 """
@@ -16,7 +17,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from vault.crypto.aead import ciphertext_length
-from vault.errors import S3Error
+from vault.errors import S3Error, Unavailable
 from vault.manifest import VERSION, Checksum, ContentDocument
 from vault.service.sealing import CHUNK_BYTES, INLINE_BYTES, Sealer, Stored, new_salt
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from vault.checksums import BodyDigests
     from vault.crypto.keyring_file import DomainKey
+    from vault.ports import Committed, Intent
     from vault.service.context import BodyCheck
     from vault.service.core import Core
     from vault.storage.blobs import StagedBlob
@@ -90,7 +92,7 @@ async def receive(
         staged = await core.run(core.blobs.stage, ciphertext_length(length, CHUNK_BYTES))
         try:
             await _write(core, sealer, staged, _chunks(body, length), checks.digests)
-            stored = sealer.in_blob(verified(), staged.id)
+            stored = sealer.in_blob(verified(), staged)
             await core.run(staged.publish)
         except BaseException:
             await core.run(staged.discard)
@@ -104,6 +106,22 @@ async def receive(
         return sealer.logged(verified(), sealer.encrypt(plaintext, last=True))
 
     return store() if length <= _ON_LOOP_BYTES else await core.run(store)
+
+
+async def commit_stored(core: Core, made: Intent, stored: Stored) -> Committed:
+    """Commit an operation that brings bytes; a blob that no successful record names is removed.
+
+    Raises:
+        S3Error: Refused, and recorded.
+        Unavailable: Nothing was written.
+        OutcomeUnknown: The record's fate is not known.
+    """
+    try:
+        return await core.commit(made)
+    except (S3Error, Unavailable):
+        if stored.blob is not None:
+            await core.run(stored.blob.withdraw)
+        raise
 
 
 async def _gather(body: AsyncIterator[bytes], length: int) -> bytes:

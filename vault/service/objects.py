@@ -5,6 +5,7 @@ Not handled here: receiving bytes (``intake``), reads (``reading``), listings (`
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from vault.record import ObjectRef, Request
 from vault.service import foresight, limits
 from vault.service.commit import reference
 from vault.service.core import intent, shown_id
-from vault.service.intake import receive
+from vault.service.intake import commit_stored, receive
 from vault.service.pages import Pages
 from vault.service.reading import Reads
 from vault.service.results import DeleteResult, PutResult
@@ -59,37 +60,38 @@ class Objects:
         """
         core, named = self._core, ObjectRef(spec.bucket, spec.key)
         asked = Request(http=caller.http)
-        try:
-            limits.check_length(spec.length)
-            limits.check_metadata(spec.headers, spec.metadata)
-            asked = Request(
-                mode=spec.lock.mode if spec.lock is not None else "",
-                until=foresight.canonical_until(spec.lock),
-                hold=spec.hold,
-                if_none_match=spec.if_none_match,
-                if_match=await foresight.ordinal(core, spec.bucket, spec.key, spec.if_match),
-                http=caller.http,
-            )
-            until = parse_rfc3339(asked.until) if asked.until else 0
-            unstored = partial(intent, caller, "object.put", named, asked)
-            domain = await foresight.domain(core, unstored, spec.bucket, until, caller.received, length=spec.length)
-            stored = await receive(
-                core,
-                domain,
-                body,
-                length=spec.length,
-                checks=spec.checks,
-                headers=spec.headers,
-                metadata=spec.metadata,
-            )
-        except S3Error as refused:
-            await core.commit(intent(caller, "object.put", named, asked, refused=refused))
-            raise
-        named = ObjectRef(spec.bucket, spec.key, size=spec.length, content=stored.content)
-        committed = await core.commit(
-            intent(caller, "object.put", named, asked, storage=stored.storage, body=stored.body)
-        )
-        core.documents.remember(committed.position, stored.document)
+        with ExitStack() as held:
+            try:
+                limits.check_length(spec.length)
+                limits.check_metadata(spec.headers, spec.metadata)
+                asked = Request(
+                    mode=spec.lock.mode if spec.lock is not None else "",
+                    until=foresight.canonical_until(spec.lock),
+                    hold=spec.hold,
+                    if_none_match=spec.if_none_match,
+                    if_match=await foresight.ordinal(core, spec.bucket, spec.key, spec.if_match),
+                    http=caller.http,
+                )
+                until = parse_rfc3339(asked.until) if asked.until else 0
+                unstored = partial(intent, caller, "object.put", named, asked)
+                domain = await foresight.domain(core, unstored, spec.bucket, until, caller.received, length=spec.length)
+                held.callback(core.keyring.give_back, domain)
+                stored = await receive(
+                    core,
+                    domain,
+                    body,
+                    length=spec.length,
+                    checks=spec.checks,
+                    headers=spec.headers,
+                    metadata=spec.metadata,
+                )
+            except S3Error as refused:
+                await core.commit(intent(caller, "object.put", named, asked, refused=refused))
+                raise
+            named = ObjectRef(spec.bucket, spec.key, size=spec.length, content=stored.content)
+            made = intent(caller, "object.put", named, asked, storage=stored.storage, body=stored.body)
+            committed = await commit_stored(core, made, stored)
+            core.documents.remember(committed.position, stored.document)
         return put_result(core, spec.bucket, committed, stored.document)
 
     async def delete(

@@ -5,7 +5,7 @@ Not handled here: receiving them (``vault.service.intake``), reading them back (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wakes every thread that waits for it
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ from vault.record import Storage
 if TYPE_CHECKING:
     from vault.crypto.keyring_file import DomainKey
     from vault.manifest import ContentDocument
+    from vault.storage.blobs import StagedBlob
 
 #: Plaintext up to which a body rides in the commit log as one chunk, in bytes.
 INLINE_BYTES: Final = 128 * 1024
@@ -34,12 +35,14 @@ class Stored:
         content: Its digest, for the record.
         storage: Where they are.
         body: The record's body.
+        blob: The file of what is not in the body, published already.
     """
 
     document: ContentDocument
     content: str
     storage: Storage
     body: tuple[bytes, ...]
+    blob: StagedBlob | None = None
 
 
 def new_salt() -> str:
@@ -68,9 +71,9 @@ class Sealer:
         """A body that rides in the commit log; an upload's has no data."""
         return self._stored(document, (ciphertext,) if ciphertext else (), kind="log", chunk=INLINE_BYTES)
 
-    def in_blob(self, document: ContentDocument, blob: str) -> Stored:
-        """A body whose ciphertext is a published blob."""
-        return self._stored(document, kind="blob", chunk=CHUNK_BYTES, blob=blob)
+    def in_blob(self, document: ContentDocument, blob: StagedBlob) -> Stored:
+        """A body whose ciphertext is a blob, to be published before it is committed."""
+        return replace(self._stored(document, kind="blob", chunk=CHUNK_BYTES, blob=blob.id), blob=blob)
 
     def of_parts(self, document: ContentDocument, parts: bytes) -> Stored:
         """A body whose data are those of its parts; the list of them lies in the clear."""

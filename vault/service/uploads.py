@@ -6,6 +6,7 @@ Not handled here: completing one (``vault.service.completion``).
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from vault.service.commit import reference
 from vault.service.completion import Completion, require_algorithm, upload_row
 from vault.service.core import intent
 from vault.service.failures import released
-from vault.service.intake import receive
+from vault.service.intake import commit_stored, receive
 from vault.service.limits import MAX_KEYS
 from vault.service.listing import Query, list_uploads
 from vault.service.results import (
@@ -59,33 +60,35 @@ class Uploads:
         # The time first, so that uploads of one key are listed in the order in which they were begun.
         upload_id = f"{caller.received:016x}{os.urandom(8).hex()}"
         named, asked = ObjectRef(spec.bucket, spec.key, upload_id=upload_id), Request(http=caller.http)
-        try:
-            limits.check_metadata(spec.headers, spec.metadata)
-            checksum = None
-            if spec.algorithm:
-                algorithm = find_algorithm(spec.algorithm)
-                checksum = Checksum(algorithm.name, multipart_type(algorithm, spec.checksum_type or None).value)
-            mode, until = spec.lock.mode if spec.lock is not None else "", foresight.canonical_until(spec.lock)
-            asked = Request(mode=mode, until=until, hold=spec.hold, http=caller.http)
-            ends = parse_rfc3339(until) if until else 0
-            unstored = partial(intent, caller, op, named, asked)
-            domain = await foresight.domain(core, unstored, spec.bucket, ends, caller.received)
-        except S3Error as refused:
-            await core.commit(intent(caller, op, named, asked, refused=refused))
-            raise
-        document = ContentDocument(
-            v=VERSION,
-            salt=new_salt(),
-            size=0,
-            etag="",
-            checksum=checksum,
-            headers=spec.headers,
-            metadata=spec.metadata,
-        )
-        stored = Sealer(domain).logged(document)
-        named = ObjectRef(spec.bucket, spec.key, upload_id=upload_id, content=stored.content)
-        committed = await core.commit(intent(caller, op, named, asked, storage=stored.storage, body=stored.body))
-        core.documents.remember(committed.position, document)
+        with ExitStack() as held:
+            try:
+                limits.check_metadata(spec.headers, spec.metadata)
+                checksum = None
+                if spec.algorithm:
+                    algorithm = find_algorithm(spec.algorithm)
+                    checksum = Checksum(algorithm.name, multipart_type(algorithm, spec.checksum_type or None).value)
+                mode, until = spec.lock.mode if spec.lock is not None else "", foresight.canonical_until(spec.lock)
+                asked = Request(mode=mode, until=until, hold=spec.hold, http=caller.http)
+                ends = parse_rfc3339(until) if until else 0
+                unstored = partial(intent, caller, op, named, asked)
+                domain = await foresight.domain(core, unstored, spec.bucket, ends, caller.received)
+                held.callback(core.keyring.give_back, domain)
+            except S3Error as refused:
+                await core.commit(intent(caller, op, named, asked, refused=refused))
+                raise
+            document = ContentDocument(
+                v=VERSION,
+                salt=new_salt(),
+                size=0,
+                etag="",
+                checksum=checksum,
+                headers=spec.headers,
+                metadata=spec.metadata,
+            )
+            stored = Sealer(domain).logged(document)
+            named = ObjectRef(spec.bucket, spec.key, upload_id=upload_id, content=stored.content)
+            committed = await core.commit(intent(caller, op, named, asked, storage=stored.storage, body=stored.body))
+            core.documents.remember(committed.position, document)
         kind = (checksum.algorithm, checksum.type) if checksum is not None else ("", "")
         return UploadResult(upload_id, *kind, reference(committed))
 
@@ -103,26 +106,29 @@ class Uploads:
         """UploadPart; a later part of the same number takes this one's place. ``body`` as in ``Objects.put``."""
         core, op = self._core, "multipart.part"
         named = ObjectRef(bucket, key, upload_id=upload_id, part=number)
-        try:
-            limits.check_length(length)
-            unstored = partial(intent, caller, op, named)
-            upload = upload_row(core, unstored, named, caller.received)
-            begun = await core.document(upload.seq, upload.storage, upload.content)
-            domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received, length=length)
-            stored = await receive(
-                core,
-                domain,
-                body,
-                length=length,
-                checks=checks,
-                accept=lambda document: require_algorithm(begun.checksum, document.checksum),
-            )
-        except S3Error as refused:
-            await core.commit(intent(caller, op, named, refused=refused))
-            raise
-        named = ObjectRef(bucket, key, upload_id=upload_id, part=number, size=length, content=stored.content)
-        committed = await core.commit(intent(caller, op, named, storage=stored.storage, body=stored.body))
-        core.documents.remember(committed.position, stored.document)
+        with ExitStack() as held:
+            try:
+                limits.check_length(length)
+                unstored = partial(intent, caller, op, named)
+                upload = upload_row(core, unstored, named, caller.received)
+                begun = await core.document(upload.seq, upload.storage, upload.content)
+                domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received, length=length)
+                held.callback(core.keyring.give_back, domain)
+                stored = await receive(
+                    core,
+                    domain,
+                    body,
+                    length=length,
+                    checks=checks,
+                    accept=lambda document: require_algorithm(begun.checksum, document.checksum),
+                )
+            except S3Error as refused:
+                await core.commit(intent(caller, op, named, refused=refused))
+                raise
+            named = ObjectRef(bucket, key, upload_id=upload_id, part=number, size=length, content=stored.content)
+            made = intent(caller, op, named, storage=stored.storage, body=stored.body)
+            committed = await commit_stored(core, made, stored)
+            core.documents.remember(committed.position, stored.document)
         return PartResult(stored.document.etag, stored.document.checksum, reference(committed))
 
     async def abort(self, caller: Caller, bucket: str, key: str, upload_id: str) -> Done:

@@ -59,9 +59,9 @@ def complete(case: Case) -> Decision:
         row = case.state.get(rows.part_key(upload.upload_id, number)) if 1 <= number <= MAX_PARTS else None
         if not isinstance(row, PartRow) or row.seq != seq:
             raise S3Error("InvalidPart", PartNumber=str(number))
-    if upload.mode:  # was judged when the upload was created, and stays what it was
-        lock = retention.Lock(upload.mode, upload.until, upload.hold)
-    else:
+    lock = retention.Lock(upload.mode, upload.until, upload.hold)  # was judged when the upload was created
+    if not upload.mode or (bucket.default is not None and upload.until <= retention.started(case.now)):
+        # What was asked for is over before the object exists: it protects nothing, and no default lapses for it.
         lock = retention.at_creation(LockRef(hold=upload.hold), bucket.default, case.now)
     return new_version(case, bucket, lock, case.object.content)
 

@@ -165,10 +165,10 @@ def delete(case: Case) -> Decision:
         _check_version_id(case, bucket)
         row = lookup.version_by_id(case.state, bucket.name, key, case.object.version_id)
         return _remove(case, row)
+    if bucket.strict:  # without versioning, too: what is gone by its name could be put again with other bytes
+        raise S3Error("AccessDenied", "A strict bucket takes no delete markers: name the version.", reason="strict")
     if not bucket.versioning:
         return _remove(case, lookup.null_version(case.state, bucket.name, key))
-    if bucket.strict:
-        raise S3Error("AccessDenied", "A strict bucket takes no delete markers.", reason="strict")
     found = lookup.key_row(case.state, bucket.name, key)
     return _next_version(case, bucket, found, retention.Lock(), content="", marker=True)
 

@@ -5,7 +5,6 @@ Not handled here: what is in them (ciphertext, see ``vault.crypto.aead``), and w
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -13,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
 from vault import durable
-from vault.errors import CorruptError, DurabilityError, Unavailable
+from vault.errors import CorruptError, DurabilityError, NoSpace, Unavailable
 from vault.storage.token import blob_name, require
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from vault.storage.token import ErasureToken
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: Errors of a write that leave the rest of the system sound: the request fails, and may come again.
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class BlobStore:
@@ -35,16 +32,20 @@ class BlobStore:
       comes *before* the record that names the blob. A crash before that record leaves a blob that no record names.
     - A published blob is never changed. :meth:`open` may be called by any thread; whoever reads holds a lease on the
       version, or the blob may be removed meanwhile.
-    - :meth:`remove` takes the eraser's token. What no record names is removed by :meth:`sweep` only.
+    - :meth:`remove` takes the eraser's token. What no record names is removed by :meth:`sweep`, and by
+      :meth:`StagedBlob.withdraw` where the operation that published it was not done.
     - Nobody retries. ``Unavailable``: there is no room, and nothing was done. ``DurabilityError``: fatal.
 
     Thread-safe except :meth:`sweep`; everything blocks on disk.
 
     Args:
         directory: The data directory.
+        keep_free: Bytes of disk that no blob may take: the tiers below writes are kept for what must go on.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, keep_free: int = 0) -> None:
+        self._keep_free = keep_free
+        self._taking = Lock()
         self._blobs = directory / "blobs"
         self._stage = directory / "stage"
         self._made: set[Path] = set()
@@ -86,13 +87,20 @@ class BlobStore:
             staged = StagedBlob(self, blob_id, path, fd, length)
             try:
                 if length:
-                    os.posix_fallocate(fd, 0, length)
-            except OSError:
+                    self._allocate(fd, length)
+            except (OSError, Unavailable):
                 staged.discard()
                 raise
         except OSError as error:
             raise _failed(f"{path} cannot be made", error) from error
         return staged
+
+    def _allocate(self, fd: int, length: int) -> None:
+        with self._taking:  # one after the other, so that each sees what those before it took
+            space = os.fstatvfs(fd)
+            if space.f_bavail * space.f_frsize < length + self._keep_free:
+                raise NoSpace
+            os.posix_fallocate(fd, 0, length)
 
     def open(self, blob_id: str) -> BlobReader:
         """Open a published blob for reading.
@@ -187,6 +195,18 @@ class StagedBlob:
                 self._close()
             durable.publish(self._path, self._store.place(self.id))
 
+    def withdraw(self) -> None:
+        """Remove a blob that was published, and that no record names or will name: its operation was not done.
+
+        Whoever published it may do this and nobody else, so it needs no token: there is no version yet. A crash before
+        the end leaves the blob to the sweep.
+
+        Raises:
+            DurabilityError: The file system failed.
+        """
+        with self._lock:
+            durable.remove(self._store.path(self.id))
+
     def discard(self) -> None:
         """Give up a blob that was not published, or whose publishing failed; harmless to call again."""
         with self._lock:
@@ -239,6 +259,6 @@ class BlobReader:
 
 
 def _failed(what: str, error: OSError) -> Unavailable | DurabilityError:
-    if error.errno in _NO_ROOM:
+    if error.errno in durable.NO_ROOM:
         return Unavailable(f"{what}: {error.strerror}; free some space")
     return DurabilityError(f"{what}: {error.strerror}")

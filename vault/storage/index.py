@@ -196,6 +196,7 @@ class Index:
             The number of records applied in the file.
 
         Raises:
+            Unavailable: There is no room; a later call goes on.
             DurabilityError: The index could not be written; the process must stop.
             CorruptError: It is damaged.
         """
@@ -211,7 +212,7 @@ class Index:
             txn = self._fill(frozen, applied)
         except lmdb.Error as error:
             raise self._damaged(error) from error
-        durable.commit_index(txn)
+        durable.commit_index(txn, self._path)
         with self._lock:
             self._read = {}
             self._frozen = Overlay()

@@ -12,17 +12,16 @@ Not handled here: what to settle and when (``audit.settle``), and whether a body
 from __future__ import annotations
 
 import os
-import weakref
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import accumulate, count
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from vault import durable
+from vault import device, durable
 from vault.errors import CorruptError
 from vault.storage import pack as format_
+from vault.storage.open_files import OpenFile, OpenFiles
 from vault.storage.pack import PackHeader
 from vault.storage.room import require_room
 from vault.storage.token import require
@@ -57,40 +56,7 @@ class _Pack:
 
     def data(self) -> bytes:
         """The whole file, from the device."""
-        return durable.read_direct(self.path, 0, self.size + 1)  # one more, to see a file that grew
-
-
-class _File:
-    """A pack opened for reading; closed when the last reader has let go."""
-
-    def __init__(self, path: Path) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self.fd)
-
-
-class _Files:
-    """Packs that are open, at most :data:`OPEN_PACKS`. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._open: OrderedDict[_Pack, _File] = OrderedDict()
-
-    def known(self, pack: _Pack) -> _File | None:
-        with self._lock:
-            file = self._open.get(pack)
-            if file is not None:
-                self._open.move_to_end(pack)
-            return file
-
-    def keep(self, pack: _Pack, file: _File) -> None:
-        with self._lock:
-            self._open[pack] = file
-            if len(self._open) > OPEN_PACKS:
-                self._open.popitem(last=False)
-
-    def forget(self, pack: _Pack) -> None:
-        with self._lock:
-            self._open.pop(pack, None)
+        return device.read_direct(self.path, 0, self.size + 1)  # one more, to see a file that grew
 
 
 class _View:
@@ -133,7 +99,8 @@ class PackStore:
     def __init__(self, directory: Path, stream: str) -> None:
         self._directory = directory
         self._stream = stream
-        self._files = _Files()
+        self._files = OpenFiles(OPEN_PACKS)
+        self._dropped: set[Path] = set()
         self._change = Lock()
         durable.sweep_temps(directory, f"{stream}-")
         names = (path for path in directory.glob(f"*{SUFFIX}") if path.name.rsplit("-", 2)[0] == stream)
@@ -193,24 +160,21 @@ class PackStore:
     def at_hand(self, seq: int, length: int) -> bytes | None:
         """The first bytes of a body, or None where the page cache does not hold them; never blocks."""
         found = self._view.find(seq)
-        file = self._files.known(found[0]) if found is not None else None
+        file = self._files.known(found[0].path) if found is not None else None
         if found is None or file is None:
             return None
         pack, place = found
         if length > pack.index.lengths[place]:
             return None
-        return durable.read_cached(file.fd, pack.index.offsets[place], length)
+        return device.read_cached(file.fd, pack.index.offsets[place], length)
 
-    def _file(self, pack: _Pack, seq: int) -> _File:
+    def _file(self, pack: _Pack, seq: int) -> OpenFile:
         """The file of a pack in which body ``seq`` was found."""
-        file = self._files.known(pack)
-        if file is None:
-            file = _File(pack.path)
-            self._files.keep(pack, file)
-            # A pack leaves the view before it is forgotten: either we see that here, or what we keep is forgotten yet.
-            found = self._view.find(seq)
-            if found is None or found[0] is not pack:
-                self._files.forget(pack)
+        file = self._files.get(pack.path)
+        # A pack leaves the view before it is forgotten: either we see that here, or what was kept is forgotten yet.
+        found = self._view.find(seq)
+        if found is None or found[0] is not pack:
+            self._files.forget(pack.path)
         return file
 
     def read_back(self, seqs: Iterable[int]) -> Iterator[tuple[int, memoryview]]:
@@ -278,19 +242,22 @@ class PackStore:
 
     def _write(self, header: PackHeader, bodies: Sequence[tuple[int, memoryview]]) -> _Pack:
         """Write a pack and read it back from the device."""
+        # Whoever found a pack just before it was dropped must not open another one under its name.
         names = (f"{self._stream}-{bodies[0][0]}-{number}{SUFFIX}" for number in count())
-        path = next(path for path in (self._directory / name for name in names) if not path.exists())
+        paths = (self._directory / name for name in names)
+        path = next(path for path in paths if path not in self._dropped and not path.exists())
         data = format_.encode_pack(header, bodies)
         require_room(self._directory, len(data))
         durable.write_new(path, data)
-        if durable.read_direct(path, 0, len(data) + 1) != data:
+        if device.read_direct(path, 0, len(data) + 1) != data:
             raise CorruptError(f"{path} does not hold what was written to it")
         return self._load(path)
 
     def _drop(self, pack: _Pack) -> None:
         """Remove a pack whose bodies are elsewhere or may go."""
         self._view = _View(other for other in self._view.packs if other is not pack)
-        self._files.forget(pack)  # the bytes of a file that somebody has open stay on the disk when it is removed
+        self._files.forget(pack.path)  # the bytes of a file that somebody has open stay on the disk when it is removed
+        self._dropped.add(pack.path)
         durable.remove(pack.path)
 
     @staticmethod

@@ -10,8 +10,8 @@ from vault.errors import Unavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: What is left free beyond the file itself, in bytes: the commit log comes first.
-MARGIN_BYTES: Final = 16 * 1024 * 1024
+#: What is left free beyond the file itself, in bytes: for checkpoints, tiles and the like.
+MARGIN_BYTES: Final = 4 * 1024 * 1024
 
 
 def require_room(directory: Path, size: int) -> None:

@@ -247,6 +247,10 @@ class Replay:
         mode, size = call.words[1], sum(map(int, call.words[2:]))
         if call.name == "ftruncate":
             mode, size = "0", int(call.words[1])
+        if "FALLOC_FL_PUNCH_HOLE" in mode and isinstance(opened.node, File):
+            offset, length = map(int, call.words[2:])
+            opened.node.write(self._changing(call), offset, bytes(length))
+            return self._step(call, opened.path)
         if mode != "0" or not isinstance(opened.node, File) or size < opened.node.size.now:
             raise NotModelled(f"{call.name} of {opened.path}")
         opened.node.extend(self._changing(call), size)

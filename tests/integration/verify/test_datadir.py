@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.doubles.logbuilder import LogBuilder, instant
+from tests.doubles.logbuilder import LogBuilder, instant, mth
 from tests.doubles.vaultbuilder import Plan, settled_segment, write_vault
 from tests.integration.verify.conftest import whole_log
 
@@ -99,7 +99,6 @@ def test_what_may_be_kept_elsewhere_may_be_missing(vault: Path, verify: Verify, 
         f"{S}/commit/0000000009.log", f"{S}/ledger/0000000000000512-0000000000000768.ndjson.zst", f"{S}/tile/0/003",
         f"{S}/tile/entries/000", f"{S}/quarantine/x.bin", "packs/junk", "packs/other-4-0.pack",
         "packs/site-a.node-1-4-1.pack", "packs/site-a.node-1-4-7.pack", "blobs/ab/abc", "blobs/ab/xyz", "blobs/junk",
-        "streams/other.node-2/commit/0000000000.log",
     ],
 )  # fmt: skip
 def test_files_that_have_no_place_are_named(vault: Path, verify: Verify, name: str) -> None:
@@ -188,19 +187,83 @@ def test_a_vault_that_says_it_is_another_one_is_found(vault: Path, verify: Verif
         assert verify(vault)[0] == 1
 
 
-def test_every_stream_is_verified_and_must_be_anchored(
-    museum: Museum, vault: Path, tmp_path: Path, verify: Verify
-) -> None:
+@pytest.fixture
+def older() -> LogBuilder:
+    """A stream that another one takes over."""
     older = LogBuilder(stream="site-a.node-0", seed=b"\4" * 32)
     older.start()
-    write_vault(older, tmp_path / "older", Plan(0, 0, [(0, 1, [(0, 4)])]))
-    for name in ("streams/site-a.node-0", "keys"):
-        shutil.copytree(tmp_path / "older" / name, vault / name, dirs_exist_ok=True)
-    code, answer = verify(vault, "--vkey", museum.vkey)
-    assert (code, answer["size"], [log["size"] for log in answer["logs"]]) == (0, 601, [4, 601])
-    assert answer["anchored"] is False
-    (tmp_path / "saved").write_bytes(older.checkpoint())
-    assert verify(vault, "--vkey", museum.vkey, "--checkpoint", tmp_path / "saved", "--require-anchor")[0] == 0
-    path = vault / "streams/site-a.node-0/commit/0000000000.log"
+    return older
+
+
+def take_over(older: LogBuilder, directory: Path, **lies: object) -> LogBuilder:
+    """Write a vault of that stream and of the one that took it over; what the latter says of it, but for lies."""
+    true = {"stream": older.stream, "held": 4, "root": mth(older.leaves()).hex(), "known": 4}
+    newer = LogBuilder(stream="site-a.node-1", seed=b"\5" * 32)
+    newer.start({**true, "known_root": mth(older.leaves()).hex(), "position": 4, **lies})
+    for log in (older, newer):
+        write_vault(log, directory, Plan(0, 0, [(0, 1, [(0, log.size)])]))
+    named = json.loads((directory / "vault.json").read_text())
+    (directory / "vault.json").write_text(json.dumps({**named, "earlier": [older.stream]}))
+    return newer
+
+
+def test_every_stream_is_verified_and_must_be_anchored(older: LogBuilder, tmp_path: Path, verify: Verify) -> None:
+    root = tmp_path / "vault"
+    newer = take_over(older, root)
+    code, answer = verify(root)
+    assert (code, [log["size"] for log in answer["logs"]]) == (0, [4, 4])
+    for log, name in ((older, "old"), (newer, "new")):
+        (tmp_path / name).write_bytes(log.checkpoint())
+    assert verify(root, "--checkpoint", tmp_path / "new", "--require-anchor")[0] == 2
+    both = ("--checkpoint", tmp_path / "old", "--checkpoint", tmp_path / "new")
+    assert verify(root, *both, "--require-anchor")[0] == 0
+    path = root / "streams/site-a.node-0/commit/0000000000.log"
     path.write_bytes(path.read_bytes().replace(b'"bucket":"b"', b'"bucket":"c"'))
-    assert verify(vault, "--vkey", museum.vkey)[0] == 1
+    assert verify(root)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("lies", "said"),
+    [
+        ({"stream": "site-a.node-9"}, "does not say that it takes over site-a.node-0"),
+        ({"held": 3}, "took it over with 3 records"),
+        ({"root": "0" * 64}, "and another root"),
+        ({"position": 5}, "position 5"),
+    ],
+)
+def test_what_a_stream_says_of_the_one_it_took_over_must_be_so(
+    older: LogBuilder, tmp_path: Path, verify: Verify, lies: dict[str, object], said: str
+) -> None:
+    take_over(older, tmp_path / "vault", **lies)
+    code, answer = verify(tmp_path / "vault")
+    assert code == 1
+    assert any(said in finding["why"] for finding in answer["findings"]), answer["findings"]
+
+
+def test_a_stream_that_vault_json_does_not_name_has_no_place(older: LogBuilder, tmp_path: Path, verify: Verify) -> None:
+    root = tmp_path / "vault"
+    take_over(older, root)
+    named = json.loads((root / "vault.json").read_text())
+    del named["earlier"]
+    (root / "vault.json").write_text(json.dumps(named))
+    code, answer = verify(root)
+    assert code == 1
+    assert "streams/site-a.node-0" in places(answer)
+
+
+@pytest.mark.parametrize("known", [4, 9])
+def test_what_a_takeover_tells_of_is_excused_and_a_checkpoint_from_outside_never_is(
+    older: LogBuilder, tmp_path: Path, verify: Verify, known: int
+) -> None:
+    root = tmp_path / "vault"
+    lost = LogBuilder(stream=older.stream, seed=b"\4" * 32)
+    lost.start()
+    for number in range(5):
+        lost.put(f"lost-{number}")
+    take_over(older, root, known=known, known_root=mth(lost.leaves()[:known]).hex())
+    (root / f"streams/{older.stream}/checkpoint").write_bytes(lost.checkpoint())
+    (tmp_path / "saved").write_bytes(lost.checkpoint())
+    code, answer = verify(root)
+    assert code == (0 if known == 9 else 1)
+    assert any(state["name"] == "records lost" for state in answer["states"]) == (known == 9)
+    assert verify(root, "--checkpoint", tmp_path / "saved")[0] == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -80,7 +81,7 @@ def test_records_chain_and_are_answered_once_they_are_durable(writer: Writer) ->
     writer.close()
     assert seen == [(number, 5) for number in range(5)]
     prev = hashlib.sha256().digest()
-    for leaf, answer in zip(writer.committer.take_leaves(), answers, strict=True):
+    for leaf, answer in zip(writer.committer.take_leaves()[1], answers, strict=True):
         assert isinstance(answer, Committed)
         assert answer.head.prev == prev.hex()
         assert answer.leaf == leaf
@@ -241,7 +242,7 @@ def test_a_failed_write_is_unknown_for_its_group_and_nothing_is_written_after(
     assert [writer.index.get(rows.bucket_key(f"b{number}")) is not None for number in range(8)] == [True] * 3 + [
         False
     ] * 5
-    assert len(writer.committer.take_leaves()) == 3
+    assert len(writer.committer.take_leaves()[1]) == 3
 
 
 def test_a_read_in_a_group_that_failed_holds_no_lease(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +272,7 @@ def test_without_room_nothing_is_done_and_the_writer_goes_on_when_there_is(
     fsync = durable.fsync_file
 
     def full(fd: int) -> None:
-        raise DurabilityError("ENOSPC")
+        raise DurabilityError("fsync") from OSError(errno.ENOSPC, "No space left on device")
 
     writer.start()
     monkeypatch.setattr(durable, "fsync_file", full)
@@ -280,6 +281,20 @@ def test_without_room_nothing_is_done_and_the_writer_goes_on_when_there_is(
     monkeypatch.setattr(durable, "fsync_file", fsync)
     assert writer.do("bucket.create", object=ObjectRef("b0")).head.seq == 0
     assert writer.committer.poisoned is None
+
+
+def test_leaves_that_nobody_takes_are_dropped_and_the_next_ones_say_where_they_begin(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer_, "MAX_LEAVES", 4)
+    writer.start()
+    for number in range(10):
+        writer.do("bucket.create", object=ObjectRef(f"b{number}"))
+    first, leaves = writer.committer.take_leaves()
+    assert (first, len(leaves)) == (8, 2)
+    assert leaves == [hashlib.sha256(b"\0" + record).digest() for record in writer.records()[8:]]
+    writer.do("bucket.create", object=ObjectRef("later"))
+    assert writer.committer.take_leaves()[0] == 10
 
 
 def test_an_operation_that_trips_over_a_fault_is_not_done_and_the_others_are(

@@ -9,10 +9,11 @@ import pytest
 from audit.errors import LedgerCorrupt
 from audit.journal import log as log_
 from audit.journal import segment_file
+from audit.journal.segment import SEGMENT_MAGIC
 from audit.journal.segment_file import Segment
 from tests.doubles.commitlog import SEGMENT_BYTES, Builder
 from tests.doubles.memory import memory_directory
-from vault import durable
+from vault import device, durable
 from vault.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def test_records_come_in_order_from_wherever_one_begins(
 def test_bodies_are_at_hand_where_the_page_cache_holds_them(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(builder, 1)
     oldest = builder.log.closed()[0]
-    monkeypatch.setattr(durable, "read_cached", lambda fd, offset, length: os.pread(fd, length, offset))
+    monkeypatch.setattr(device, "read_cached", lambda fd, offset, length: os.pread(fd, length, offset))
     assert builder.log.at_hand(1, 4) == b"xxxx"
     assert builder.log.at_hand(1, SEGMENT_BYTES // 8 + 1) is None
     assert builder.log.at_hand(len(builder.records), 1) is None
@@ -73,9 +74,9 @@ def test_bodies_are_at_hand_where_the_page_cache_holds_them(builder: Builder, mo
         builder.log.forget(oldest)
         return bytes(length)
 
-    monkeypatch.setattr(durable, "read_cached", forgotten_meanwhile)
+    monkeypatch.setattr(device, "read_cached", forgotten_meanwhile)
     assert builder.log.at_hand(1, 4) is None
-    monkeypatch.setattr(durable, "read_cached", lambda *_: None)
+    monkeypatch.setattr(device, "read_cached", lambda *_: None)
     assert builder.log.at_hand(oldest.end_seq, 4) is None
 
 
@@ -110,11 +111,12 @@ def test_bytes_read_from_a_segment_that_is_forgotten_meanwhile_do_not_count(
 def test_a_forgotten_segments_descriptor_stays_open_for_who_still_reads_it(builder: Builder) -> None:
     fill(builder, 1)
     reader = builder.log.closed()[0]
-    descriptor = reader.fd
+    held = reader.file()
+    descriptor = held.fd
     builder.log.forget(reader)
     assert os.fstat(descriptor).st_size == SEGMENT_BYTES
-    assert reader.record(0) == builder.records[0]
-    del reader
+    assert os.pread(descriptor, 8, 0) == SEGMENT_MAGIC
+    del held, reader
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 

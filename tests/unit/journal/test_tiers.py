@@ -1,16 +1,21 @@
 from __future__ import annotations
 
-import os
-from types import SimpleNamespace
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from audit.journal import committer as committer_
+from audit.journal import log as log_
 from audit.journal.tiers import admitted, tier
 from tests.doubles.memory import memory_directory
-from tests.doubles.writer import Writer
-from vault.errors import Unavailable
-from vault.record import OPS, BucketConfig, ObjectRef, Request, Storage
+from tests.doubles.writer import SERVER, Writer
+from vault.errors import Unavailable, VaultError
+from vault.ports import Committed, Intent
+from vault.record import OPS, BucketConfig, ObjectRef, Origin, Request, Storage, Tail, encode_tail
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BYTES = Storage(1, "log", "d", "a" * 32, 0, 65_536, 4, "b" * 64)
 
@@ -33,8 +38,7 @@ def test_as_the_disk_fills_reads_stop_then_writes_then_denials_and_never_holds_a
     with memory_directory() as directory:
         writer = Writer(directory, reserve_bytes=300)
         space = [1000]
-        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=space[0], f_frsize=1))
-        monkeypatch.setattr(committer_, "_SPACE_SECONDS", -1.0)
+        monkeypatch.setattr(committer_.Committer, "_free_bytes", lambda _: space[0])
         writer.start()
         writer.do("bucket.create", object=ObjectRef("b"), bucket=BucketConfig(lock=True))
         writer.do("object.put", b"data", object=ObjectRef("b", "k"), storage=BYTES)
@@ -69,3 +73,35 @@ def test_reads_stop_before_writes_and_a_refusal_of_anything_after_both() -> None
 
 def test_without_a_reserve_everything_is_admitted() -> None:
     assert all(admitted(op, 0, 0, refused=refused) for op in OPS for refused in (False, True))
+
+
+def test_where_all_do_not_fit_what_must_always_be_possible_still_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(tmp_path)
+    writer.start()
+    writer.do("bucket.create", object=ObjectRef("b"), bucket=BucketConfig(lock=True))
+    writer.do("object.put", b"data", object=ObjectRef("b", "k"), storage=BYTES)
+    monkeypatch.setattr(log_, "require_room", no_room)
+    monkeypatch.setattr(writer.log, "_spare", lambda: None)
+    writer.log._active.end_offset = writer.log.segment_bytes - 16 * 1024  # type: ignore[union-attr]
+    tails = [
+        Tail(op="object.put", actor=SERVER, origin=Origin("s3"), object=ObjectRef("b", "large"), storage=BYTES),
+        Tail(
+            op="object.hold.put",
+            actor=SERVER,
+            origin=Origin("s3"),
+            object=ObjectRef("b", "k"),
+            request=Request(hold=True),
+        ),
+    ]
+    bodies = [(bytes(64 * 1024),), ()]
+    answers: list[Future[Committed | VaultError]] = [Future(), Future()]
+    intents = [Intent(tail, encode_tail(tail), body) for tail, body in zip(tails, bodies, strict=True)]
+    writer.committer.submit(intents, [answer.set_result for answer in answers])
+    assert [type(answer.result(30)) for answer in answers] == [Unavailable, Committed]
+    writer.close()
+
+
+def no_room(*_: Any) -> None:
+    raise Unavailable("no room")

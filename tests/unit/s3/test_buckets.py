@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
+import msgspec
 import pytest
 from lxml import etree
 
@@ -17,7 +20,24 @@ def test_list_buckets() -> None:
         "Owner/DisplayName": "p-1",
         "Buckets/Bucket/Name": "bucket",
         "Buckets/Bucket/CreationDate": "2026-11-22T16:46:08.123Z",
+        "Buckets/Bucket/BucketRegion": "us-east-1",
     }
+
+
+def test_buckets_come_in_pages_where_a_page_is_asked_for() -> None:
+    rows = [msgspec.structs.replace(BUCKET, name=name) for name in ("a", "b-1", "b-2", "b-3", "c")]
+
+    def page(query: str) -> dict[str, str]:
+        return texts(Wire().ask("GET", f"/?{query}", buckets__list=BucketsResult(rows, RECORD)))
+
+    first = page("max-buckets=1&prefix=b")
+    assert (first["Buckets/Bucket/Name"], first["Prefix"]) == ("b-1", "b")
+    second = page(f"max-buckets=1&prefix=b-2&continuation-token={quote(first['ContinuationToken'])}")
+    assert second["Buckets/Bucket/Name"] == "b-2"
+    assert "ContinuationToken" not in second
+    assert "Buckets/Bucket/Name" not in page("bucket-region=eu-north-1")
+    for query in ("max-buckets=0", "max-buckets=10001", "continuation-token=%C3%A4"):
+        assert error(Wire().ask("GET", f"/?{query}")) == (400, "InvalidArgument")
 
 
 def test_create_bucket() -> None:
@@ -37,7 +57,7 @@ def test_a_bucket_elsewhere_is_refused() -> None:
         b"<CreateBucketConfiguration><LocationConstraint>eu-central-2</LocationConstraint></CreateBucketConfiguration>"
     )
     wire = Wire()
-    assert error(wire.ask("PUT", "/bucket", {}, body)) == (400, "InvalidArgument")
+    assert error(wire.ask("PUT", "/bucket", {}, body)) == (400, "InvalidLocationConstraint")
     assert wire.recorded == 1
 
 

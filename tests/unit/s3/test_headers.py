@@ -29,7 +29,6 @@ def refused(fields: dict[str, str], accepted: headers.Accepted, *, metadata: boo
         ("x-amz-copy-source-if-match", "e"),
         ("x-amz-tagging", "a=b"),
         ("x-amz-acl", "public-read"),
-        ("x-amz-acl", ""),
         ("x-amz-grant-read", "id=1"),
         ("x-amz-grant-full-control", "id=1"),
         ("x-amz-storage-class", "GLACIER"),
@@ -59,6 +58,7 @@ def test_an_upload_that_asks_for_what_we_do_not_have_is_refused_and_the_header_n
     ("name", "value"),
     [
         ("x-amz-acl", "private"),
+        ("x-amz-acl", ""),
         ("x-amz-acl", "bucket-owner-full-control"),
         ("x-amz-storage-class", "STANDARD"),
         ("x-amz-server-side-encryption", "AES256"),
@@ -107,7 +107,7 @@ def test_parameters_that_are_headers_become_headers() -> None:
     }
     fields = {"host": "h"}
     raw = [(b"host", b"h")]
-    headers.hoist(query, fields, raw)
+    headers.hoist(query, fields, raw, presigned=True)
     assert query == {"versionId": "v"}
     assert raw == [(b"host", b"h"), (b"x-amz-acl", b"public-read"), (b"x-amz-meta-a", "ü".encode())]
     assert fields == {"host": "h", "x-amz-acl": "public-read", "x-amz-meta-a": "ü".encode().decode("latin-1")}
@@ -116,19 +116,37 @@ def test_parameters_that_are_headers_become_headers() -> None:
 @pytest.mark.parametrize("value", ["a\r\nx: y", "\0", "\x7f"])
 def test_a_parameter_that_could_not_be_a_header_is_refused(value: str) -> None:
     with pytest.raises(S3Error):
-        headers.hoist({"x-amz-meta-a": value}, {}, [])
+        headers.hoist({"x-amz-meta-a": value}, {}, [], presigned=True)
 
 
 @pytest.mark.parametrize("name", ["x-amz-meta-a b", "x-amz-meta-ü", "x-amz-meta-a:", "x-amz-meta-\r\n"])
 def test_a_parameter_whose_name_is_none_of_a_header_is_refused(name: str) -> None:
     with pytest.raises(S3Error) as caught:
-        headers.hoist({name: "x"}, {}, [])
+        headers.hoist({name: "x"}, {}, [], presigned=True)
     assert caught.value.s3_code == "InvalidArgument"
 
 
 def test_a_header_given_in_both_places_is_refused() -> None:
     with pytest.raises(S3Error) as caught:
-        headers.hoist({"X-Amz-Acl": "private"}, {"x-amz-acl": "private"}, [])
+        headers.hoist({"X-Amz-Acl": "private"}, {"x-amz-acl": "private"}, [], presigned=True)
+    assert caught.value.s3_code == "InvalidArgument"
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "presigned"),
+    [
+        ({"X-Amz-Signature": "s"}, {}, False),
+        ({"X-Amz-Date": "d"}, {}, False),
+        ({"x-amz-expires": "5"}, {}, True),
+        ({"x-amz-content-sha256": "a" * 64}, {}, True),
+        ({"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}, {"x-amz-content-sha256": "a" * 64}, True),
+    ],
+)
+def test_what_looks_as_if_it_signed_and_does_not_is_refused(
+    query: dict[str, str], fields: dict[str, str], *, presigned: bool
+) -> None:
+    with pytest.raises(S3Error, match="one auth mechanism") as caught:
+        headers.hoist(query, fields, [], presigned=presigned)
     assert caught.value.s3_code == "InvalidArgument"
 
 

@@ -22,7 +22,7 @@ from vault.service.results import PutResult
 def test_put_object() -> None:
     wire = Wire()
     headers = {
-        "content-type": "text/plain", "x-amz-meta-a": "b", "content-encoding": "gzip,aws-chunked",
+        "content-type": "text/plain", "x-amz-meta-a": "b", "content-encoding": "gzip",
         "x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": "2140-01-01T00:00:00Z",
         "x-amz-object-lock-legal-hold": "ON", "if-none-match": "*", "x-amz-checksum-crc32": crc32(b"hello world"),
         "x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-server-side-encryption": "AES256", "expect": "100-continue",
@@ -136,3 +136,19 @@ def test_a_client_that_sends_nothing_any_more_is_given_up(monkeypatch: pytest.Mo
     answer = wire.send(request, Client([b"hel"], stalls=True))
     assert error(answer) == (400, "IncompleteBody")
     assert (wire.recorded, answer.closes) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-encoding": "aws-chunked"},
+        {"content-encoding": "gzip, AWS-Chunked"},
+        {"x-amz-decoded-content-length": "3"},
+        {"x-amz-decoded-content-length": "zzz"},
+    ],
+)
+def test_framing_that_the_signature_does_not_announce_is_never_stored_as_bytes(headers: dict[str, str]) -> None:
+    wire = Wire()
+    answer = wire.ask("PUT", "/bucket/k", headers, b"3\r\nabc\r\n0\r\n\r\n")
+    assert answer.status == 400
+    assert b"<Code>InvalidRequest</Code>" in answer.body

@@ -77,7 +77,6 @@ def test_every_operation_has_a_name_for_its_records() -> None:
         *(("PUT", KEY, name) for name in ("acl", "tagging", "versionId", "partNumber", "renameObject", "append")),
         *(("POST", KEY, name) for name in ("restore", "select", "delete")),
         *(("DELETE", KEY, name) for name in ("tagging", "versionID", "versionid", "retention", "legal-hold")),
-        ("GET", SERVICE, "max-buckets"),
         ("GET", BUCKET, "versionId"),
         ("GET", BUCKET, "unheard-of"),
         ("PUT", KEY, "x-amz-unheard-of"),

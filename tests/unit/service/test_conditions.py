@@ -85,4 +85,4 @@ def test_parts(number: int, sizes: list[int], expected: tuple[int, int] | None) 
         return
     with pytest.raises(S3Error) as caught:
         resolve_part(number, sizes, 13)
-    assert caught.value.s3_code == "InvalidPart"
+    assert caught.value.s3_code == "InvalidPartNumber"

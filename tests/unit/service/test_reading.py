@@ -58,7 +58,7 @@ async def test_what_depends_on_sealed_data_is_refused_after_the_record(world: Wo
         "NotModified": Wanted(bucket="ledgers", key="small", conditions=Conditions(if_none_match=(etag,))),
         "PreconditionFailed": Wanted(bucket="ledgers", key="small", conditions=Conditions(if_match=("x",))),
         "InvalidRange": Wanted(bucket="ledgers", key="small", range=(10, None)),
-        "InvalidPart": Wanted(bucket="ledgers", key="small", part_number=2),
+        "InvalidPartNumber": Wanted(bucket="ledgers", key="small", part_number=2),
     }
     for code, wanted in refused.items():
         for operation in (world.service.objects.get, world.service.objects.head):

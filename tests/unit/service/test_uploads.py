@@ -86,7 +86,7 @@ async def test_parts_become_one_object(world: World) -> None:
     for wrong in (0, 4, 10_000):
         with pytest.raises(S3Error) as caught:
             await world.one(world.service.objects.head(ADA, Wanted(bucket="ledgers", key="k", part_number=wrong)))
-        assert caught.value.s3_code == "InvalidPart"
+        assert caught.value.s3_code == "InvalidPartNumber"
     again = await refused(world, upload.upload_id, named)
     assert again.s3_code == "NoSuchUpload"
 
