@@ -66,7 +66,7 @@ def load(vkeys: Iterable[str], checkpoints: Iterable[str], target: str) -> Outsi
         Unchecked: One cannot be read or is malformed.
     """
     here = Path(target).absolute()
-    inside = [] if "://" in target else [here.resolve(), here.with_name(f"{here.name}.anchor").resolve()]
+    inside = [] if "://" in target else [here.resolve(), Path(f"{here.resolve()}.anchor").resolve()]
 
     def outside(path: str) -> bool:
         return not any(Path(path).resolve().is_relative_to(folder) for folder in inside)
@@ -100,6 +100,7 @@ class Claims:
     """
 
     def __init__(self, origin: str, own: list[VerifierKey], outside: Outside, report: Report) -> None:
+        self._origin = origin
         self._report = report
         self._own = own
         self._given = [key for key, _ in outside.keys if key.name == origin]
@@ -155,6 +156,10 @@ class Claims:
             good = signers(data, [*self._own, *self._given])
         except NoteError as error:
             self._report.findings.append(Finding(None, place, str(error)))
+            return None
+        if checkpoint.origin != self._origin:
+            why = f"it is a checkpoint of {checkpoint.origin[:200]}, which is another log"
+            self._report.findings.append(Finding(None, place, why))
             return None
         for key in {*self._own, *self._given} - set(good):
             self._report.findings.append(Finding(None, place, f"not signed by {key.name}+{key.id.hex()}"))

@@ -105,6 +105,8 @@ def check_inline(body: Body, seq: int, data: bytes, place: str) -> Seen:
     """
     if len(data) != body.inline:
         raise Bad(place, f"the body has {len(data)} bytes; its record says {body.inline}", seq)
+    if not known_suite(body):
+        return Seen(seq)
     sealed_leaf = leaf_hash(data[: body.sealed])
     rest = memoryview(data)[body.sealed :]
     if body.kind == "blob":
@@ -140,6 +142,8 @@ def check_blob(blob: Blob) -> list[Finding]:
             if length != body.length:
                 why = f"the blob has {length} bytes; its record says {body.length}"
                 return [Finding(blob.seq, blob.place, why)]
+            if not known_suite(body):
+                return []
             stride = _stride(body, blob.seq, blob.place)
 
             def leaves() -> Iterator[bytes]:
@@ -185,7 +189,9 @@ def _same_root(body: Body, leaves: Iterable[bytes], seq: int, place: str) -> Non
 def _parts(data: bytes, seq: int, place: str) -> list[tuple[int, int, int]]:
     try:
         value = json.loads(data)
-        parts = [(int(number), int(part), int(size)) for number, part, size in value]
+        parts = [(number, part, size) for number, part, size in value]
+        if not all(type(field) is int for part in parts for field in part):
+            raise TypeError("a field that is no integer")
     except (ValueError, TypeError, RecursionError) as error:
         raise Bad(place, f"not a list of parts: {error}", seq) from error
     if json.dumps([list(part) for part in parts], separators=(",", ":")).encode() != data:

@@ -138,6 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if collecting:
             gc.enable()
     write = as_json if options.json else as_text
+    if sys.stdout is None:  # closed by whoever called
+        return UNCHECKED
     try:
         sys.stdout.write(write(report, require_anchor=options.require_anchor) + "\n")
         sys.stdout.flush()

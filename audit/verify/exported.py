@@ -195,6 +195,7 @@ def _begin(lineage: Lineage, event: Event, report: Report) -> None:
     taken = takeover_in(event)
     if taken is not None:
         lineage.begin("", taken.position)
+        lineage.locks.inherits = True
         detail = f"it goes on from {taken.held} records of {taken.stream}, of which {taken.known} were known as signed"
         report.states.append(State("took over", "record 0", detail))
 

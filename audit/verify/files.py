@@ -5,6 +5,7 @@ Not handled here: what the bytes mean.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -41,6 +42,8 @@ def open_regular(path: str, place: str) -> BinaryIO | None:
     except IsADirectoryError:
         raise Bad(place, "a directory where a file should be") from None
     except OSError as error:
+        if error.errno in {errno.ENXIO, errno.ELOOP}:  # a socket; links that lead to each other
+            raise Bad(place, "not a regular file") from None
         raise Unchecked(f"{path}: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

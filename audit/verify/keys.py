@@ -43,6 +43,7 @@ def generation(keyring: bytes) -> int:
     if not keyring.startswith(_KEYRING) or length > _MAX_HEADER_BYTES:
         return -1
     try:
-        return int(json.loads(keyring[start : start + length])["generation"])
+        count = json.loads(keyring[start : start + length])["generation"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return -1
+    return count if type(count) is int and len(keyring) > start + length else -1

@@ -7,7 +7,11 @@ Checked, with the time of the record itself (the earlier of its two clocks, by w
 2. COMPLIANCE that runs is never shortened or taken off; GOVERNANCE that runs only with bypass.
 3. A version is erased only after it was deleted, and deleted once.
 4. The versions of a key form a chain: ordinals without gaps, each naming the manifest digest of the one before.
-5. A bucket is deleted only when no version is left in it; one made again goes on with the chains of its keys.
+5. A bucket is deleted only when no version is left in it; one made again goes on with the chains of its keys. What is
+   in a bucket was put there while it was.
+6. An operation on a version names the key it is of; a lock has a mode and a date, or neither; setting the retention
+   leaves the hold as it is, and the other way round.
+7. An erasure is of a body that an earlier record stored; a part of a completed upload goes only with the version.
 
 Conventions: ``lock`` of a record is the version's lock after the operation; ``object.version_id`` in a delete means
 that a version was removed, its absence that a delete marker was made or (without versioning) the null version removed;
@@ -35,12 +39,23 @@ _COMPLIANCE: Final = b"COMPLIANCE"
 _MODES: Final = {mode: mode for mode in (b"", b"GOVERNANCE", _COMPLIANCE)}  # one object for each, not for each version
 
 
+class _Chain:
+    """The versions of one key: newest ordinal and manifest digest, and the null version."""
+
+    __slots__ = ("manifest", "null", "ordinal")
+
+    def __init__(self) -> None:
+        self.ordinal, self.manifest = 0, b""
+        self.null: bytes | None = None
+
+
 class Version:
-    """One version: its lock, whether it was deleted, and the seq of the record that made it."""
+    """One version: its key, its lock, whether it was deleted, and the seq of the record that made it."""
 
-    __slots__ = ("gone", "hold", "mode", "seq", "until")
+    __slots__ = ("chain", "gone", "hold", "mode", "seq", "until")
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, chain: _Chain) -> None:
+        self.chain = chain
         self.mode, self.until = _MODES[event.mode], event.until
         self.hold = event.hold == b"true"
         self.seq, self.gone = event.seq, False
@@ -54,23 +69,13 @@ class Version:
         return ""
 
 
-class _Chain:
-    """The versions of one key: newest ordinal and manifest digest, and the null version."""
-
-    __slots__ = ("manifest", "null", "ordinal")
-
-    def __init__(self) -> None:
-        self.ordinal, self.manifest = 0, b""
-        self.null: bytes | None = None
-
-
 class _Bucket:
-    """A bucket name: versions left in it, and whether it was created in this stream."""
+    """A bucket name: versions left in it, whether it was ever created in this stream, and whether it is there."""
 
-    __slots__ = ("created", "live")
+    __slots__ = ("created", "live", "there")
 
     def __init__(self) -> None:
-        self.live, self.created = 0, False
+        self.live, self.created, self.there = 0, False, False
 
 
 class Locks:
@@ -81,7 +86,8 @@ class Locks:
 
     Attributes:
         versions: Every version made in this stream, by version id.
-        erased: Seqs whose bodies ``object.erased`` names.
+        erased: Seqs whose bodies ``object.erased`` names, each with the seq of that record.
+        inherits: An earlier stream is not here, and with it versions that this one may name.
         inherited: Operations on versions that another stream made.
         findings: What is bad.
     """
@@ -91,8 +97,12 @@ class Locks:
         self._chains: dict[bytes, _Chain] = {}
         self._buckets: defaultdict[bytes, _Bucket] = defaultdict(_Bucket)
         self.versions: dict[bytes, Version] = {}
-        self.erased: set[int] = set()
+        self.erased: dict[int, int] = {}
+        self.inherits = False
         self.inherited = 0
+        self._bodies = bytearray()  # a bit for each record: whether it stored something
+        self._uploads: dict[bytes, dict[bytes, int]] = {}  # the latest part of each number
+        self._part_of: dict[int, Version] = {}
         self.findings: list[Finding] = []
         self._steps: Final[dict[bytes, Callable[[Event], None]]] = {
             b"object.put": self._made,
@@ -101,12 +111,19 @@ class Locks:
             b"object.erased": self._erased,
             b"object.retention.put": self._retained,
             b"object.hold.put": self._held,
+            b"multipart.part": self._part,
+            b"multipart.abort": self._aborted,
             b"bucket.create": self._bucket_created,
             b"bucket.delete": self._bucket_deleted,
         }
 
     def apply(self, event: Event) -> None:
         """Replay the next successful operation."""
+        if event.root:
+            self._bodies.extend(bytes(max(0, event.seq // 8 + 1 - len(self._bodies))))
+            self._bodies[event.seq // 8] |= 1 << event.seq % 8
+        if bool(event.mode) != bool(event.until):
+            self._bad(event, "its lock has a mode and no date, or a date and no mode")
         step = self._steps.get(event.op)
         if step is not None:
             step(event)
@@ -115,13 +132,18 @@ class Locks:
         self.findings.append(Finding(event.seq, self._place(event.seq), why))
 
     def _bucket_created(self, event: Event) -> None:
-        self._buckets[event.bucket].created = True
+        bucket = self._buckets[event.bucket]
+        if bucket.there:
+            self._bad(event, "the bucket was made before")
+        bucket.created = bucket.there = True
 
     def _bucket_deleted(self, event: Event) -> None:
         bucket = self._buckets[event.bucket]
         if bucket.live > 0:
             self._bad(event, f"the bucket was deleted with {bucket.live} versions in it")
-        bucket.live = 0
+        if not (bucket.there or self.inherits):
+            self._bad(event, "there was no such bucket")
+        bucket.live, bucket.there = 0, False
 
     def _made(self, event: Event) -> None:
         if not event.version_id:
@@ -129,6 +151,8 @@ class Locks:
         name = event.bucket + event.key  # two JSON strings: where one ends is plain
         bucket, chain = self._buckets[event.bucket], self._chains.get(name)
         ordinal, prev = int(event.ordinal), event.prev_manifest
+        if not (bucket.there or self.inherits):
+            self._bad(event, "there was no such bucket")
         known = chain is not None or bucket.created
         if chain is None:
             chain = self._chains[name] = _Chain()
@@ -143,12 +167,20 @@ class Locks:
             chain.null = event.version_id
         if event.version_id in self.versions:
             self._bad(event, "the version was made before")
-        self.versions[event.version_id] = Version(event)
+        version = self.versions[event.version_id] = Version(event, chain)
         bucket.live += 1
+        if event.op == b"multipart.complete" and event.upload in self._uploads:
+            self._part_of |= dict.fromkeys(self._uploads.pop(event.upload).values(), version)
+
+    def _part(self, event: Event) -> None:
+        self._uploads.setdefault(event.upload, {})[event.part] = event.seq
+
+    def _aborted(self, event: Event) -> None:
+        self._uploads.pop(event.upload, None)
 
     def _replace_null(self, event: Event, chain: _Chain) -> None:
         if chain.null is None or int(chain.null[: len(chain.null) - 24], 16) != int(event.replaced):
-            if self._buckets[event.bucket].created:
+            if not self.inherits:
                 self._bad(event, f"it replaced version {int(event.replaced)}, which is not the key's null version")
             else:
                 self.inherited += 1
@@ -157,8 +189,11 @@ class Locks:
         chain.null = None
 
     def _deleted(self, event: Event) -> None:
-        if not event.version_id:
-            return  # there was nothing to delete
+        if not event.version_id:  # there was nothing to delete
+            named, chain = self.versions.get(event.named[1:-1]), self._chains.get(event.bucket + event.key)
+            if named is not None and not named.gone and named.chain is chain:
+                self._bad(event, "it says that there was nothing to delete, and the version that it names is there")
+            return
         if event.marker == b"true" and not event.named:
             self._made(event)
             return
@@ -173,10 +208,17 @@ class Locks:
     def _known(self, event: Event) -> Version | None:
         version = self.versions.get(event.version_id)
         if version is None:
-            if self._buckets[event.bucket].created:
-                self._bad(event, "no record made the version it is about")
-            else:
+            if self.inherits:
                 self.inherited += 1
+            else:
+                self._bad(event, "no record made the version it is about")
+            return None
+        named = event.named[1:-1]
+        if version.chain is not self._chains.get(event.bucket + event.key) or named not in {
+            b"", b"null", event.version_id
+        }:  # fmt: skip
+            self._bad(event, "it names one version and is about another")
+            return None
         return version
 
     def _remove(self, event: Event, version: Version, how: str) -> None:
@@ -191,30 +233,57 @@ class Locks:
 
     def _erased(self, event: Event) -> None:
         seq = int(event.ref or -1)
-        self.erased.add(seq)
+        if not (0 <= seq < event.seq and self._stored(seq)):
+            self._bad(event, "it erases what no record before it stored")
+            return
+        self.erased[seq] = event.seq
+        part_of = self._part_of.get(seq)
+        if part_of is not None and not part_of.gone:
+            self._bad(event, "it erases a part of a version that is there")
         if not event.named:
             return  # a part, or an upload that was given up; if it was a version's body after all, finish() says so
         version = self.versions.get(event.named[1:-1])
         if version is None:
-            self._known(event)
+            if self.inherits:
+                self.inherited += 1
+            else:
+                self._bad(event, "no record made the version it is about")
         elif version.seq != seq:
             self._bad(event, f"it erases the body of record {seq}, which did not make the version it names")
         elif not version.gone:
             lock = version.stands(event.at, bypass=False)
             self._bad(event, "the version was erased and never deleted" + (f", while {lock} stood" if lock else ""))
 
+    def _stored(self, seq: int) -> bool:
+        """Whether a record stored something; what an earlier stream did is not known where that is not here."""
+        place = seq // 8
+        return self.inherits or (place < len(self._bodies) and bool(self._bodies[place] >> seq % 8 & 1))
+
     def finish(self) -> None:
         """Judge what only the end of the records shows: bodies erased under versions that are still there."""
+        told = {finding.seq for finding in self.findings}
         for version in self.versions.values() if self.erased else ():
-            if version.seq in self.erased and not version.gone:
-                self.findings.append(Finding(version.seq, self._place(version.seq), "erased and never deleted"))
+            seq = self.erased.get(version.seq, -1)
+            if seq >= 0 and not version.gone and seq not in told:
+                why = f"it erases the version of record {version.seq}, which was never deleted"
+                self.findings.append(Finding(seq, self._place(seq), why))
+
+    def _changed(self, event: Event) -> Version | None:
+        """The version whose lock an operation sets."""
+        if not event.version_id:
+            self._bad(event, "it sets a lock and does not say of which version")
+            return None
+        version = self._known(event)
+        if version is not None and version.gone:
+            self._bad(event, "it sets the lock of a version that was deleted before")
+        return version
 
     def _retained(self, event: Event) -> None:
-        version = self._known(event) if event.version_id else None
+        version = self._changed(event)
         if version is None:
             return
-        if version.gone:
-            self._bad(event, "it sets the lock of a version that was deleted before")
+        if (event.hold == b"true") != version.hold:
+            self._bad(event, "it changed the legal hold, which is not its business")
         until = event.until
         waived = version.mode != _COMPLIANCE and event.bypass == b"true"
         weaker = until < version.until or not event.mode or (version.mode == _COMPLIANCE and event.mode != _COMPLIANCE)
@@ -224,9 +293,9 @@ class Locks:
         version.mode, version.until = _MODES[event.mode], until
 
     def _held(self, event: Event) -> None:
-        version = self._known(event) if event.version_id else None
+        version = self._changed(event)
         if version is None:
             return
-        if version.gone:
-            self._bad(event, "it sets the hold of a version that was deleted before")
+        if (event.mode, event.until) != (version.mode, version.until):
+            self._bad(event, "it changed the retention, which is not its business")
         version.hold = event.hold == b"true"

@@ -138,9 +138,10 @@ def signers(data: bytes, keys: list[VerifierKey]) -> list[VerifierKey]:
         if len(blob) < 5:
             raise NoteError("a signature is too short")
         key = known.get((match[1], blob[:4]))
-        if key is None or key in good:
+        if key is None:
             continue
         if not ed25519.verify(key.public, blob[4:], text.encode()):
             raise NoteError(f"the signature of {key.name} is not good")
-        good.append(key)
+        if key not in good:
+            good.append(key)
     return good

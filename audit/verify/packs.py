@@ -10,7 +10,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from audit.verify.bodies import Body, Seen, check_inline, known_suite
+from audit.verify.bodies import Body, Seen, check_inline
 from audit.verify.crc32c import crc32c
 from audit.verify.files import open_regular, read_at
 from audit.verify.report import Bad, Finding
@@ -19,7 +19,9 @@ from audit.verify.schema import parse_strict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_BODY_BYTES: Final = 1 << 30
+#: A body of a pack, and a whole pack, in bytes: a pack ends at 16 MiB, or holds one body, which fitted into a group.
+MAX_BODY_BYTES: Final = 17 * 1024 * 1024
+MAX_PACK_BYTES: Final = 64 * 1024 * 1024
 _MAX_BODIES: Final = 1 << 24
 _MAX_HEADER_BYTES: Final = 64 * 1024
 
@@ -84,6 +86,8 @@ def read_pack(pack: Pack) -> Bodies:
 
 def _read(pack: Pack, file: BinaryIO) -> Bodies:
     size = file.seek(0, 2)
+    if size > MAX_PACK_BYTES:
+        raise Bad(pack.place, f"longer than {MAX_PACK_BYTES} bytes")
     begin = read_at(file, 0, len(_BEGIN) + 4, pack.place)
     length = int.from_bytes(begin[len(_BEGIN) :], "big")
     if not begin.startswith(_BEGIN) or length > min(_MAX_HEADER_BYTES, size):
@@ -144,7 +148,7 @@ def check_pack(wanted: Wanted) -> tuple[list[Seen], list[Finding]]:
                 try:
                     if body is None:
                         raise Bad(pack.place, "a body of which no record tells", seq)
-                    seen.append(check_inline(body, seq, data, pack.place) if known_suite(body) else Seen(seq))
+                    seen.append(check_inline(body, seq, data, pack.place))
                 except Bad as bad:
                     findings.append(bad.finding)
     except Bad as bad:

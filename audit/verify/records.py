@@ -8,6 +8,8 @@ For each record:
 3. The clock has not gone backwards.
 4. A version's id follows from its ordinal and manifest digest.
 5. A version that the record made has the manifest digest that follows from the record.
+6. The earlier of its two clocks, by which locks expire, is not a day ahead of the clock of the machine that verifies.
+7. What it stored has a descriptor whose length fits its size.
 
 A record of another ``v`` is hashed and counted; nothing else can be said of it. An unknown ``op`` is counted.
 Left to the caller: how runs of records join (``spine``), and what operations did to each other (``locks``).
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import sha256
+from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.report import Finding
@@ -37,6 +40,11 @@ _EVENTS: Final = frozenset(
 )
 _NAMES: Final = {op: op for op in OPS}  # one object for each name, so that runs travel light
 _MAKES: Final = frozenset((b"object.put", b"multipart.complete"))
+_STORES: Final = _MAKES | {b"multipart.create", b"multipart.part"}
+#: Bytes that suite 1 adds to each chunk.
+_TAG_BYTES: Final = 16
+#: How far ahead of this machine's clock a record may be, in seconds: it may be wrong, and evidence waits for nobody.
+_AHEAD_SECONDS: Final = 24 * 3600
 
 
 class Event(NamedTuple):
@@ -136,6 +144,7 @@ class Checker:
     def __init__(self, stream: bytes, first: int, place: Callable[[int], str]) -> None:
         self._head = b'{"v":1,"stream":' + stream.replace(b"%", b"%%") + b',"seq":%d,"prev":"%b",'
         self._first, self._seq, self._place = first, first, place
+        self._now = strftime("%Y-%m-%dT%H:%M:%S", gmtime(time() + _AHEAD_SECONDS)).encode()
         self._before = self._prev = NO_PREV if first == 0 else b""
         self._first_clock = self._clock = b""
         self.leaves: list[bytes] = []
@@ -195,21 +204,34 @@ class Checker:
         return self._prev
 
     def _check(self, match: re.Match[bytes]) -> None:
-        time, clock, outcome, op, version_id, ordinal, manifest = match.group(*_EACH)
+        stamp, clock, outcome, op, version_id, ordinal, manifest = match.group(*_EACH)
         self._ops.append(_NAMES.get(op, op))
         if clock < self._clock:
             self.bad(f"its clock {clock.decode()} is before {self._clock.decode()} of the record before")
         elif not self._clock:
             self._first_clock = clock
         self._clock = clock
+        if clock > self._now < stamp:
+            self.bad(f"its clocks are ahead: {clock.decode()}")
         if version_id is not None and version_id != _id_prefix(ordinal) + manifest[:24]:
             self.bad("its version id does not follow from ordinal and manifest")
         if outcome == b"success" and op in _EVENTS:
             found = match.groups(b"")
-            event = Event._make((self._seq, min(time, clock), *found[_VERSION], *found[_OPERATION], *found[_REST]))
+            event = Event._make((self._seq, min(stamp, clock), *found[_VERSION], *found[_OPERATION], *found[_REST]))
             self._events.append(event)
+            if op in _STORES:
+                self._check_stored(event)
             if op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named):
                 self._check_made(event, (found[_TIME], found[_CONTENT], found[_LOCK]))
+
+    def _check_stored(self, event: Event) -> None:
+        if not event.root:
+            self.bad("it stored something and does not say how that is kept")
+        elif event.suite == b"1" and event.kind != b"parts" and event.op != b"multipart.create":
+            size, chunk = int(event.size or -1), int(event.chunk)
+            chunks = max(1, -(-size // chunk)) if chunk else 0
+            if size < 0 or int(event.length) != size + _TAG_BYTES * chunks or not chunks:
+                self.bad(f"{int(event.length)} bytes of ciphertext are not those of {size} bytes")
 
     def _check_made(self, event: Event, rest: tuple[bytes, bytes, bytes]) -> None:
         if not event.version_id:
@@ -274,19 +296,19 @@ def _utf8(data: bytes) -> bool:
     return True
 
 
-def manifest_digest(event: Event, time: bytes, content: bytes, lock: bytes) -> bytes:
+def manifest_digest(event: Event, stamp: bytes, content: bytes, lock: bytes) -> bytes:
     """Recompute a version's manifest digest from the record that made it (ARCHITECTURE, Manifest).
 
     Args:
         event: What the record says.
-        time: Its wall clock.
+        stamp: Its wall clock.
         content: Digest of the content document, empty where it has none.
         lock: The lock as it stands in the record, empty where it has none.
 
     Returns:
         Lowercase hex.
     """
-    names = event.bucket, event.key or b'""', event.ordinal, time
+    names = event.bucket, event.key or b'""', event.ordinal, stamp
     manifest = b'{"v":1,"bucket":%b,"key":%b,"ordinal":%b,"time":"%b"' % names
     if content:
         manifest += b',"content":"%b"' % content

@@ -27,8 +27,9 @@ OPS: Final = frozenset(
     b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
-# Escapes as in RFC 8259 §7, but never a surrogate: what lies beyond U+FFFF stands there as UTF-8.
-_TEXT: Final = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
+# A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
+# the others are escaped in the short form where there is one.
+_TEXT: Final = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+'
 _STR: Final = f'"{_TEXT}"'
 _INT: Final = r"(?:0|-?[1-9][0-9]{0,18}+)(?![0-9])"
 _NAT: Final = r"(?:0|[1-9][0-9]{0,18}+)(?![0-9])"

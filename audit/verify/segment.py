@@ -11,7 +11,7 @@ import struct
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from audit.verify.bodies import Seen, check_inline, descriptor_in, known_suite
+from audit.verify.bodies import Seen, check_inline, descriptor_in
 from audit.verify.crc32c import crc32c
 from audit.verify.files import open_regular, read_at
 from audit.verify.records import Checker, Run
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 BLOCK: Final = 4096
 #: A segment, in bytes: read a group at a time, so only a bound against nonsense.
 MAX_SEGMENT_BYTES: Final = 1 << 40
-#: Payload of one group, in bytes.
-MAX_GROUP_BYTES: Final = 1 << 30
+#: Payload of one group, in bytes (ARCHITECTURE, Commit log segment).
+MAX_GROUP_BYTES: Final = 16 * 1024 * 1024
 
 _OPEN: Final = b"SRSEGv1\n"
 _RETIRED: Final = b"SRRETIRE"
@@ -36,6 +36,8 @@ _BLOCK0: Final = struct.Struct(">8sQQQQ32sI")
 _HEADER: Final = struct.Struct(">8sIIQQQQQQ32s")
 _LENGTHS: Final = struct.Struct(">II")
 _PIECE: Final = 1024 * BLOCK
+#: Places that look like a group of this segment and are none: a torn tail has one at most.
+_MOST_FALSE: Final = 64
 
 
 class Segment(NamedTuple):
@@ -101,11 +103,9 @@ def read_header(segment: Segment, file: BinaryIO) -> Header:
     if len(block) < BLOCK:
         raise Bad(segment.place, f"cut to {len(block)} bytes")
     magic, number, incarnation, first, says, origin, crc = _BLOCK0.unpack_from(block)
-    if magic == _RETIRED:
-        return Header(retired=True, incarnation=incarnation, first=first, length=length)
-    if magic != _OPEN or any(block[_BLOCK0.size :]):
+    if magic not in {_OPEN, _RETIRED} or any(block[_BLOCK0.size :]):
         raise Bad(segment.place, "its header is not that of a commit log segment")
-    if crc != crc32c(block[: _BLOCK0.size - 4]):
+    if crc != crc32c(_OPEN + block[len(_OPEN) : _BLOCK0.size - 4]):
         raise Bad(segment.place, "the checksum of its header is wrong")
     if number != segment.number:
         raise Bad(segment.place, f"its header says it is segment {number}")
@@ -113,7 +113,7 @@ def read_header(segment: Segment, file: BinaryIO) -> Header:
         raise Bad(segment.place, "it belongs to another log")
     if says != length or length % BLOCK or length > MAX_SEGMENT_BYTES:
         raise Bad(segment.place, f"it has {length} bytes; its header says {says}")
-    return Header(retired=False, incarnation=incarnation, first=first, length=length)
+    return Header(retired=magic == _RETIRED, incarnation=incarnation, first=first, length=length)
 
 
 def read_segment(segment: Segment) -> Reading:
@@ -180,8 +180,6 @@ def _check_body(checker: Checker, seen: list[Seen], what: tuple[int, bytes, byte
     body = descriptor_in(record)
     if body is None:
         checker.findings.append(Finding(seq, place, "a body whose record describes none"))
-    elif not known_suite(body):
-        seen.append(Seen(seq))
     else:
         try:
             seen.append(check_inline(body, seq, data, f"{place} body of record {seq}"))
@@ -189,21 +187,26 @@ def _check_body(checker: Checker, seen: list[Seen], what: tuple[int, bytes, byte
             checker.findings.append(bad.finding)
 
 
-def _group_at(segment: Segment, file: BinaryIO, header: Header, at: int) -> _Group | None:
-    """The good group at a boundary, if there is one."""
+def _head_at(segment: Segment, file: BinaryIO, header: Header, at: int) -> bytes | None:
+    """What stands at a boundary, if it looks like the header of a group of this segment."""
     head = read_at(file, at, _HEADER.size, segment.place)
     if len(head) < _HEADER.size:
         return None
-    magic, crc, count, length, number, offset, incarnation, first, durable, origin = _HEADER.unpack(head)
-    end = at + _HEADER.size + length
-    if (
-        (magic, number, offset, incarnation, origin)
-        != (_GROUP, segment.number, at, header.incarnation, segment.origin_hash)
-        or end > header.length
-        or length > MAX_GROUP_BYTES
-        or not count
-    ):
+    magic, _, count, length, number, offset, incarnation, _, _, origin = _HEADER.unpack(head)
+    here = (magic, number, offset, incarnation, origin)
+    if here != (_GROUP, segment.number, at, header.incarnation, segment.origin_hash):
         return None
+    fits = at + _HEADER.size + length <= header.length and length <= MAX_GROUP_BYTES
+    return head if fits and count else None
+
+
+def _group_at(segment: Segment, file: BinaryIO, header: Header, at: int) -> _Group | None:
+    """The good group at a boundary, if there is one."""
+    head = _head_at(segment, file, header, at)
+    if head is None:
+        return None
+    _, crc, count, length, _, _, _, first, durable, _ = _HEADER.unpack(head)
+    end = at + _HEADER.size + length
     payload = read_at(file, at + _HEADER.size, length, segment.place)
     if crc32c(payload, crc32c(head[12:])) != crc:
         return None
@@ -251,12 +254,19 @@ def _tail(file: BinaryIO, start: int, end: int, place: str) -> str:
 
 
 def _later_group(segment: Segment, file: BinaryIO, header: Header, after: int) -> int:
-    """Offset of a good group at a boundary after ``after``, -1 where there is none."""
+    """Offset of a good group at a boundary after ``after``, -1 where there is none.
+
+    A writer leaves at most one group torn, so few places look like one. Where somebody made so many that looking into
+    each would take for ever, the first of them is as good as a group: what stands there is no torn tail.
+    """
+    left = _MOST_FALSE
     for start in range(after + BLOCK, header.length, _PIECE):
         piece = read_at(file, start, min(_PIECE, header.length - start), segment.place)
         at = piece.find(_GROUP)
         while at >= 0:
-            if at % BLOCK == 0 and _group_at(segment, file, header, start + at) is not None:
-                return start + at
+            if at % BLOCK == 0 and _head_at(segment, file, header, start + at) is not None:
+                left -= 1
+                if not left or _group_at(segment, file, header, start + at) is not None:
+                    return start + at
             at = piece.find(_GROUP, at + 1)
     return -1

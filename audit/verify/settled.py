@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Frames that one task checks.
 SPAN_FRAMES: Final = 64
 _MAX_FRAME_BYTES: Final = TILE_WIDTH * (MAX_RECORD_BYTES + 1)
+#: What Zstandard makes of that at most (its compressBound, rounded up).
+_MAX_PACKED_BYTES: Final = _MAX_FRAME_BYTES + _MAX_FRAME_BYTES // 128 + 64 * 1024
 _MAX_WINDOW_BYTES: Final = 128 * 1024 * 1024
 
 # Zstandard seekable format, seek table: skippable frame header, entries, footer; little-endian.
@@ -83,6 +85,8 @@ def read_seek_table(path: str, place: str, count: int) -> list[tuple[int, int]]:
     with file:
         size = file.seek(0, 2)
         frames, descriptor, magic = _unpack(_FOOTER, read_at(file, max(0, size - _FOOTER.size), _FOOTER.size, place))
+        if frames != count:
+            raise Bad(place, f"it holds {frames} frames; its name says {count}")
         entry = 12 if descriptor & _CHECKSUMS else 8
         start = size - _FOOTER.size - frames * entry - _HEADER.size
         if magic != _SEEKABLE or descriptor & ~_CHECKSUMS or frames > _MAX_FRAMES or start < 0:
@@ -91,13 +95,11 @@ def read_seek_table(path: str, place: str, count: int) -> list[tuple[int, int]]:
         table = read_at(file, start + _HEADER.size, frames * entry, place)
     if skippable != _SKIPPABLE or length != frames * entry + _FOOTER.size:
         raise Bad(place, "its seek table is damaged")
-    if frames != count:
-        raise Bad(place, f"it holds {frames} frames; its name says {count}")
     spans, at = [], 0
     for index in range(frames):
         packed, unpacked = struct.unpack_from("<II", table, index * entry)
-        if unpacked > _MAX_FRAME_BYTES:
-            raise Bad(place, f"frame {index} is larger than 256 records can be")
+        if unpacked > _MAX_FRAME_BYTES or packed > _MAX_PACKED_BYTES or not packed:
+            raise Bad(place, f"frame {index} is larger than 256 records can be, or nothing")
         spans.append((at, packed))
         at += packed
     if at != start:
@@ -121,7 +123,6 @@ def check_frames(frames: Frames) -> Run:
     Raises:
         Unchecked: Something cannot be read.
     """
-    offset = frames.spans[0][0]
     checker = Checker(frames.stream, frames.first, lambda seq: f"{frames.place} record {seq}")
     roots: list[bytes] = []
     known: list[tuple[int, bytes]] = []
@@ -131,14 +132,13 @@ def check_frames(frames: Frames) -> Run:
         if file is None:
             raise Bad(frames.place, "the segment is missing")
         with file:
-            data = read_at(file, offset, sum(length for _, length in frames.spans), frames.place)
-        for n, (at, length) in enumerate(frames.spans, frames.first // TILE_WIDTH):
-            count = min(TILE_WIDTH, frames.end - n * TILE_WIDTH)
-            checker.feed(_records(data[at - offset : at - offset + length], frames.place, n, count))
-            if count == TILE_WIDTH:
-                leaves = checker.leaves[-TILE_WIDTH:]
-                known.append((n, b"".join(leaves)))
-                roots.append(subtree_root(leaves))
+            for n, (at, length) in enumerate(frames.spans, frames.first // TILE_WIDTH):
+                count = min(TILE_WIDTH, frames.end - n * TILE_WIDTH)
+                checker.feed(_records(read_at(file, at, length, frames.place), frames.place, n, count))
+                if count == TILE_WIDTH:
+                    leaves = checker.leaves[-TILE_WIDTH:]
+                    known.append((n, b"".join(leaves)))
+                    roots.append(subtree_root(leaves))
     except Bad as bad:
         checker.findings.append(bad.finding)
         broken = True

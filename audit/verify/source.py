@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -154,6 +157,13 @@ class _Connection:
 
     def _once(self, path: str, limit: int, place: str) -> bytes | None:
         done = False
+        if self._http.sock is None:
+            self._http.connect()
+        # Whatever a server drips, the whole answer has one deadline: then the socket is shut under whoever reads it.
+        expired = threading.Event()
+        late = threading.Timer(ANSWER_SECONDS, _shut, [self._http.sock, expired])
+        late.daemon = True
+        late.start()
         try:
             self._http.request("GET", f"{self._base}/{path}", headers=self._headers)
             with self._http.getresponse() as answer:
@@ -164,10 +174,19 @@ class _Connection:
                 else:
                     raise _Status(answer.status)
                 done = answer.isclosed()
+            if expired.is_set():
+                raise TimeoutError(f"not complete after {ANSWER_SECONDS} s")
             return data
         finally:
+            late.cancel()
             if not done:  # it cannot carry another request
                 self._http.close()
+
+
+def _shut(opened: socket.socket, expired: threading.Event) -> None:
+    expired.set()
+    with suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)
 
 
 class _Status(Exception):
@@ -181,7 +200,6 @@ class _Status(Exception):
 
 def _body(answer: http.client.HTTPResponse, limit: int, place: str) -> bytes:
     """Read an answer, at most ``limit`` bytes once unpacked: logs may send gzip unasked (tlog-tiles)."""
-    deadline = time.monotonic() + ANSWER_SECONDS
     packed = answer.headers.get("Content-Encoding", "") == "gzip"
     unpacker = zlib.decompressobj(wbits=31) if packed else None
     data = bytearray()
@@ -189,8 +207,6 @@ def _body(answer: http.client.HTTPResponse, limit: int, place: str) -> bytes:
         data += unpacker.decompress(piece, limit + 1 - len(data)) if unpacker else piece
         if len(data) > limit:
             raise Bad(place, f"longer than {limit} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not complete after {ANSWER_SECONDS} s")
     if unpacker and not unpacker.eof:
         raise TimeoutError("cut short")
     if answer.length:

@@ -97,6 +97,9 @@ class LogBuilder:
         opened: dict[str, Any] = {"vault": self.vault, "anchor": "local", "profile": "standard"}
         self.record("ledger.open", ledger=opened | ({"takes_over": takes_over} if takes_over else {}))
         self.record("ledger.start", ledger={"incarnation": 1})
+        if takes_over:
+            self.fill(4)
+            return
         self.record("principal.add", principal={"id": "p1", "name": "root", "access_key": "SRA", "roles": ["root"]})
         self.record("bucket.create", object={"bucket": "b"}, bucket={"lock": True})
 
@@ -130,7 +133,8 @@ class LogBuilder:
         """PutObject of ``size`` bytes, in the body itself or in a blob."""
         body, storage = self.stored(f"{key}/{len(self.entries)}", size, kind)
         content = sha256(key.encode()).hexdigest()
-        return self.make("object.put", key, content=content, body=body, storage=storage, **more)
+        named = {"size": size} | more.pop("object", {})
+        return self.make("object.put", key, content=content, body=body, storage=storage, object=named, **more)
 
     def stored(self, label: str, size: int, kind: str = "log") -> tuple[bytes, dict[str, Any]]:
         """A body and the descriptor that fits it."""

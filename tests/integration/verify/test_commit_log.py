@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from audit.journal.segment import SegmentHeader, stream_hash
 from tests.doubles.logbuilder import LogBuilder
 from tests.doubles.vaultbuilder import Plan, commit_segment, crc, write_vault
 from tests.integration.verify.conftest import whole_log
@@ -132,8 +133,11 @@ def test_the_same_seq_with_other_bytes_is_found(museum: Museum, vault: Path, ver
 
 def test_a_retired_segment_is_not_read(vault: Path, verify: Verify) -> None:
     path = vault / S / "commit/0000000002.log"
-    path.write_bytes(b"SRRETIRE" + b"anything" * 1023)
+    header = SegmentHeader(2, 2, 512, 8192, stream_hash(LogBuilder().origin)).encode()
+    path.write_bytes(b"SRRETIRE" + header[8:] + b"anything" * 512)
     assert verify(vault)[0] == 0
+    path.write_bytes(b"SRRETIRE" + b"anything" * 1023)  # its header stays what it was
+    assert verify(vault)[0] == 1
 
 
 def test_a_live_segment_made_to_look_retired_leaves_a_gap(vault: Path, verify: Verify) -> None:
