@@ -167,7 +167,7 @@ def make_dirs(path: Path, mode: int = 0o700) -> None:
     if not path.is_dir():
         make_dirs(path.parent, mode)
         with _reported("mkdir", path):
-            path.mkdir(mode)
+            path.mkdir(mode, exist_ok=True)  # another thread may be as far
     fsync_dir(path.parent)
 
 

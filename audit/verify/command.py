@@ -13,9 +13,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from audit.verify.anchor import load
-from audit.verify.datadir import verify_datadir
 from audit.verify.exported import verify_exported
 from audit.verify.files import read_file
+from audit.verify.live import verify_datadir
 from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
 from audit.verify.source import Directory, Http
 

@@ -1,14 +1,12 @@
 """A data directory: its streams, bodies in packs and blobs, keys, and every file in it accounted for.
 
-A server may be writing meanwhile: what then looks bad is looked at again, and only what stays bad counts.
-
-Not handled here: whether keys open anything, which needs the KEK (``keys`` looks at their form).
+Not handled here: looking again where a server writes meanwhile (``live``), and whether keys open anything, which needs
+the KEK (``keys`` looks at their form).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -23,8 +21,7 @@ from audit.verify.lineage import Lineage
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
 from audit.verify.pool import cores, in_order
-from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
-from audit.verify.settled import require_zstandard
+from audit.verify.report import Bad, Finding, LogReport, Report, State
 from audit.verify.stream import Stream
 
 if TYPE_CHECKING:
@@ -33,62 +30,18 @@ if TYPE_CHECKING:
 _MAX_VAULT_BYTES: Final = 64 * 1024
 #: What a vault can be made with.
 _PROFILES: Final = frozenset(("standard", "gm"))
-_ATTEMPTS: Final = 5
 #: Fewer bodies are checked in this process: starting workers takes longer.
 _WORTH_WORKERS: Final = 64
 
 
-def verify_datadir(root: str, outside: Outside, report: Report, progress: Callable[[int], None]) -> None:
-    """Verify a data directory.
-
-    Args:
-        root: The directory.
-        outside: What vouches for its logs.
-        report: Receives everything found.
-        progress: Called with the number of records checked.
-
-    Raises:
-        Unchecked: Something cannot be read, or changes faster than it can be read.
-    """
-    require_zstandard()
-    bad: set[Finding] = set()
-    for _ in range(_ATTEMPTS):
-        before = _moving(root)
-        trial = Report(report.target)
-        try:
-            _Vault(root, outside, trial).verify(progress)
-        except Bad as error:
-            trial.findings.append(error.finding)
-        again = bad & set(trial.findings)
-        bad = set(trial.findings)
-        if not bad or again or _moving(root) == before:
-            for name in ("logs", "findings", "states", "notes", "counts"):
-                setattr(report, name, getattr(trial, name))
-            return
-    raise Unchecked(f"{root} changes while it is read; stop the server, or verify its log at the audit port")
-
-
-def _moving(root: str) -> list[tuple[str, int, int]]:
-    """What a running server changes: names, sizes and times of its commit log, settled segments and packs."""
-    state = []
-    streams = [f"{root}/streams/{name}/{part}" for name in folders(f"{root}/streams") for part in ("commit", "ledger")]
-    for folder in (*streams, f"{root}/packs"):
-        for path, _ in walk(folder):
-            try:
-                found = os.stat(f"{folder}/{path}", follow_symlinks=False)  # noqa: PTH116 - a str, many
-            except OSError:
-                continue  # gone again
-            state.append((f"{folder}/{path}", found.st_size, found.st_mtime_ns))
-    return sorted(state)
-
-
-class _Vault:
+class Vault:
     """One look at a data directory."""
 
-    def __init__(self, root: str, outside: Outside, report: Report) -> None:
-        self._root, self._outside, self._report = os.path.abspath(root), outside, report  # noqa: PTH100 - no link followed
+    def __init__(self, root: str, outside: Outside, report: Report, *, still: bool) -> None:
+        self._root, self._outside, self._report, self._still = root, outside, report, still
         self._lineage = Lineage()
         self._bases: dict[str, int] = {}
+        self._profile = ""
 
     def verify(self, progress: Callable[[int], None]) -> None:
         """Look at all of it.
@@ -138,7 +91,8 @@ class _Vault:
                 claims.local_anchor(notes[name], f"{self._root}.anchor/{_digest(origin)}")
             self._bases[name] = sum(stream.size for stream, _, _ in read)
             self._lineage.begin(f"streams/{name}", self._bases[name])
-            stream = Stream(self._root, name, origin, files.streams[name], self._report, self._lineage)
+            stream = Stream(self._root, name, origin, files.streams[name], self._report, self._lineage, self._profile)
+            stream.still = self._still
             stream.verify(claims, log, progress)
             read.append((stream, claims, log))
         for at, (stream, claims, log) in enumerate(read, 1):
@@ -174,10 +128,13 @@ class _Vault:
             earlier = list(value.get("earlier", ()))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Bad("vault.json", "it does not name the vault, its site and its node") from error
+        if value.keys() - {*names, "format", "earlier"}:
+            raise Bad("vault.json", "it holds fields that no vault has")
         if value.get("format") != 1 or not all(isinstance(name, str) for name in (*names.values(), *earlier)):
             raise Bad("vault.json", "not of format 1")
         if names["stream"] != f"{names['site']}.{names['node']}" or names["profile"] not in _PROFILES:
             raise Bad("vault.json", "its stream is not that of its site and node, or its profile is unknown")
+        self._profile = names["profile"]
         if len({*earlier, names["stream"]}) <= len(earlier):
             raise Bad("vault.json", "it names a stream twice")
         return names["vault"], [*earlier, names["stream"]]
@@ -190,10 +147,13 @@ class _Vault:
             # The anchor takes a checkpoint before it is published (DESIGN §4), so it is read last.
             notes[f"streams/{name}/checkpoint"] = self._read(f"streams/{name}/checkpoint", MAX_NOTE_BYTES)
             notes[name] = read_file(anchor, MAX_NOTE_BYTES, anchor)
+            if notes[name] is None and notes[f"streams/{name}/checkpoint"] is not None:
+                self._report.notes.append(f"{anchor} is not there: unless the anchor is elsewhere, no server starts")
         return {place: data for place, data in notes.items() if data is not None}
 
     def _keyring(self, files: Inventory, streams: list[str]) -> None:
         copies = [self._read(f"keys/keyring-{copy}", MAX_KEYRING_BYTES) for copy in "ab"]
+        self._report.notes.append("keys were not opened: whether they open anything, the next start finds out")
         first, second = (generation(data or b"") for data in copies)
         for copy, data, count in (("a", copies[0], first), ("b", copies[1], second)):
             if data is None:
@@ -277,7 +237,7 @@ class _Vault:
 
     def _blobs(self, files: Inventory, *, stopped: bool) -> None:
         holdings = self._lineage.holdings
-        blobs = [blob for blob in holdings.blobs(self._root) if known_suite(blob.body)]
+        blobs = list(holdings.blobs(self._root))
         jobs = cores() if len(blobs) > _WORTH_WORKERS else 1
         for findings in in_order(check_blob, blobs, jobs):
             self._report.findings += self._lineage.findings(findings)
@@ -315,6 +275,9 @@ class _Vault:
         if holdings.lingering:
             detail = f"{len(holdings.lingering)} erased bodies stay in the commit log until it is recycled"
             self._state("erasure pending", "streams", detail)
+        strange = sum(not known_suite(holding.body) for holding in holdings.holdings.values())
+        if strange:
+            self._state("unknown suite", "", f"{strange} bodies: only their length was checked")
         counts["bodies"] += len(holdings.holdings) - holdings.erased - holdings.pending
         for path in files.unswept:
             self._state("unswept", path, "a write that was cut short")

@@ -9,7 +9,7 @@ import json
 from typing import Final, NamedTuple
 
 #: A keyring is read whole, in bytes.
-MAX_KEYRING_BYTES: Final = 1 << 30
+MAX_KEYRING_BYTES: Final = 64 * 1024 * 1024
 _KEYRING: Final = b"SRKEYS1\n"
 _MAX_HEADER_BYTES: Final = 1024
 

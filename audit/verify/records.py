@@ -23,7 +23,7 @@ from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.report import Finding
-from audit.verify.schema import AFTER_PREV, HEAD, MAX_RECORD_BYTES, OPS, parse_strict, why_not
+from audit.verify.schema import AFTER_PREV, HEAD, LINK, MAX_RECORD_BYTES, OPS, parse_strict, why_not
 
 if TYPE_CHECKING:
     import re
@@ -83,6 +83,7 @@ class Event(NamedTuple):
     bypass: bytes
     principal: bytes
     vault: bytes
+    profile: bytes
     quarantined: bytes
     digest: bytes
     cut: bytes
@@ -199,8 +200,8 @@ class Checker:
 
     def _first_prev(self, record: bytes) -> bytes:
         """What the first record of a run says is before it; whether that is so, the caller finds out."""
-        head = HEAD.match(record)
-        self._before = self._prev = head[3] if head else b"0" * 64
+        link = LINK.match(record)
+        self._before = self._prev = link[1] if link else b"0" * 64
         return self._prev
 
     def _check(self, match: re.Match[bytes]) -> None:

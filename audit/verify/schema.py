@@ -143,7 +143,7 @@ _LEDGER: Final = _object(
     _maybe("incarnation", _NAT),
     _maybe("vault", _group("vault", _STR)),
     _maybe("anchor", _STR),
-    _maybe("profile", _STR),
+    _maybe("profile", _group("profile", _STR)),
     _maybe("software", _STR),
     _maybe("quarantined", _group("quarantined", _STR)),
     _maybe("digest", _group("digest", _STR)),
@@ -200,6 +200,9 @@ AFTER_PREV: Final = re.compile(
 STORAGE: Final = re.compile(rf'"storage":{_STORAGE}'.encode())
 #: How every record of version 1 begins.
 HEAD: Final = re.compile(rf'\{{"v":1,"stream":({_STR}),"seq":({_NAT}),"prev":"({_HEX})",'.encode())
+
+#: What of that every version has (DESIGN §3): here is what the record before it must hash to.
+LINK: Final = re.compile(rf'\{{"v":[0-9]{{1,9}},"stream":{_STR},"seq":{_NAT},"prev":"({_HEX})",'.encode())
 
 _HEAD_NAMES: Final = ("v", "stream", "seq", "prev")
 _ORDER: Final = (*_HEAD_NAMES, *(name for name, _, _ in _FIELDS), *_RESERVED)

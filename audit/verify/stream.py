@@ -49,6 +49,10 @@ class _Tear(NamedTuple):
     digest: str
 
 
+class Moved(Exception):
+    """Records are missing where they were listed: a running server may have settled them meanwhile."""
+
+
 class Stream:
     """The records of one stream, and what follows from them.
 
@@ -59,10 +63,12 @@ class Stream:
         files: Its files.
         report: Receives everything found.
         lineage: The history that it goes on with.
+        profile: Crypto profile of the vault.
 
     Attributes:
         principals: Ids of principals added, and whether they are enabled.
         stopped: The last record says that the writer stopped in good order.
+        still: Nothing moves: what is missing is missing. Else :class:`Moved` is raised for it.
         base: Position of its first record.
         takeover: What its first record says of the stream before it.
         recoveries: What its records say of torn tails, of its own and of the stream before it.
@@ -70,15 +76,17 @@ class Stream:
     """
 
     def __init__(  # noqa: PLR0917 - private to datadir
-        self, root: str, name: str, origin: str, files: StreamFiles, report: Report, lineage: Lineage
+        self, root: str, name: str, origin: str, files: StreamFiles, report: Report, lineage: Lineage, profile: str
     ) -> None:
         self._root, self._files, self._report = f"{root}/streams/{name}", files, report
         self._name, self._lineage, self.base = name, lineage, lineage.base
+        self._profile = profile
         self._prefix = f"streams/{name}/"
         self._stream = json.dumps(name, ensure_ascii=False).encode()
         self._origin = origin
         self.principals: dict[str, bool] = {}
         self.stopped = False
+        self.still = True
         self.takeover: Takeover | None = None
         self.recoveries: list[Event] = []
         self.size = 0
@@ -102,6 +110,7 @@ class Stream:
 
         Raises:
             Unchecked: Something cannot be read.
+            Moved: Records are missing, and may have moved meanwhile.
         """
         size = claims.checkpoint.size if claims.checkpoint else 0
         tiles = Tiles(Directory(self._root, self._prefix), size, self._files.tiles.partials)
@@ -207,6 +216,8 @@ class Stream:
         elif event.op == b"ledger.open" and event.seq == 0 and event.vault:
             if json.loads(event.vault) != self._origin.split("/")[-2]:
                 self._bad(0, self.place(0), f"the first record names vault {event.vault.decode()}")
+            if event.profile and json.loads(event.profile) != self._profile:
+                self._bad(0, self.place(0), f"the first record names profile {event.profile.decode()}")
             self.takeover = takeover_in(event)
         elif event.principal:
             self.principals[json.loads(event.principal)] = event.op == b"principal.add"
@@ -241,6 +252,7 @@ class Stream:
         jobs = min(cores(), len(segments)) if len(segments) > 2 else 1
         for segment, reading in zip(segments, in_order(_read, segments, jobs), strict=True):
             if isinstance(reading, Bad):
+                self._missing(reading.finding.why.startswith("the segment is missing"))
                 self._report.findings.append(reading.finding)
                 if reading.finding.why.startswith("the segment is missing"):
                     continue
@@ -248,6 +260,10 @@ class Stream:
             if not self._join_segment(spine, segment, reading):
                 return
             progress(spine.size)
+
+    def _missing(self, what: bool) -> None:  # noqa: FBT001 - a condition
+        if what and not self.still:
+            raise Moved
 
     def _join_segment(self, spine: Spine, segment: Segment, reading: Reading) -> bool:
         header, run = reading.header, reading.run
@@ -260,6 +276,7 @@ class Stream:
             tear = self._tears[-1]
             self._bad(tear.size, tear.place, "the segment is damaged here: its writer went on in another one")
         if header.first > spine.size:
+            self._missing(True)  # noqa: FBT003 - it is what it is
             why = f"records {spine.size} to {header.first - 1} are missing before it"
             self._bad(spine.size, segment.place, why)
             return False
