@@ -9,7 +9,7 @@ the ledger, not from a file one can edit. An advance is *charged* in such a reco
 record is durable: no record, and no erasure, ever goes by an advance that a crash could leave unaccounted. A crash in
 between leaves it charged and not taken: late, never early.
 
-Not handled here: signed times, which will let a lag be made up (reserved: ``ClockState.source``).
+Not handled here: signed times, which will let a lag be made up.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from threading import Lock
 from typing import Final, NamedTuple, Protocol
 
+from audit.discipline import Discipline, host_discipline
 from vault.record import ClockState
 from vault.times import DAY_NS, NS, Now
 
@@ -37,6 +38,9 @@ class Source(Protocol):
     def monotonic(self) -> int:
         """A clock that never goes backwards while the process runs, ns from any start. Stands still in suspend."""
 
+    def discipline(self) -> Discipline:
+        """How the wall clock is kept right."""
+
 
 class HostSource:
     """The host's own clocks."""
@@ -48,6 +52,10 @@ class HostSource:
     def monotonic(self) -> int:
         """CLOCK_MONOTONIC."""
         return time.monotonic_ns()
+
+    def discipline(self) -> Discipline:
+        """What the kernel says."""
+        return host_discipline()
 
 
 class _Charge(NamedTuple):
@@ -98,7 +106,16 @@ class ComplianceClock:
             self._tick()
             advance = self._source.wall() - self._clock
             self._charge = _charge(self._grants, self._credited // DAY_NS, advance)
-            return ClockState(credited=self._credited, lag=advance - self._charge.advance, grants=self._charge.grants)
+            kept = self._source.discipline()
+            return ClockState(
+                credited=self._credited,
+                lag=advance - self._charge.advance,
+                grants=self._charge.grants,
+                source=kept.source,
+                offset=kept.offset,
+                max_error=kept.max_error,
+                synchronised=kept.synchronised,
+            )
 
     def take(self, state: ClockState) -> None:
         """The record with this account is durable: the advance that it charges is taken."""

@@ -188,14 +188,18 @@ class ClockState(_Part, frozen=True):
     """The compliance clock's account (DESIGN §5).
 
     ``credited`` is measured time in nanoseconds; ``grants`` the unmeasured advance taken, as (credited day,
-    nanoseconds), kept while it counts against the budget; ``lag`` wall minus clock in nanoseconds.
+    nanoseconds), kept while it counts against the budget; ``lag`` wall minus clock in nanoseconds. ``source`` says who
+    told how the wall clock is kept; ``offset`` is what is still to be corrected of it and ``max_error`` how far off it
+    may be at most, in nanoseconds; ``synchronised`` is told either way.
     """
 
     credited: int
     lag: int
     grants: tuple[tuple[int, int], ...] = ()
     source: str = "local"
-    synchronised: bool = False
+    offset: int = 0
+    max_error: int = 0
+    synchronised: bool | None = None
 
 
 class Takeover(_Part, frozen=True):

@@ -16,7 +16,7 @@ from audit.verify.bodies import check_blob, known_suite
 from audit.verify.exported import summarise_inherited
 from audit.verify.files import folders, read_file, walk
 from audit.verify.inventory import Inventory
-from audit.verify.keys import MAX_KEYRING_BYTES, SECRET, SIGNING, generation
+from audit.verify.keys import MAX_KEK_BYTES, MAX_KEYRING_BYTES, SECRET, SIGNING, generation, opens
 from audit.verify.lineage import Lineage
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
@@ -166,12 +166,19 @@ class Vault:
                 self._state("keyring change unfinished", "keys/keyring-b", detail)
             else:
                 self._bad("keys/keyring-b", "the two copies of the keyring differ")
+        kek = self._read("keys/kek", MAX_KEK_BYTES)  # which may be kept elsewhere
+        if kek is not None and first >= 0 and not opens(kek, copies[0] or b""):
+            self._bad("keys/kek", "it is not the key-encryption key that keys/keyring-a names")
+        self._stream_keys(files, streams)
+
+    def _stream_keys(self, files: Inventory, streams: list[str]) -> None:
         wanted = {f"keys/{name}.{kind}" for name in streams for kind in ("signing", "vkey")}
         for path in sorted(wanted - files.keys):
             self._bad(path, "the key is missing")
-        for path in sorted(files.keys & wanted):
-            if path.endswith(".signing") and not SIGNING.holds(self._read(path, SIGNING.most + 1) or b""):
-                self._bad(path, "not a sealed signing key")
+        for name in sorted(streams):
+            path = f"keys/{name}.signing"
+            if path in files.keys and not SIGNING.holds(self._read(path, SIGNING.most + 1) or b"", name):
+                self._bad(path, "not this stream's sealed signing key, or damaged")
         for path in sorted(files.keys - wanted):
             self._bad(path, "a key of no stream here")
 
@@ -257,8 +264,8 @@ class Vault:
         for name in sorted(name for name, enabled in principals.items() if enabled and name not in files.secrets):
             self._bad(f"keys/secrets/{name}", "the principal's secret is missing")
         for name in sorted(files.secrets & principals.keys()):
-            if not SECRET.holds(self._read(f"keys/secrets/{name}", SECRET.most + 1) or b""):
-                self._bad(f"keys/secrets/{name}", "not a sealed secret")
+            if not SECRET.holds(self._read(f"keys/secrets/{name}", SECRET.most + 1) or b"", name):
+                self._bad(f"keys/secrets/{name}", "not this principal's sealed secret, or damaged")
         for name in sorted(files.secrets - principals.keys()):
             if stopped:
                 self._bad(f"keys/secrets/{name}", "no record added such a principal")

@@ -156,6 +156,8 @@ _CLOCK: Final = _object(
     _field("lag", _INT),
     _maybe("grants", _list(rf"\[{_INT},{_INT}\]")),
     _maybe("source", _STR),
+    _maybe("offset", _INT),
+    _maybe("max_error", _NAT),
     _maybe("synchronised", _BOOL),
 )
 _WINDOW: Final = _object(

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from audit.clock import ComplianceClock
+from audit.discipline import Discipline
 from audit.eraser import Eraser
 from audit.feed import Feed
 from audit.journal.committer import Committer
@@ -68,6 +69,9 @@ class Clocks:
 
     def monotonic(self) -> int:
         return self.now
+
+    def discipline(self) -> Discipline:
+        return Discipline("kernel", -1_200, 40_000, synchronised=True)
 
     def until(self, days: int) -> LockRef:
         """A COMPLIANCE lock of so many days from now."""

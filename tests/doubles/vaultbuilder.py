@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 from awscrt.checksums import crc32c
@@ -34,6 +35,9 @@ class Plan:
     anchor: int = -1
 
 
+_KEK: Final = b"k" * 32
+
+
 def write_vault(log: LogBuilder, root: Path, plan: Plan, *, unpacked: frozenset[int] = frozenset()) -> None:
     """Write a data directory; bodies of ``unpacked`` seqs are left out, as if erased."""
     site, node = log.stream.split(".")
@@ -41,12 +45,13 @@ def write_vault(log: LogBuilder, root: Path, plan: Plan, *, unpacked: frozenset[
     identity |= {"profile": "standard", "anchor": ""}
     _write(root / "vault.json", json.dumps(identity, indent=2).encode())
     _write(root / "root.credentials", b"access_key = SRA\nsecret_key = not one\n")
-    _write(root / "keys/kek", b"not one\n")
-    header = b'{"v":1,"kek":"00000000","generation":7,"site":""}'
+    _write(root / "keys/kek", base64.b64encode(_KEK) + b"\n")
+    kek_id = sha256(b"strongroom kek id" + _KEK).hexdigest()[:8]
+    header = f'{{"v":1,"kek":"{kek_id}","generation":7,"site":""}}'.encode()
     for copy in "ab":
         _write(root / f"keys/keyring-{copy}", b"SRKEYS1\n" + len(header).to_bytes(4, "big") + header + b"sealed bytes")
-    _write(root / f"keys/{log.stream}.signing", b"SRSIGN1\n" + b"s" * 60)
-    _write(root / "keys/secrets/p1", b"SRSECR1\n" + b"s" * 60)
+    _write(root / f"keys/{log.stream}.signing", sealed_file(b"SRSIGN1\n", log.stream))
+    _write(root / "keys/secrets/p1", sealed_file(b"SRSECR1\n", "p1"))
     _write(root / f"keys/{log.stream}.vkey", f"{log.vkey()}\n".encode())
     _write(root / "views/lock", b"")
     home = root / "streams" / log.stream
@@ -64,6 +69,12 @@ def write_vault(log: LogBuilder, root: Path, plan: Plan, *, unpacked: frozenset[
     write_packs(log, root / "packs", range(plan.settled), unpacked)
     for blob, data in log.blobs.items():
         _write(root / f"blobs/{blob[:2]}/{blob}", data)
+
+
+def sealed_file(magic: bytes, name: str) -> bytes:
+    """What a sealed file looks like to who has no key."""
+    data = magic + b"s" * 60
+    return data + sha256(data + name.encode()).digest()
 
 
 def settled_segment(log: LogBuilder, first: int, end: int) -> bytes:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from audit.clock import ComplianceClock
+from audit.discipline import Discipline
 from audit.journal.committer import Committer
 from audit.journal.log import CommitLog
 from audit.journal.recovery import recover
@@ -46,6 +47,9 @@ class Clocks:
 
     def monotonic(self) -> int:
         return self.ticks
+
+    def discipline(self) -> Discipline:
+        return Discipline("kernel", -1_200, 40_000, synchronised=True)
 
 
 class WatchedLog(CommitLog):

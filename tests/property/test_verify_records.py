@@ -65,7 +65,8 @@ TAILS = built(
     ),
     clock_state=built(
         writer.ClockState, credited=NUMBERS, lag=st.integers(-(2**63), 2**63 - 1),
-        grants=st.lists(PAIRS, max_size=3).map(tuple), source=TEXT, synchronised=st.booleans(),
+        grants=st.lists(PAIRS, max_size=3).map(tuple), source=TEXT,
+        offset=st.integers(-(1 << 40), 1 << 40), max_error=NUMBERS, synchronised=st.none() | st.booleans(),
     ),
     window=built(writer.Window, opened=TIMES, count=NUMBERS, reasons=st.dictionaries(TEXT, NUMBERS, max_size=3)),
     ref=NUMBERS,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.clock import BUDGET_NS, TOLERANCE_NS, WINDOW_DAYS, ComplianceClock, HostSource
+from audit.discipline import Discipline, _Timex, host_discipline
 from vault.record import ClockState, DefaultRetention
 from vault.retention import COMPLIANCE, Lock, active, default_until
 from vault.times import DAY_NS, NS, parse_rfc3339
@@ -43,6 +45,9 @@ class Host:
 
     def monotonic(self) -> int:
         return self.ticks
+
+    def discipline(self) -> Discipline:
+        return Discipline("kernel", -1_200, 40_000, synchronised=True)
 
     def run(self, span: int) -> None:
         """Time passes, and the process measures it."""
@@ -88,7 +93,8 @@ class Host:
 def test_a_new_stream_begins_at_the_wall_clock() -> None:
     host = Host()
     assert host.clock.now() == (START, START)
-    assert host.state == ClockState(credited=0, lag=0)
+    assert host.state is not None
+    assert (host.state.credited, host.state.lag, host.state.grants) == (0, 0, ())
 
 
 def test_time_that_is_measured_is_credited() -> None:
@@ -96,7 +102,8 @@ def test_time_that_is_measured_is_credited() -> None:
     host.run(3 * DAY_NS + 5)
     assert host.clock.now() == (START + 3 * DAY_NS + 5,) * 2
     host.account()
-    assert host.state == ClockState(credited=3 * DAY_NS + 5, lag=0)
+    assert host.state is not None
+    assert (host.state.credited, host.state.lag, host.state.grants) == (3 * DAY_NS + 5, 0, ())
 
 
 def test_four_hundred_restarts_together_get_one_budget() -> None:
@@ -312,3 +319,17 @@ def test_no_window_of_thirty_credited_days_gets_more_than_one_budget_and_nothing
     for start, _ in host.advances:
         window = [taken for at, taken in host.advances if start <= at <= start + WINDOW_DAYS * DAY_NS]
         assert sum(window) <= BUDGET_NS
+
+
+def test_a_status_says_how_the_host_keeps_its_clock() -> None:
+    state = Host().clock.status()
+    assert (state.source, state.offset, state.max_error, state.synchronised) == ("kernel", -1_200, 40_000, True)
+
+
+def test_the_kernel_is_asked_as_the_c_library_lays_it_out() -> None:
+    """``struct timex`` has 208 bytes where ``long`` has 8; a clock that no daemon keeps has the largest error."""
+    assert ctypes.sizeof(_Timex) == 208
+    kept = host_discipline()
+    if kept.source == "kernel":
+        assert kept.max_error >= 0
+        assert abs(kept.offset) <= NS

@@ -65,7 +65,7 @@ TAIL = Tail(
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
-    clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", synchronised=True),
+    clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     ref=811,
 )
@@ -91,7 +91,7 @@ GOLDEN = (
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
-    '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","synchronised":true},'
+    '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
     '"window":{"opened":"2026-11-22T16:46:08.000000000Z","count":3,"reasons":{"expired":2,"signature":1}},'
     '"ref":811}'
 ).encode()

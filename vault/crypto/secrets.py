@@ -1,9 +1,11 @@
 r"""Secrets at rest under keys of the site key: principals' secrets, and signing keys.
 
-    principal's secret   `SRSECR1\n` ‖ nonce (12 bytes) ‖ AES-256-GCM, associated data = the principal's id
-    signing key          `SRSIGN1\n` ‖ nonce (12 bytes) ‖ AES-256-GCM, associated data = the stream's name
+    magic ‖ nonce (12 bytes) ‖ AES-256-GCM, associated data = name ‖ SHA-256 of all before it and then the name
 
-A file that was moved to another name does not open. Both are no view: a secret is durable before the record that adds
+The magic of a principal's secret is `SRSECR1\n` and its name the principal's id; a stream's signing key has `SRSIGN1\n`
+and the stream's name. A file that was moved to another name does not open. The digest lets who has no key see damage
+(``audit.verify.keys``); against forgery stands the cipher.
+Both are no view: a secret is durable before the record that adds
 its principal.
 
 Not handled here: who the principals are (the index), and signing (``audit``).
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
@@ -33,6 +36,10 @@ MAX_SECRET_BYTES: Final = 1024
 _SECRET_MAGIC: Final = b"SRSECR1\n"
 _SIGNING_MAGIC: Final = b"SRSIGN1\n"
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+_DIGEST_BYTES: Final = 32
+#: Of a file, with the longest secret in it.
+_MAX_BYTES: Final = len(_SECRET_MAGIC) + _NONCE_BYTES + MAX_SECRET_BYTES + _TAG_BYTES + _DIGEST_BYTES
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
 
@@ -69,7 +76,7 @@ class SecretStore:
         path = self._path(principal_id)
         try:
             with path.open("rb") as file:
-                data = file.read(len(_SECRET_MAGIC) + _NONCE_BYTES + MAX_SECRET_BYTES + 17)
+                data = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise KeyringError(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
         return _unwrap(self._cipher, _SECRET_MAGIC, principal_id, data, str(path)).decode()
@@ -112,14 +119,18 @@ def unwrap_signing_key(keyring: Keyring, stream: str, data: bytes) -> bytes:
 
 def _wrap(cipher: AESGCM, magic: bytes, name: str, plaintext: bytes) -> bytes:
     nonce = os.urandom(_NONCE_BYTES)
-    return magic + nonce + cipher.encrypt(nonce, plaintext, name.encode())
+    sealed = magic + nonce + cipher.encrypt(nonce, plaintext, name.encode())
+    return sealed + sha256(sealed + name.encode()).digest()
 
 
 def _unwrap(cipher: AESGCM, magic: bytes, name: str, data: bytes, place: str) -> bytes:
     start = len(magic)
+    sealed, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     try:
         if data[:start] != magic:
             raise KeyringError(f"{place} does not begin as it must; restore it from backup")
-        return cipher.decrypt(data[start : start + _NONCE_BYTES], data[start + _NONCE_BYTES :], name.encode())
+        if sha256(sealed + name.encode()).digest() != digest:
+            raise KeyringError(f"{place} is damaged, or was moved from another name; restore it from backup")
+        return cipher.decrypt(sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :], name.encode())
     except (InvalidTag, ValueError) as error:
         raise KeyringError(f"{place} does not authenticate; restore it from backup") from error
