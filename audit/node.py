@@ -17,6 +17,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Self
 
 from audit import start
+from audit.anchor.place import anchor_url, require_outside
 from audit.anchor.url import open_anchor
 from audit.background import Background
 from audit.clock import ComplianceClock, HostSource
@@ -129,7 +130,9 @@ class Node:
         keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
         signer = load_signer(layout, identity, keyring)
         home = layout.stream(identity.stream)
-        anchor = open_anchor(settings.anchor.url or identity.anchor or str(layout.default_anchor))
+        place = anchor_url(settings, identity, layout)
+        require_outside(place, layout.root)
+        anchor = open_anchor(place)
         published = home / "checkpoint"
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
@@ -141,7 +144,7 @@ class Node:
             identity,
             settings.ledger.segment_mib << 20,
             covered=lambda base: max(index.synced - base, furthest(layout.cursors)),
-            decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read)),
+            decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read), place=place),
         )
         found = opened.found
         stores = Stores(index, opened.strands, BlobStore(layout.root, reserve * 2 // 3))
@@ -277,7 +280,7 @@ class Node:
             now=self.clock.now(),
             sealed=self._background.sealed,
             reserve=self.settings.disk.reserve_mib << 20,
-            local_anchor=not (self.settings.anchor.url or self.identity.anchor),
+            anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
             warnings=warnings,
         )

@@ -10,6 +10,7 @@ import click
 from audit.cli import options
 from audit.control.client import open_control
 from audit.control.messages import MAX_NAME
+from audit.credentials import ACCESS_KEY_FORM, SECRET_FORM, is_access_key, is_secret
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
 
@@ -54,8 +55,8 @@ def add(
     """Add NAME and show the keys; a secret that was made up is shown this once."""
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise click.BadParameter(f"1 to {MAX_NAME} printable characters", param_hint="NAME")
-    if access_key and not (3 <= len(access_key) <= 128 and access_key.isascii() and access_key.isalnum()):
-        raise click.BadParameter("3 to 128 letters and digits", param_hint="--access-key")
+    if access_key and not is_access_key(access_key):
+        raise click.BadParameter(ACCESS_KEY_FORM, param_hint="--access-key")
     secret = _secret() if secret_stdin else ""
     with open_control(data, lambda: options.settings(config)) as control:
         made = control.add_principal(name, roles, access_key, secret)
@@ -111,7 +112,11 @@ def _secret() -> str:
     if sys.stdin.isatty():
         secret: str = click.prompt("Secret key", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        secret = sys.stdin.readline(MAX_SECRET_BYTES + 2).rstrip("\r\n")
-    if not 8 <= len(secret.encode()) <= MAX_SECRET_BYTES:
-        raise click.UsageError(f"a secret key has 8 to {MAX_SECRET_BYTES} bytes, on one line")
+        line = sys.stdin.buffer.readline(MAX_SECRET_BYTES + 3).rstrip(b"\r\n")
+        try:
+            secret = line.decode()
+        except UnicodeDecodeError:
+            raise click.UsageError("the secret key on standard input is not UTF-8") from None  # it quotes the secret
+    if not is_secret(secret):
+        raise click.UsageError(f"a secret key has {SECRET_FORM}")
     return secret
