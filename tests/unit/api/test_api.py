@@ -135,7 +135,7 @@ def test_hashes_beyond_the_published_tree_are_not_shown(path: str) -> None:
 @pytest.mark.parametrize("path", ["tile/entries/000", "tile/entries/001.p/44", "tile/entries/x999/999"])
 def test_entries_need_a_token(path: str) -> None:
     answer = ask(sealed(300), f"{LOG}/{path}")
-    problem(answer, 401, "unauthenticated")
+    assert "`strongroom log export` writes them" in problem(answer, 401, "unauthenticated")["detail"]
     assert answer.headers["www-authenticate"] == 'Bearer realm="strongroom"'
 
 
