@@ -207,9 +207,22 @@ class Node:
 
     def _record_start(self, opened: Opened, anchor: str, taken: Takeover | None) -> None:
         state = self.clock.status()
+        self._tell_start(opened)
         self.commit_all(start.tails(self.identity, anchor, opened.found, state, taken, opened.torn))
         self.clock.take(state)
         self.commit_all(start.aborts(self._left_uploads()))
+
+    def _tell_start(self, opened: Opened) -> None:
+        """Say in the server's log what was found."""
+        found = opened.found
+        last = (
+            next(self.records(self.identity.stream, found.next_seq - 1, found.next_seq), None)
+            if found.next_seq
+            else None
+        )
+        if last is not None and not start.is_stop(last[1]):
+            _log.warning("the last writer did not stop in order: what it left was recovered")
+        _log.info("%s: %d records recovered, incarnation %d", self.identity.stream, found.next_seq, found.incarnation)
 
     def _left_uploads(self) -> list[UploadRow]:
         """Uploads that were under way in streams that were taken over."""
@@ -313,6 +326,7 @@ class Node:
             _log.warning("the stop is not recorded: %s", error)
         self.committer.stop()
         self._background.finish()
+        _log.info("stopped: %d records, %d of them sealed", self.stores.log.durable_end, self._background.sealed)
 
     def __enter__(self) -> Self:
         """Use it until the block ends."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group()
+@click.group(cls=options.Group)
 def principal() -> None:
     """Say who may act, and in which roles.
 
@@ -77,7 +77,14 @@ def add(
 def disable(access_key: str, data: Path, config: Path | None) -> None:
     """Disable whoever has ACCESS_KEY, at once and for good. Records keep naming the principal."""
     with open_control(data, lambda: options.settings(config)) as control:
+        found = next((row for row in control.principals() if row.access_key == access_key), None)
         control.disable_principal(access_key)
+    if found is None:  # added since we looked
+        click.echo(f"disabled the principal of {access_key}")
+    elif not found.enabled:
+        click.echo(f"{found.name} ({access_key}, {found.id}) was disabled already; this was recorded again")
+    else:
+        click.echo(f"disabled {found.name} ({access_key}, {found.id}): may do nothing from here on")
 
 
 @principal.command("list", epilog=options.examples("strongroom principal list --data /srv/strongroom"))
@@ -85,9 +92,9 @@ def disable(access_key: str, data: Path, config: Path | None) -> None:
 @options.config
 @options.as_json
 def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
-    """List everybody, one a line: access key, state, roles, name."""
+    """List everybody by name, one a line: access key, state, roles, name, id (which records name)."""
     with open_control(data, lambda: options.settings(config)) as control:
-        found = control.principals()
+        found = sorted(control.principals(), key=lambda row: (row.name, row.id))
     if as_json:
         options.write_json(
             [
@@ -104,7 +111,7 @@ def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         state = "enabled" if row.enabled else "disabled"
-        click.echo(f"{row.access_key}\t{state}\t{','.join(row.roles)}\t{row.name}")
+        click.echo(f"{row.access_key}\t{state}\t{','.join(row.roles)}\t{row.name}\t{row.id}")
 
 
 def _secret() -> str:
