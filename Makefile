@@ -29,7 +29,7 @@ demo: setup ## Show the whole system at work, from an empty directory
 	$(BIN)/python -m tests.demo
 
 run: setup ## Serve S3 on 127.0.0.1:9000 and audit on 127.0.0.1:9001 from ./data, made on first use
-	@test -d data || $(BIN)/strongroom init --data data
+	@test -e data/vault.json || $(BIN)/strongroom init --data data
 	$(BIN)/strongroom serve --data data
 
 pyz: setup ## Build strongroom-verify.pyz, the verifier that needs nothing but Python

@@ -28,7 +28,7 @@ from audit import __version__
 from audit.api.app import make_app
 from audit.config import Settings
 from audit.control.server import ControlServer
-from audit.errors import AuditError, ConfigInvalid
+from audit.errors import AuditError, ConfigInvalid, NotInitialised
 from audit.identity import Layout, load_identity
 from audit.listener import Bound, Listener, bind
 from audit.node import Node
@@ -63,6 +63,7 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
 
     Raises:
         ConfigInvalid: A port or a TLS file cannot be used.
+        NotInitialised: There is no vault, or one that has nobody who may act.
         AuditError: The vault cannot be opened.
         VaultError: The vault cannot be opened.
     """
@@ -70,6 +71,7 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
     raise_descriptors(DESCRIPTORS + 2 * settings.limits.connections)
     with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
         node = Node.open(root, settings)
+        _require_somebody(node)
         code = FATAL
         try:
             with closing(node), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -78,6 +80,18 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
             code = FATAL
             _log.critical("the server stops: %s", "; ".join(map(str, errors.exceptions)))
     return code
+
+
+def _require_somebody(node: Node) -> None:
+    """Refuse a vault that an ``init`` left without its first principal: nobody could do anything with it.
+
+    Raises:
+        NotInitialised: It is one; the node is closed.
+    """
+    if not node.principals.all():
+        node.close()
+        root = node.layout.root
+        raise NotInitialised(f"init of {root} was cut short: complete it with `strongroom init --data {root}`")
 
 
 async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None]) -> int:

@@ -3,7 +3,7 @@
     option > STRONGROOM_A__B in the environment > ``a.b`` in the file > default
 
 Names carry their units. All of it is judged before anything starts: an unknown name is an error that names the
-nearest known one, so that a misspelt setting never silently leaves its default in force.
+known one it resembles, so that a misspelt setting never silently leaves its default in force.
 
 Not handled here: what belongs to a vault for good (``vault.json``: site, node, profile), secrets, which have files
 of their own, and reading the TLS files (``audit.listener``).
@@ -32,6 +32,8 @@ MAX_FILE_BYTES: Final = 256 * 1024
 PREFIX: Final = "STRONGROOM_"
 _DOT: Final = "__"
 
+#: From which likeness on (0 to 1) a name is taken for a known one misspelt.
+_NEAR: Final = 0.7
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -274,7 +276,7 @@ def _flat(tables: dict[str, Any], place: str) -> dict[str, object]:
     flat: dict[str, object] = {}
     for section, table in tables.items():
         if not isinstance(table, dict):
-            raise ConfigInvalid(f"{place}: {section!r} stands outside a table; the nearest is {_nearest(section)!r}")
+            raise ConfigInvalid(f"{place}: {section!r} stands outside a table{_nearest(section)}")
         for key, value in table.items():
             flat[_known(f"{section}.{key}", place)] = value
     return flat
@@ -282,12 +284,14 @@ def _flat(tables: dict[str, Any], place: str) -> dict[str, object]:
 
 def _known(dotted: str, place: str) -> str:
     if dotted not in _SETTINGS:
-        raise ConfigInvalid(f"{place}: there is no setting {dotted[:80]!r}; the nearest is {_nearest(dotted)!r}")
+        raise ConfigInvalid(f"{place}: there is no setting {dotted[:80]!r}{_nearest(dotted)}")
     return dotted
 
 
 def _nearest(dotted: str) -> str:
-    return max(_SETTINGS, key=lambda known: SequenceMatcher(None, dotted[:80], known).ratio())
+    """What may have been meant, as the end of a message; where nothing is near, where all of them are listed."""
+    likeness, name = max((SequenceMatcher(None, dotted[:80], known).ratio(), known) for known in _SETTINGS)
+    return f"; the nearest is {name!r}" if likeness >= _NEAR else "; README lists all settings"
 
 
 def _from_text(dotted: str, text: str, variable: str) -> object:

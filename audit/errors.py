@@ -91,14 +91,15 @@ class RecoverRequired(AuditError):
 
     Args:
         problem: How they disagree.
+        first: What to look at before anything else; ends so that the rest may follow.
     """
 
     code = "recover-required"
     fatal = True
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, first: str = "") -> None:
         super().__init__(
-            f"{problem}; nothing more is signed in this stream: restore the newest data directory, "
+            f"{problem}; {first}nothing more is signed in this stream: restore the newest data directory, "
             "or open a new stream with `strongroom recover`"
         )
         self.problem = problem

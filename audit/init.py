@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
+import os
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
+from audit.anchor.place import make_anchor_directory, require_outside
+from audit.credentials import ACCESS_KEY, SECRET_KEY, first_of
 from audit.errors import AlreadyInitialised, ConfigInvalid
-from audit.identity import Layout, load_identity, new_identity, save_identity
+from audit.identity import Layout, load_identity, new_identity, replace_identity, save_identity
 from audit.note import Signer
 from vault import durable
 from vault.crypto import kek
@@ -21,21 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from audit.config import Settings
     from audit.identity import Identity
     from vault.crypto.kek import KekProvider
 
-ACCESS_KEY: Final = "STRONGROOM_ROOT_ACCESS_KEY"
-SECRET_KEY: Final = "STRONGROOM_ROOT_SECRET_KEY"  # noqa: S105 - a variable's name
-_MIN_SECRET: Final = 8
 
-
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """A new vault. ``credentials_file`` is set where the first principal was made up here."""
+class Initialised(NamedTuple):
+    """A vault that lacks its first records, and what somebody should know of how it was made."""
 
     identity: Identity
-    access_key: str
-    credentials_file: Path | None
+    warnings: list[str]
 
 
 def kek_provider(layout: Layout, environ: Mapping[str, str]) -> KekProvider:
@@ -43,16 +40,6 @@ def kek_provider(layout: Layout, environ: Mapping[str, str]) -> KekProvider:
     if kek.VARIABLE in environ:
         return kek.EnvironmentKek(environ)
     return kek.FileKek(layout.keys / "kek")
-
-
-def new_access_key() -> str:
-    """An access key in the usual form: 20 characters."""
-    return "SR" + base64.b32encode(secrets.token_bytes(12)).decode().rstrip("=")[:18]
-
-
-def new_secret() -> str:
-    """A secret in the usual form: 40 characters."""
-    return secrets.token_urlsafe(30)
 
 
 def load_signer(layout: Layout, identity: Identity, keyring: Keyring, stream: str = "") -> Signer:
@@ -84,6 +71,8 @@ def ensure_signing_key(layout: Layout, identity: Identity, keyring: Keyring) -> 
 def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, environ: Mapping[str, str]) -> Initialised:
     """Make everything but the first records. Durable on return; can be repeated after a crash.
 
+    Everything given is judged before anything is made; ``vault.json``, which makes the directory a vault, comes last.
+
     Args:
         root: The data directory: missing, empty, or what an ``init`` that was cut short left.
         profile: Crypto profile.
@@ -96,63 +85,102 @@ def prepare(root: Path, *, profile: str, site: str, node: str, anchor: str, envi
         What was made; the caller opens the node and adds the first principal.
 
     Raises:
-        AlreadyInitialised: The directory holds something else, or a finished vault of another identity.
-        ConfigInvalid: A name cannot be used.
+        AlreadyInitialised: The directory holds something else.
+        ConfigInvalid: A name, the anchor or the first principal's keys cannot be used.
+        KeyringError: The KEK cannot be used.
     """
     layout = Layout(root)
-    identity = new_identity(secrets.token_hex(8), site, node, profile, anchor)
-    if layout.identity.exists():
-        identity = load_identity(layout)
-    elif root.exists() and not layout.keys.exists() and any(root.iterdir()):
-        raise AlreadyInitialised(f"{root} is not empty and holds no vault; give an empty or a new directory")
+    wanted = new_identity(secrets.token_hex(8), site, node, profile, anchor)
+    if anchor:
+        require_outside(anchor, root)
+    warnings = _judge_credentials(layout, environ)
+    identity = _identity(layout, wanted, warnings)
+    if holds_records(layout, identity):
+        return Initialised(identity, warnings)
+    if kek.VARIABLE in environ:
+        kek_provider(layout, environ).load()
+    if identity.anchor:
+        made = make_anchor_directory(identity.anchor)
+        if made is not None:
+            warnings.append(f"the anchor's directory {made} did not exist and was made: is it mounted?")
     durable.make_dirs(root)
     for directory in layout.directories(identity.stream):
         durable.make_dirs(directory)
-    finished = layout.vkey(identity.stream).exists() and not layout.credentials.exists()
-    access_key, credentials_file = _first_principal(layout, environ, finished=finished)
+    keyring = _keyring(layout, environ)
+    # A key that an earlier try made serves again: its public half, which names the vault, is written anew.
+    ensure_signing_key(layout, identity, keyring)
+    if not layout.identity.exists():
+        save_identity(layout, identity)
+    elif load_identity(layout) != identity:
+        replace_identity(layout, identity)
+    return Initialised(identity, warnings)
+
+
+def require_room(root: Path, settings: Settings) -> None:
+    """Refuse to make a vault where its first principal could not be recorded. Changes nothing.
+
+    Args:
+        root: The data directory, existing or not.
+        settings: For the disk reserve, and the length of segments.
+
+    Raises:
+        ConfigInvalid: There is too little room; names the settings and the numbers.
+    """
+    place = next(folder for folder in (root, *root.parents) if folder.exists())
+    space = os.statvfs(place)
+    free = space.f_bavail * space.f_frsize >> 20
+    reserve, segment = settings.disk.reserve_mib, settings.ledger.segment_mib
+    needed = reserve + 2 * segment
+    if free < needed:
+        raise ConfigInvalid(
+            f"{free} MiB are free at {place}, and {needed} are needed to begin with: a reserve of {reserve} "
+            f"(disk.reserve_mib) and two segments of {segment} (ledger.segment_mib)"
+        )
+
+
+def _keyring(layout: Layout, environ: Mapping[str, str]) -> Keyring:
+    """The keyring, made unless an earlier try made it; the KEK too, unless it is kept elsewhere. Durable."""
     if kek.VARIABLE not in environ and not (layout.keys / "kek").exists():
         kek.write_new(layout.keys / "kek")
     provider = kek_provider(layout, environ)
     if any((layout.keys / name).exists() for name in COPIES):
-        keyring = Keyring.open(layout.keys, provider)
-    else:
-        keyring = Keyring.create(layout.keys, provider)
-    # The identity goes before the signing key, because the key's name holds the vault's id.
-    if not layout.identity.exists():
-        save_identity(layout, identity)
-    ensure_signing_key(layout, identity, keyring)
-    return Initialised(identity, access_key, credentials_file)
+        return Keyring.open(layout.keys, provider)
+    return Keyring.create(layout.keys, provider)
 
 
-def _first_principal(layout: Layout, environ: Mapping[str, str], *, finished: bool) -> tuple[str, Path | None]:
-    """Access key of the first principal, and the file it stands in where it was made up; none for a finished vault."""
-    given = environ.get(ACCESS_KEY), environ.get(SECRET_KEY)
-    if all(given):
-        access_key, secret = str(given[0]), str(given[1])
-        if not 3 <= len(access_key) <= 128 or not access_key.isalnum() or len(secret) < _MIN_SECRET:
-            raise ConfigInvalid(
-                f"{ACCESS_KEY} must be 3 to 128 letters and digits, {SECRET_KEY} at least {_MIN_SECRET} characters"
-            )
-        return access_key, None
-    if any(given):
-        raise ConfigInvalid(f"set both {ACCESS_KEY} and {SECRET_KEY}, or neither")
-    if finished:
-        return "", None
-    if not layout.credentials.exists():
-        durable.write_new(
-            layout.credentials, f"access_key = {new_access_key()}\nsecret_key = {new_secret()}\n".encode()
-        )
-    return read_credentials(layout.credentials)[0], layout.credentials
+def _judge_credentials(layout: Layout, environ: Mapping[str, str]) -> list[str]:
+    """Refuse keys of a first principal that cannot be used, and warn of those that will not be."""
+    first = first_of(layout.credentials, environ)
+    if first is not None and environ.get(ACCESS_KEY) and first != (environ[ACCESS_KEY], environ[SECRET_KEY]):
+        return [f"{ACCESS_KEY} and {SECRET_KEY} are ignored: {layout.credentials} was made before and holds other keys"]
+    return []
 
 
-def read_credentials(path: Path) -> tuple[str, str]:
-    """Read ``root.credentials``.
+def _identity(layout: Layout, wanted: Identity, warnings: list[str]) -> Identity:
+    """Which vault it becomes: the one wanted, or the one that an ``init`` began to make here, with the wanted anchor.
 
     Raises:
-        ConfigInvalid: It is not what ``init`` writes.
+        AlreadyInitialised: The directory holds something else.
+        ConfigInvalid: What was begun has other names.
     """
-    try:
-        lines = dict(line.split(" = ", 1) for line in path.read_text().splitlines())
-        return lines["access_key"], lines["secret_key"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigInvalid(f"{path} is not the credentials file that init writes") from error
+    if not layout.identity.exists():
+        if layout.root.exists() and not layout.keys.exists() and any(layout.root.iterdir()):
+            raise AlreadyInitialised(f"{layout.root} is not empty and holds no vault; give an empty or a new directory")
+        return wanted
+    begun = load_identity(layout)
+    if holds_records(layout, begun):
+        if begun.anchor != wanted.anchor:
+            warnings.append(f"the anchor stays {begun.anchor or layout.default_anchor}: set anchor.url to move it")
+        return begun
+    if (begun.stream, begun.profile) != (wanted.stream, wanted.profile):
+        raise ConfigInvalid(
+            f"an init of {begun.stream} was cut short in {layout.root}: give the same --site, --node and --profile, or "
+            "another directory"
+        )
+    return replace(begun, anchor=wanted.anchor)
+
+
+def holds_records(layout: Layout, identity: Identity) -> bool:
+    """Whether more than keys and names may be there: a checkpoint that was published, or a principal's secret."""
+    published = layout.stream(identity.stream) / "checkpoint"
+    return published.exists() or (layout.secrets.exists() and any(layout.secrets.iterdir()))

@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
@@ -225,16 +226,36 @@ def _tls(name: str, port: PortSection) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    for key in (port.tls_cert_file, port.tls_key_file, port.tls_client_ca_file):
-        if key and not os.access(key, os.R_OK):
-            raise ConfigInvalid(f"{name}.tls_…_file: {key} is missing or cannot be read")
+    settings = {f"{name}.{key}": getattr(port, key) for key in ("tls_cert_file", "tls_key_file", "tls_client_ca_file")}
+    for setting, file in settings.items():
+        if file:
+            _require_readable(setting, Path(file))
+    cert, key, ca = settings
     try:
         context.load_cert_chain(port.tls_cert_file, port.tls_key_file, password="")  # never ask at the terminal
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigInvalid(
+            f"{cert} = {port.tls_cert_file!r} and {key} = {port.tls_key_file!r} are not a PEM certificate and its key, "
+            f"which must not be encrypted: {error}"
+        ) from error
+    try:
         if port.tls_client_ca_file:
             context.load_verify_locations(port.tls_client_ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigInvalid(
-            f"{name}.tls_…_file: not a PEM certificate and its key, which must not be encrypted: {error}"
-        ) from error
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigInvalid(f"{ca} = {port.tls_client_ca_file!r} holds no PEM certificates: {error}") from error
     return context
+
+
+def _require_readable(setting: str, file: Path) -> None:
+    """Refuse what is no file, or none that this user can read.
+
+    Raises:
+        ConfigInvalid: With the setting's name.
+    """
+    if file.is_dir():
+        raise ConfigInvalid(f"{setting} = {str(file)!r} is a directory: name the PEM file in it")
+    if not file.exists():
+        raise ConfigInvalid(f"{setting} = {str(file)!r} is missing")
+    if not os.access(file, os.R_OK):
+        raise ConfigInvalid(f"{setting} = {str(file)!r} cannot be read by this user (user id {os.geteuid()})")

@@ -17,6 +17,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Self
 
 from audit import start
+from audit.anchor.place import anchor_url, require_outside
 from audit.anchor.url import open_anchor
 from audit.background import Background
 from audit.clock import ComplianceClock, HostSource
@@ -129,7 +130,9 @@ class Node:
         keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
         signer = load_signer(layout, identity, keyring)
         home = layout.stream(identity.stream)
-        anchor = open_anchor(settings.anchor.url or identity.anchor or str(layout.default_anchor))
+        place = anchor_url(settings, identity, layout)
+        require_outside(place, layout.root)
+        anchor = open_anchor(place)
         published = home / "checkpoint"
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
@@ -141,7 +144,7 @@ class Node:
             identity,
             settings.ledger.segment_mib << 20,
             covered=lambda base: max(index.synced - base, furthest(layout.cursors)),
-            decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read)),
+            decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read), place=place),
         )
         found = opened.found
         stores = Stores(index, opened.strands, BlobStore(layout.root, reserve * 2 // 3))
@@ -204,9 +207,22 @@ class Node:
 
     def _record_start(self, opened: Opened, anchor: str, taken: Takeover | None) -> None:
         state = self.clock.status()
+        self._tell_start(opened)
         self.commit_all(start.tails(self.identity, anchor, opened.found, state, taken, opened.torn))
         self.clock.take(state)
         self.commit_all(start.aborts(self._left_uploads()))
+
+    def _tell_start(self, opened: Opened) -> None:
+        """Say in the server's log what was found."""
+        found = opened.found
+        last = (
+            next(self.records(self.identity.stream, found.next_seq - 1, found.next_seq), None)
+            if found.next_seq
+            else None
+        )
+        if last is not None and not start.is_stop(last[1]):
+            _log.warning("the last writer did not stop in order: what it left was recovered")
+        _log.info("%s: %d records recovered, incarnation %d", self.identity.stream, found.next_seq, found.incarnation)
 
     def _left_uploads(self) -> list[UploadRow]:
         """Uploads that were under way in streams that were taken over."""
@@ -277,7 +293,7 @@ class Node:
             now=self.clock.now(),
             sealed=self._background.sealed,
             reserve=self.settings.disk.reserve_mib << 20,
-            local_anchor=not (self.settings.anchor.url or self.identity.anchor),
+            anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
             warnings=warnings,
         )
@@ -310,6 +326,7 @@ class Node:
             _log.warning("the stop is not recorded: %s", error)
         self.committer.stop()
         self._background.finish()
+        _log.info("stopped: %d records, %d of them sealed", self.stores.log.durable_end, self._background.sealed)
 
     def __enter__(self) -> Self:
         """Use it until the block ends."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from audit.errors import ConfigInvalid
-from audit.init import ACCESS_KEY, SECRET_KEY, new_access_key, new_secret, read_credentials
+from audit.credentials import first_of, make_up, new_access_key, new_secret
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin, PrincipalRef, Tail
 from vault.state import rows
@@ -75,19 +74,17 @@ class Principals:
         """Everybody, disabled or not."""
         return [row for _, row in self._state.scan(b"i", b"j") if isinstance(row, PrincipalRow)]
 
-    def ensure_first(self, layout: Layout, environ: Mapping[str, str]) -> bool:
-        """Add the root principal to a vault that has nobody yet. Whether it did.
+    def ensure_first(self, layout: Layout, environ: Mapping[str, str]) -> str:
+        """Add the root principal to a vault that has nobody yet; see :mod:`audit.credentials` for its keys.
+
+        Returns:
+            Its access key; empty where there is somebody already, and nothing was done.
 
         Raises:
-            ConfigInvalid: Neither file nor environment names one.
+            ConfigInvalid: Its keys cannot be used.
         """
         if self.all():
-            return False
-        if layout.credentials.exists():
-            access_key, secret = read_credentials(layout.credentials)
-        elif ACCESS_KEY in environ and SECRET_KEY in environ:
-            access_key, secret = environ[ACCESS_KEY], environ[SECRET_KEY]
-        else:
-            raise ConfigInvalid(f"this vault has no principal yet: set {ACCESS_KEY} and {SECRET_KEY}, and init again")
-        self.add(Actor(SYSTEM), "root", ("root",), access_key, secret)
-        return True
+            return ""
+        first = first_of(layout.credentials, environ) or make_up(layout.credentials)
+        self.add(Actor(SYSTEM), "root", ("root",), first.access_key, first.secret)
+        return first.access_key

@@ -163,7 +163,12 @@ class Sealer:
 
 
 def adopt(
-    anchored: Checkpoint | None, local: Checkpoint | None, durable_size: int, tree_root: Callable[[int], bytes]
+    anchored: Checkpoint | None,
+    local: Checkpoint | None,
+    durable_size: int,
+    tree_root: Callable[[int], bytes],
+    *,
+    place: str = "",
 ) -> None:
     """Decide at the start whether this ledger may go on signing (DESIGN §4).
 
@@ -178,21 +183,27 @@ def adopt(
         local: What was published from this directory.
         durable_size: Records that the ledger holds durably.
         tree_root: This ledger's root at a size, asked only for sizes up to ``durable_size``.
+        place: Where the anchor is, for messages.
 
     Raises:
         RecoverRequired: It may not.
     """
     if anchored is None and local is not None:
-        raise RecoverRequired(f"the anchor is empty, while this ledger has published size {local.size}")
-    for place, checkpoint in (("anchored", anchored), ("published", local)):
+        raise RecoverRequired(
+            f"{f'the anchor {place}' if place else 'the anchor'} is empty, while this ledger has published size "
+            f"{local.size}",
+            "is it not mounted? was the data directory renamed, so that the anchor beside it (DIR.anchor) has another "
+            "name? was the anchor moved? then copy its files there, and start again; only if it is lost: ",
+        )
+    for what, checkpoint in (("anchored", anchored), ("published", local)):
         if checkpoint is None:
             continue
         if checkpoint.size > durable_size:
-            raise RecoverRequired(f"size {checkpoint.size} was {place}, while this ledger holds {durable_size} records")
+            raise RecoverRequired(f"size {checkpoint.size} was {what}, while this ledger holds {durable_size} records")
         own = tree_root(checkpoint.size)
         if own != checkpoint.root:
             raise RecoverRequired(
-                f"size {checkpoint.size} was {place} with root {checkpoint.root.hex()}, "
+                f"size {checkpoint.size} was {what} with root {checkpoint.root.hex()}, "
                 f"while this ledger, of {durable_size} records, has root {own.hex()} there"
             )
 

@@ -28,6 +28,11 @@ def own(op: str, ledger: LedgerRef, state: ClockState | None = None) -> Tail:
     return Tail(op=op, actor=_ACTOR, origin=_SERVER, ledger=ledger, clock_state=state)
 
 
+def is_stop(record: bytes) -> bool:
+    """Whether a record says that the writer stopped in order."""
+    return b'"op":"ledger.stop"' in record
+
+
 def tails(  # noqa: PLR0917 - all of a start
     identity: Identity,
     anchor: str,

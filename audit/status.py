@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit.anchor.place import local_warning
 from audit.journal import tiers
 from vault.times import NS
 
@@ -36,7 +37,7 @@ def status_of(
     *,
     now: Now,
     sealed: int,
-    local_anchor: bool,
+    anchor: str,
     reserve: int,
     problems: list[str],
     warnings: list[str],
@@ -48,13 +49,14 @@ def status_of(
         layout: Its directory.
         now: Its clocks.
         sealed: Records under the last published checkpoint.
-        local_anchor: The anchor is the default one.
+        anchor: Its anchor's URL.
         reserve: Bytes of disk kept free, see ``audit.journal.tiers``.
         problems: What keeps it from being ready; a disk too full to write is added here.
         warnings: What somebody should look at; more are added here.
     """
-    if local_anchor:
-        warnings.append("anchor=local: the anchor lies beside the data directory, not outside this host's control")
+    local = local_warning(anchor, layout)
+    if local:
+        warnings.append(local)
     if layout.credentials.exists():
         warnings.append(f"{layout.credentials.name} still holds the first principal's secret")
     lag = now.wall - now.clock

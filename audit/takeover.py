@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from audit.anchor.place import anchor_url
 from audit.anchor.url import open_anchor
 from audit.checkpoint import open_checkpoint
 from audit.crash import crash_point
@@ -170,7 +171,7 @@ def take_over(root: Path, settings: Settings, node: str, progress: Callable[[int
     try:
         keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
         key = load_signer(layout, identity, keyring).verifier
-        anchor = open_anchor(settings.anchor.url or identity.anchor or str(layout.default_anchor))
+        anchor = open_anchor(anchor_url(settings, identity, layout))
         known = known_checkpoints(layout, identity, identity.stream, anchor, key)
         strands, _ = open_to_read(layout, identity, identity.streams, settings.ledger.segment_mib << 20)
         takeover, roots = survey(strands[-1], known, progress)

@@ -332,4 +332,4 @@ def _reported(step: str, place: Path | int, kind: type[VaultError] = DurabilityE
     try:
         yield
     except OSError as error:
-        raise kind(f"{step} of {place}: {error}") from error
+        raise kind(f"{step} of {place}: {error.strerror or error}") from error  # whose own text names the path again

@@ -22,15 +22,27 @@ def open_anchor(url: str) -> Anchor:
     Raises:
         ConfigInvalid: Another form.
     """
+    return FileAnchor(anchor_directory(url))
+
+
+def anchor_directory(url: str) -> Path:
+    """Return the directory that an anchor of this URL is.
+
+    Args:
+        url: As for :func:`open_anchor`.
+
+    Raises:
+        ConfigInvalid: Another form.
+    """
     if url and "://" not in url:
-        return FileAnchor(Path(url))
+        return Path(url)
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise _unsupported(url) from error
     if (parts.scheme, parts.netloc, parts.query, parts.fragment) != ("file", "", "", "") or parts.path in ("", "/"):
         raise _unsupported(url)
-    return FileAnchor(Path(unquote(parts.path)))
+    return Path(unquote(parts.path))
 
 
 def _unsupported(url: str) -> ConfigInvalid:

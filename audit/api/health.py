@@ -44,12 +44,14 @@ class Readiness(BaseModel):
     incarnation: int
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Alive:
     """Tell that the process answers; nothing else is looked at."""
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", response_model=Readiness)
 def readyz(node: OpenNode) -> Response:
     """Tell whether the vault takes requests; 503 where it does not."""

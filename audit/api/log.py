@@ -57,7 +57,10 @@ def tile(stream: str, path: str, node: OpenNode) -> Response:
     wanted = Tile.parse(path)
     size = Checkpoint.parse(parse_note(_published(node, stream)).text).size
     if wanted.level == ENTRIES:
-        raise Unauthenticated("entries need an auditor's bearer token")
+        raise Unauthenticated(
+            "entries hold records and need an auditor's bearer token, and this version gives out none yet: on the "
+            "server's host, `strongroom log export` writes them"
+        )
     if wanted.index * WIDTH + wanted.width > size >> (HEIGHT * wanted.level):
         raise TileNotFound(f"the published tree of {size} records has no such tile")
     return Response(node.tile(stream, path), media_type="application/octet-stream", headers=_IMMUTABLE)

@@ -42,7 +42,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
 }
 
 
-class _Strongroom(click.Group):
+class _Strongroom(options.Group):
     """Finds commands, and turns our own errors into a message and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -62,7 +62,7 @@ class _Strongroom(click.Group):
         except BrokenPipeError:
             raise  # whoever read our output has gone; click knows how to end
         except OSError as error:
-            raise _CouldNot(str(error)) from error
+            raise _CouldNot(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
         except KeyboardInterrupt as error:
             raise click.exceptions.Exit(INTERRUPTED) from error
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from audit.anchor.url import open_anchor
 from audit.cli import options
-from audit.errors import AlreadyInitialised
+from audit.errors import AlreadyInitialised, AlreadyRunning, ConfigInvalid
 from audit.identity import PROFILES
-from audit.init import prepare
+from audit.init import prepare, require_room
 from audit.node import Node
 
 
@@ -41,33 +40,49 @@ def init(*, data: Path, profile: str, site: str, node: str, anchor: str, config:
     written to DIR/root.credentials (mode 0600). An init that was cut short is completed by the same command.
     """
     settings = options.settings(config)
-    anchor = anchor or settings.anchor.url
-    if anchor and "://" not in anchor:
-        anchor = str(Path(anchor).absolute())
-    if anchor:
-        open_anchor(anchor)  # refused here, before anything is made
-    made = prepare(data, profile=profile, site=site, node=node, anchor=anchor, environ=os.environ)
-    with Node.open(data, settings) as opened:
-        if not opened.principals.ensure_first(opened.layout, os.environ):
-            raise AlreadyInitialised(f"{data} is a vault already; nothing was changed")
-        warnings = opened.status().warnings
+    wanted = _anchor(anchor, settings.anchor.url)
+    require_room(data, settings)
+    made = prepare(data, profile=profile, site=site, node=node, anchor=wanted, environ=os.environ)
     found = made.identity
+    try:
+        with Node.open(data, settings) as opened:
+            access_key = opened.principals.ensure_first(opened.layout, os.environ)
+            warnings = made.warnings + opened.status().warnings
+    except AlreadyRunning as error:
+        raise AlreadyInitialised(f"{data} is a vault already, and is open in another process: {error}") from error
+    if not access_key:
+        raise AlreadyInitialised(f"{data} is a vault already; nothing was changed")
+    file = opened.layout.credentials if opened.layout.credentials.exists() else None
     if as_json:
         options.write_json(
             {
                 "vault": found.vault,
                 "stream": found.stream,
                 "origin": found.origin,
-                "access_key": made.access_key,
-                "credentials_file": str(made.credentials_file) if made.credentials_file else None,
+                "access_key": access_key,
+                "credentials_file": str(file) if file else None,
                 "warnings": warnings,
             }
         )
         return
     click.echo(f"vault {found.vault} in {data}, stream {found.stream}")
-    click.echo(f"first principal: access key {made.access_key}")
-    if made.credentials_file is not None:
-        click.echo(f"its secret key is in {made.credentials_file}")
+    click.echo(f"first principal: access key {access_key}")
+    if file is not None:
+        click.echo(f"its secret key is in {file}")
     for warning in warnings:
         options.warn(warning)
     click.echo(f"next: strongroom serve --data {data}")
+
+
+def _anchor(given: str, configured: str) -> str:
+    """The anchor's URL; a plain path becomes absolute, so that it does not move with the working directory.
+
+    Raises:
+        ConfigInvalid: Option and configuration name different ones: the server would not use the one given here.
+    """
+    url = given or configured
+    if url and "://" not in url:
+        url = str(Path(url).absolute())
+    if given and configured and configured not in {given, url}:
+        raise ConfigInvalid(f"--anchor is {given} and anchor.url is {configured}: name one, or the same")
+    return url

@@ -12,7 +12,7 @@ import click
 from audit.checkpoint import Checkpoint, open_checkpoint
 from audit.cli import options
 from audit.control.client import open_control
-from audit.errors import NotInitialised
+from audit.errors import ConfigInvalid, NoteInvalid, NotInitialised
 from audit.export import ExportFailed, export_log
 from audit.identity import Layout, load_identity
 from audit.note import MAX_NOTE_BYTES, VerifierKey
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@click.group()
+@click.group(cls=options.Group)
 def log() -> None:
     """Show, export and identify the logs of a vault. Works beside a running server."""
 
@@ -88,18 +88,28 @@ def export(stream: str, target: Path, data: Path, config: Path | None, *, as_jso
 
 def _keys(layout: Layout) -> Mapping[str, VerifierKey]:
     """The public keys of all logs by their names."""
-    load_identity(layout)
-    return {
-        path.name.removesuffix(".vkey"): VerifierKey.parse(path.read_text("utf-8", "replace").strip())
-        for path in sorted(layout.keys.glob("*.vkey"))
-    }
+    identity = load_identity(layout)
+    return {stream: _read_key(layout.vkey(stream)) for stream in sorted(identity.streams)}
+
+
+def _read_key(path: Path) -> VerifierKey:
+    """Read a public key.
+
+    Raises:
+        ConfigInvalid: It is missing or damaged, or this user may not read it.
+    """
+    try:
+        return VerifierKey.parse(path.read_text("utf-8", "replace").strip())
+    except OSError as error:
+        raise ConfigInvalid(f"the public key {path} cannot be read: {error.strerror}") from error
+    except NoteInvalid as error:
+        raise ConfigInvalid(f"the public key {path} is damaged ({error}); restore it from backup") from error
 
 
 def _key(layout: Layout, stream: str) -> VerifierKey:
-    found = _keys(layout).get(stream)
-    if found is None:
+    if stream not in load_identity(layout).streams:
         raise NotInitialised(f"{layout.root} has no log {stream[:80]!r}; `strongroom log list` shows them")
-    return found
+    return _read_key(layout.vkey(stream))
 
 
 def _note(layout: Layout, stream: str) -> bytes | None:

@@ -14,6 +14,8 @@ from audit.config import load
 if TYPE_CHECKING:
     from audit.config import Settings
 
+#: More characters than the first sentence of a help has.
+_WHOLE: Final = 1000
 #: ``--data DIR``: absolute, because the default anchor is beside it.
 data: Final = click.option(
     "--data",
@@ -33,6 +35,18 @@ config: Final = click.option(
 )
 #: ``--json``.
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
+
+
+class Group(click.Group):
+    """A group that shows the whole first sentence of each of its commands' helps."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; click's own cuts each to what is left of one line."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(_WHOLE)) for name, command in found if command is not None]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
 
 def examples(*lines: str) -> str:

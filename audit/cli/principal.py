@@ -10,6 +10,7 @@ import click
 from audit.cli import options
 from audit.control.client import open_control
 from audit.control.messages import MAX_NAME
+from audit.credentials import ACCESS_KEY_FORM, SECRET_FORM, is_access_key, is_secret
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group()
+@click.group(cls=options.Group)
 def principal() -> None:
     """Say who may act, and in which roles.
 
@@ -54,8 +55,8 @@ def add(
     """Add NAME and show the keys; a secret that was made up is shown this once."""
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise click.BadParameter(f"1 to {MAX_NAME} printable characters", param_hint="NAME")
-    if access_key and not (3 <= len(access_key) <= 128 and access_key.isascii() and access_key.isalnum()):
-        raise click.BadParameter("3 to 128 letters and digits", param_hint="--access-key")
+    if access_key and not is_access_key(access_key):
+        raise click.BadParameter(ACCESS_KEY_FORM, param_hint="--access-key")
     secret = _secret() if secret_stdin else ""
     with open_control(data, lambda: options.settings(config)) as control:
         made = control.add_principal(name, roles, access_key, secret)
@@ -76,7 +77,14 @@ def add(
 def disable(access_key: str, data: Path, config: Path | None) -> None:
     """Disable whoever has ACCESS_KEY, at once and for good. Records keep naming the principal."""
     with open_control(data, lambda: options.settings(config)) as control:
+        found = next((row for row in control.principals() if row.access_key == access_key), None)
         control.disable_principal(access_key)
+    if found is None:  # added since we looked
+        click.echo(f"disabled the principal of {access_key}")
+    elif not found.enabled:
+        click.echo(f"{found.name} ({access_key}, {found.id}) was disabled already; this was recorded again")
+    else:
+        click.echo(f"disabled {found.name} ({access_key}, {found.id}): may do nothing from here on")
 
 
 @principal.command("list", epilog=options.examples("strongroom principal list --data /srv/strongroom"))
@@ -84,9 +92,9 @@ def disable(access_key: str, data: Path, config: Path | None) -> None:
 @options.config
 @options.as_json
 def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
-    """List everybody, one a line: access key, state, roles, name."""
+    """List everybody by name, one a line: access key, state, roles, name, id (which records name)."""
     with open_control(data, lambda: options.settings(config)) as control:
-        found = control.principals()
+        found = sorted(control.principals(), key=lambda row: (row.name, row.id))
     if as_json:
         options.write_json(
             [
@@ -103,7 +111,7 @@ def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         state = "enabled" if row.enabled else "disabled"
-        click.echo(f"{row.access_key}\t{state}\t{','.join(row.roles)}\t{row.name}")
+        click.echo(f"{row.access_key}\t{state}\t{','.join(row.roles)}\t{row.name}\t{row.id}")
 
 
 def _secret() -> str:
@@ -111,7 +119,11 @@ def _secret() -> str:
     if sys.stdin.isatty():
         secret: str = click.prompt("Secret key", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        secret = sys.stdin.readline(MAX_SECRET_BYTES + 2).rstrip("\r\n")
-    if not 8 <= len(secret.encode()) <= MAX_SECRET_BYTES:
-        raise click.UsageError(f"a secret key has 8 to {MAX_SECRET_BYTES} bytes, on one line")
+        line = sys.stdin.buffer.readline(MAX_SECRET_BYTES + 3).rstrip(b"\r\n")
+        try:
+            secret = line.decode()
+        except UnicodeDecodeError:
+            raise click.UsageError("the secret key on standard input is not UTF-8") from None  # it quotes the secret
+    if not is_secret(secret):
+        raise click.UsageError(f"a secret key has {SECRET_FORM}")
     return secret

@@ -11,7 +11,7 @@ import click
 
 from audit import app
 from audit.cli import options
-from audit.init import ACCESS_KEY, SECRET_KEY
+from audit.credentials import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

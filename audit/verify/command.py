@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from audit.verify.anchor import load
-from audit.verify.exported import verify_exported
+from audit.verify.exported import LOG_URL, verify_exported
 from audit.verify.files import read_file
 from audit.verify.live import verify_datadir
 from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
@@ -71,7 +71,9 @@ def verify(options: argparse.Namespace, report: Report) -> None:
         elif _is(target, "checkpoint") or _is(target, "tile"):
             verify_exported(Directory(target), outside, report, progress)
         else:
-            raise Unchecked(f"{target}: neither a data directory nor an exported log")
+            raise Unchecked(
+                f"{target}: neither a data directory nor an exported log; give one of them, or a log's URL, {LOG_URL}"
+            )
     finally:
         progress.end()
 

@@ -18,10 +18,10 @@ from audit.verify.lineage import Lineage, takeover_in
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_checkpoint, parse_vkey
 from audit.verify.pool import cores, in_order
 from audit.verify.records import Checker, Run, unknown_ops
-from audit.verify.report import Bad, Finding, LogReport, Report, State
+from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
 from audit.verify.source import Directory, Source
 from audit.verify.spine import Spine
-from audit.verify.tiles import Listing, Tiles
+from audit.verify.tiles import TILE_BYTES, Listing, Tiles
 from audit.verify.tree import TILE_WIDTH, subtree_root, tile_path
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Entry bundles that one task checks.
 SPAN_TILES: Final = 64
+#: Where a Strongroom server shows a log.
+LOG_URL: Final = "as in http://127.0.0.1:9001/v1/log/STREAM"
 _MAX_BUNDLE_BYTES: Final = TILE_WIDTH * (2 + 65_535)
 
 
@@ -143,11 +145,14 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
         progress: Called with the number of records checked.
 
     Raises:
-        Unchecked: Something cannot be read.
+        Bad: Its checkpoint is gone or is none.
+        Unchecked: Something cannot be read, or there is no log.
     """
     place = source.place("checkpoint")
     data = source.read("checkpoint", MAX_NOTE_BYTES)
     if data is None:
+        if not isinstance(source, Directory) and source.read(tile_path(0, 0, TILE_WIDTH), TILE_BYTES) is None:
+            raise Unchecked(f"{place}: there is none, so this is no log: give its URL, {LOG_URL}")
         raise Bad(place, "there is no checkpoint")
     try:
         checkpoint = parse_checkpoint(data)

@@ -29,6 +29,13 @@ ANSWER_SECONDS: Final = 120
 ATTEMPTS: Final = 3
 _PARALLEL: Final = 8  # requests under way, for each worker
 _PIECE: Final = 64 * 1024
+#: What to do about an answer that lets nobody in. Strongroom shows checkpoints and hash tiles to everybody.
+_HINTS: Final = {
+    401: ": this version of Strongroom gives out no tokens yet: `strongroom log export STREAM DIR` gives the records, "
+    "and DIR can be verified; a token of another log's server goes with --token-file",
+    403: ": is this the URL of a log, as in http://127.0.0.1:9001/v1/log/STREAM? one that wants a token takes it with "
+    "--token-file",
+}
 _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
@@ -193,8 +200,7 @@ class _Status(Exception):
     """An answer that is neither the file nor its absence."""
 
     def __init__(self, status: int) -> None:
-        hint = ": give a token with --token-file" if status in {401, 403} else ""
-        super().__init__(f"HTTP status {status}{hint}")
+        super().__init__(f"HTTP status {status}{_HINTS.get(status, '')}")
         self.retryable = status >= 500 or status == http.client.TOO_MANY_REQUESTS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -90,6 +91,21 @@ def test_a_signal_stops_it_in_order_and_the_next_start_goes_on(server: Server, s
     assert httpx.get(f"{server.audit_endpoint}/readyz").json()["incarnation"] == before["incarnation"] + 1
     assert "STRONGROOM_ROOT_ACCESS_KEY is ignored" in server.errors
     assert "not-to-be-shown" not in server.errors
+
+
+def test_its_log_tells_of_starts_and_stops_in_order_and_otherwise(tmp_path: Path) -> None:
+    served = Server(tmp_path)
+    assert "site-a.node-1: " in served.errors
+    assert "records recovered, incarnation 2" in served.errors
+    assert served.stop() == 0
+    assert len(re.findall(r"INFO audit\.node: stopped: (\d+) records, \1 of them sealed\n", served.errors)) == 1
+    served.start()
+    assert "did not stop in order" not in served.errors
+    served.kill()
+    served.start()
+    assert served.errors.count("WARNING audit.node: the last writer did not stop in order") == 1
+    assert "incarnation 4" in served.errors
+    assert served.stop() == 0
 
 
 def test_it_recovers_from_being_killed(server: Server, s3: Any) -> None:

@@ -63,6 +63,8 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
     [
         ("[s3]\nlisten_on = 'x'", "'s3.listen_on'; the nearest is 's3.listen'"),
         ("[ledgr]\nsegment_mib = 1", "'ledgr.segment_mib'; the nearest is 'ledger.segment_mib'"),
+        ("[kafka]\nbootstrap = 'x'", "there is no setting 'kafka.bootstrap'; README lists all settings"),
+        ("verbose = 1", "'verbose' stands outside a table; README lists all settings"),
         ("segment_mib = 1", "'segment_mib' stands outside a table; the nearest is 'ledger.segment_mib'"),
         ("[s3.listen]\na = 1", "s3.listen: Expected `str`"),
         ("[s3", "is not TOML"),

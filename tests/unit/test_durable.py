@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from errno import EROFS
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -153,6 +154,16 @@ def test_a_file_in_a_directorys_place_is_an_error(tmp_path: Path) -> None:
     prepare(tmp_path)
     with pytest.raises(DurabilityError, match="old"):
         durable.make_dirs(tmp_path / "old" / "new")
+
+
+def test_an_error_names_what_failed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, _: int) -> None:
+        raise OSError(EROFS, os.strerror(EROFS), str(path))
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", refuse)
+    with pytest.raises(DurabilityError) as caught:
+        durable.make_dirs(tmp_path / "d")
+    assert str(caught.value) == f"mkdir of {tmp_path / 'd'}: Read-only file system"
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, (1 << 20) + 3])

@@ -95,6 +95,25 @@ def test_a_missing_file_is_bad(export: Path, verify: Verify, name: str) -> None:
         assert f"{url}/{name}" in {finding["place"] for finding in answer["findings"]}
 
 
+def test_a_url_that_leads_to_no_log_is_no_finding(tmp_path: Path, verify: Verify) -> None:
+    with serving(tmp_path, lambda _path, answer, _handler: answer) as url:
+        code, answer = verify(url)
+        assert (code, answer["findings"]) == (2, [])
+        assert "http://127.0.0.1:9001/v1/log/STREAM" in answer["unchecked"]
+
+
+def test_a_refusal_says_what_gives_the_records(museum: Museum, verify: Verify) -> None:
+    def closed(path: str, answer: Answer, _handler: object) -> Answer:
+        return (401, {}, b"{}") if "entries" in path else answer
+
+    with serving(museum.export, closed) as url:
+        code, answer = verify(url)
+        assert code == 2
+        assert "gives out no tokens yet: `strongroom log export" in answer["unchecked"]
+    with serving(museum.export, lambda _path, _answer, _handler: (403, {}, b"")) as url:
+        assert "/v1/log/STREAM?" in verify(url)[1]["unchecked"]
+
+
 def test_gzip_is_unpacked_and_bounded(museum: Museum, verify: Verify) -> None:
     def packed(_path: str, answer: Answer, _handler: object) -> Answer:
         return answer[0], {"Content-Encoding": "gzip"} if answer[0] == 200 else {}, gzip.compress(answer[2])

@@ -85,6 +85,13 @@ def test_a_vault_that_is_not_ready_answers_503_with_its_problems() -> None:
     assert answer.headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_can_be_asked_for_without_a_body(path: str) -> None:
+    answer = ask(sealed(1), path, "HEAD")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert path == "/healthz" or ask(FakeNode(status_=replace(STATUS, ready=False)), path, "HEAD").status_code == 503
+
+
 def test_metrics_are_prometheus_text() -> None:
     node = sealed(3)
     answer = ask(node, "/metrics")
@@ -135,7 +142,7 @@ def test_hashes_beyond_the_published_tree_are_not_shown(path: str) -> None:
 @pytest.mark.parametrize("path", ["tile/entries/000", "tile/entries/001.p/44", "tile/entries/x999/999"])
 def test_entries_need_a_token(path: str) -> None:
     answer = ask(sealed(300), f"{LOG}/{path}")
-    problem(answer, 401, "unauthenticated")
+    assert "`strongroom log export` writes them" in problem(answer, 401, "unauthenticated")["detail"]
     assert answer.headers["www-authenticate"] == 'Bearer realm="strongroom"'
 
 

@@ -65,7 +65,15 @@ def test_a_target_that_is_none_of_ours_is_exit_code_2(
     if kind == "stranger":
         (target / "notes.txt").write_text("")
     assert command.main([str(target)]) == 2
-    assert "could not check" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "could not check" in said
+    assert kind != "stranger" or "/v1/log/STREAM" in said
+
+
+def test_a_log_whose_checkpoint_is_gone_is_bad(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (export / "checkpoint").unlink()
+    assert command.main([str(export)]) == 1
+    assert "there is no checkpoint" in capsys.readouterr().out
 
 
 def test_what_nobody_foresaw_is_exit_code_2_and_no_traceback(
