@@ -35,6 +35,7 @@ from vault import durable, merkle
 from vault.crypto.aead import TAG_BYTES
 from vault.errors import DurabilityError
 from vault.record import Storage
+from vault.storage.room import has_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +167,8 @@ def reuse(token: RecyclingToken, spares: Path, length: int) -> None:
 
     Args:
         token: Of a segment that was retired and that nobody reads.
-        spares: Where spare segments wait; where there are enough, the file is removed.
+        spares: Where spare segments wait; where there are enough, the file is removed, and where the disk has no room
+            to settle the next two segments, one is enough.
         length: Length of segments in use; another one is of no use.
 
     Raises:
@@ -176,7 +178,8 @@ def reuse(token: RecyclingToken, spares: Path, length: int) -> None:
     for offset in range(BLOCK, size, _ZERO_BYTES):
         _overwrite(token.path, [_ZEROS[: size - offset]], offset)
         crash_point("settle.zeroing")
-    if size == length and len(list(spares.iterdir())) < MAX_SPARES:
+    waiting = len(list(spares.iterdir()))
+    if size == length and (not waiting or (waiting < MAX_SPARES and has_room(spares, 2 * length))):
         durable.move(token.path, spares / token.path.name)
     else:
         durable.remove(token.path)

@@ -66,6 +66,8 @@ def status_of(
     if refused:
         text = f"{free >> 20} MiB of disk are free: {refused} are refused until some is freed (disk.reserve_mib)"
         (problems if free < reserve * 2 // 3 else warnings).append(text)
+    if stores.log.full:
+        problems.append(f"{free >> 20} MiB of disk are free: the ledger has no room for more than deletes and holds")
     return NodeStatus(
         ready=not problems,
         problems=problems,

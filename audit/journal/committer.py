@@ -251,10 +251,11 @@ class Committer:
                 admitted.append((number, intent))
             else:
                 group.answer(number, NoSpace())
+        last = [item for item in admitted if tiers.tier(item[1].tail.op, refused=False) == 0]
         try:
-            return (self._journal.room(bound), admitted) if admitted else (None, [])
+            only = len(last) == len(admitted)
+            return (self._journal.room(bound, last=only), admitted) if admitted else (None, [])
         except Unavailable as error:
-            last = [item for item in admitted if tiers.tier(item[1].tail.op, refused=False) == 0]
             if 0 < len(last) < len(admitted):
                 kept = {number for number, _ in last}
                 for number in (number for number, _ in admitted if number not in kept):

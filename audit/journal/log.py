@@ -25,7 +25,7 @@ from audit.journal.segment_file import Segment
 from vault import durable
 from vault.errors import CorruptError, Unavailable
 from vault.storage.open_files import OpenFiles
-from vault.storage.room import require_room
+from vault.storage.room import has_room, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +62,7 @@ class CommitLog:
         self.directory = directory
         self.spares = spares
         self.segment_bytes = segment_bytes
+        self._cramped = False
         self.files = OpenFiles(OPEN_SEGMENTS, os.O_RDWR)
         self._stream = stream
         self._segments: tuple[Segment, ...] = ()  # replaced as a whole, under the lock: readers take none
@@ -92,6 +93,11 @@ class CommitLog:
     def disk_bytes(self) -> int:
         """Bytes of disk that segments take."""
         return sum(item.header.length for item in self._segments)
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk had no room for another segment when one was wanted, and has none now."""
+        return self._cramped and not self._one_to_spare()
 
     def begin(self, segments: Sequence[Segment], incarnation: int, durable_end: int, next_number: int) -> None:
         """Take over what recovery found, before anybody reads or writes. Spares of no use are removed."""
@@ -155,12 +161,13 @@ class CommitLog:
     def _make_spare(self, length: int) -> Path:
         """Write one spare segment of zeros.
 
-        It leaves room for one more: settling a full segment, which gives it back, needs at most as much again.
+        It leaves room for two more: a full segment may have to wait for the next one to be settled with it
+        (``audit.settle``), and until both are, which gives them back, they take as much again.
 
         Raises:
             Unavailable: It cannot be made now, most likely because the disk is full.
         """
-        require_room(self.spares, 2 * length)
+        require_room(self.spares, 3 * length)
         taken = {item.name for item in self.spares.iterdir()}
         name = next(f"{n:04d}{SUFFIX}" for n in range(len(taken) + 1) if f"{n:04d}{SUFFIX}" not in taken)
         durable.preallocate(self.spares / name, length)
@@ -176,21 +183,29 @@ class CommitLog:
             with self._making:
                 self._make_spare(self.segment_bytes)
 
-    def room(self, payload: int) -> Segment:
+    def room(self, payload: int, *, last: bool = False) -> Segment:
         """The segment a group of that payload goes to: the active one, or a new one where it does not fit.
 
         A segment that an earlier incarnation wrote is never written again.
 
         Args:
             payload: Bytes, at most :attr:`max_payload`.
+            last: It is for what must always be possible, which may have the last spare segment.
 
         Raises:
-            Unavailable: A new one is needed and cannot be made; nothing was written.
+            Unavailable: A new one is needed and cannot be made or is kept for others; nothing was written.
         """
         need = format_.padded(format_.GROUP_HEADER_BYTES + payload)
         if self._active is None or self._active.end_offset + need > self._active.header.length:
+            self._cramped = not self._one_to_spare()
+            if self._cramped and not last:
+                raise Unavailable("the last spare commit segment is kept for what frees space; free some")
             return self.open_segment(self._durable_end)
         return self._active
+
+    def _one_to_spare(self) -> bool:
+        """Whether there is another spare segment, or room for one, when one was taken."""
+        return len(list(self.spares.glob(f"*{SUFFIX}"))) > 1 or has_room(self.spares, 4 * self.segment_bytes)
 
     def append(self, target: Segment, first_seq: int, records: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         """Write one group.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from audit import recycle
 from audit.errors import LedgerCorrupt
 from audit.journal.segment import BLOCK, RETIRED_MAGIC
 from tests.doubles.stream import Stream
@@ -161,4 +162,22 @@ def test_a_hole_in_the_log_is_not_settled(tmp_path: Path) -> None:
     stream.log.forget(first)
     with pytest.raises(LedgerCorrupt, match=f"record 0 is missing before {first.end_seq}"):
         stream.settle()
+    stream.stop()
+
+
+@pytest.mark.parametrize(("room", "spares"), [(True, recycle.MAX_SPARES), (False, 1)])
+def test_segments_are_kept_as_spares_where_there_is_room_and_one_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, room: bool, spares: int
+) -> None:
+    monkeypatch.setattr(recycle, "has_room", lambda *_: room)
+    stream = Stream(tmp_path)
+    for start in range(0, 512, 64):
+        stream.append(ENTRIES[start : start + 64])
+        stream.roll()
+    for spare in (tmp_path / "spare").iterdir():
+        spare.unlink()
+    stream.settle()
+    assert stream.log.first_seq == 512
+    assert len(list((tmp_path / "spare").iterdir())) == spares
+    stream.check(ENTRIES)
     stream.stop()

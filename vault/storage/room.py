@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 MARGIN_BYTES: Final = 4 * 1024 * 1024
 
 
+def has_room(directory: Path, size: int) -> bool:
+    """Whether a file of ``size`` bytes fits."""
+    space = os.statvfs(directory)
+    return space.f_bavail * space.f_frsize >= size + MARGIN_BYTES
+
+
 def require_room(directory: Path, size: int) -> None:
     """Check that a file of ``size`` bytes fits.
 
     Raises:
         Unavailable: It does not.
     """
-    space = os.statvfs(directory)
-    if space.f_bavail * space.f_frsize < size + MARGIN_BYTES:
+    if not has_room(directory, size):
         raise Unavailable(f"{directory}: no room for {size} bytes that would let others be freed; free some space")

@@ -9,12 +9,13 @@ import pytest
 from audit.errors import LedgerCorrupt
 from audit.journal import log as log_
 from audit.journal import segment_file
-from audit.journal.segment import SEGMENT_MAGIC
+from audit.journal.log import SPARES
+from audit.journal.segment import BLOCK, SEGMENT_MAGIC
 from audit.journal.segment_file import Segment
 from tests.doubles.commitlog import SEGMENT_BYTES, Builder
 from tests.doubles.memory import memory_directory
 from vault import device, durable
-from vault.errors import CorruptError
+from vault.errors import CorruptError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,6 +166,32 @@ def test_the_one_that_is_written_is_not_closed(builder: Builder) -> None:
     fill(builder, 1)
     assert builder.log.closed() == [active]
     assert builder.log.disk_bytes == 2 * SEGMENT_BYTES
+
+
+def test_the_last_spare_is_for_what_must_always_be_possible_where_no_other_can_be_made(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder.log.keep_spares()
+    monkeypatch.setattr(log_, "has_room", lambda *_: False)
+    monkeypatch.setattr(log_, "require_room", no_room)
+    whole = SEGMENT_BYTES - 3 * BLOCK
+    for _ in range(SPARES - 1):
+        builder.group(1, b"x" * (whole - 1000))
+    assert not builder.log.full
+    with pytest.raises(Unavailable, match="the last spare"):
+        builder.log.room(whole)
+    assert builder.log.full
+    assert builder.log.room(whole, last=True).end_seq == builder.log.durable_end
+    builder.group(1, b"x" * (whole - 1000))
+    with pytest.raises(Unavailable):
+        builder.log.room(whole, last=True)
+    monkeypatch.undo()
+    assert not builder.log.full
+    builder.group(1, b"x" * (whole - 1000))
+
+
+def no_room(*_: object) -> None:
+    raise Unavailable("no room")
 
 
 def test_a_spare_that_is_being_made_is_waited_for(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
