@@ -50,11 +50,11 @@ check: lint ## Lint, types, import rules, unit tests: under a minute
 test: check-lock lint ## Everything but benches and soak
 	$(BIN)/pytest -n auto
 
-bench: setup ## Measure throughput and latency on this machine
-	$(BIN)/python -m tests.bench
+bench: setup ## Measure against every goal (some 10 minutes, 15 GB of disk; BENCH=--quick: 2 minutes, BENCH=--help: more)
+	$(BIN)/python -m tests.bench $(BENCH)
 
-bench-peers: setup ## Measure the same load on other S3 servers
-	$(BIN)/python -m tests.bench.peers
+bench-peers: setup ## Measure the same load on MinIO, in turns (BENCH as above)
+	$(BIN)/python -m tests.bench.peers $(BENCH)
 
 # --- locked requirements ---
 

@@ -6,29 +6,29 @@ Nothing here fails because something was slow. All traffic stays on 127.0.0.1.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import ledger, objects, vaults
+from tests.bench import goals, ledger, objects, settling, vaults
+from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
+from tests.bench.verifying import verify
 from tests.demo.firm import isolate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHES: Final = ("small", "large", "sustained", "ledger", "restart")
+BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "restart")
+#: Large objects of a GiB.
+_LARGE_A_GIB: Final = 16
 
 
 def main() -> None:
     """Measure what was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated; default: all")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement (default: 3)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of one run under load (default: 4)")
-    parser.add_argument("--records", type=int, default=200_000, help="objects before a kill -9 (default: 200000)")
-    options = parser.parse_args()
+    options = _options()
     isolate()
     results, circumstances = Results(), machine()
     print(" ".join(f"{name}={value}" for name, value in circumstances.items()))
@@ -37,29 +37,57 @@ def main() -> None:
         print(load.note)
     with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
         _measure(Path(name), load, results, options)
-    results.save(ROOT / "build" / "bench.json", {"machine": circumstances, "note": load.note})
+    verdicts = goals.judge(results, goals.GOALS)
+    goals.show(verdicts)
+    print("`make bench-peers` measures what has to be reached in comparison with MinIO.")
+    about = {"machine": circumstances, "note": load.note, "goals": goals.as_json(verdicts)}
+    results.save(ROOT / "build" / "bench.json", about)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated; default: all")
+    parser.add_argument("--quick", action="store_true", help="a look at everything in some two minutes: less of each")
+    parser.add_argument("--repeats", type=int, help="runs of each measurement (default: 3; quick: 1)")
+    parser.add_argument("--seconds", type=float, help="length of one run under load (default: 4; quick: 2)")
+    parser.add_argument("--records", type=int, help="to append, to verify, to replay (default: 1000000; quick: 50000)")
+    parser.add_argument("--gib", type=float, help="of 64 MiB objects, each way (default: 5; quick: 0.5)")
+    options = parser.parse_args()
+    defaults = (1, 2.0, 50_000, 0.5) if options.quick else (3, 4.0, 1_000_000, 5.0)
+    for name, default in zip(("repeats", "seconds", "records", "gib"), defaults, strict=True):
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    return options
 
 
 def _measure(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
     wanted: Sequence[str] = options.only or BENCHES
     repeats, seconds = options.repeats, options.seconds
-    if "small" in wanted or "large" in wanted:
-        with vaults.serve(vaults.make(home / "objects")) as (target, _):
+    if "small" in wanted:
+        with vaults.serve(vaults.make(home / "small")) as (target, _), disk(home) as alone:
             for turn in range(repeats):
-                if "small" in wanted:
-                    objects.small(load, target, results, turn=turn, seconds=seconds)
-                if "large" in wanted:
-                    objects.large(load, target, results, turn=turn, count=8)
+                objects.small(load, target, results, alone, turn=turn, seconds=seconds)
+        results.print_new()
+    if "large" in wanted:
+        with vaults.serve(vaults.make(home / "large")) as (target, _):
+            load.run(target, "put", size=objects.LARGE, count=1, prefix="warm/")
+            objects.large(load, target, results, turn=0, count=max(1, round(_LARGE_A_GIB * options.gib)))
+        shutil.rmtree(home / "large")
         results.print_new()
     if "sustained" in wanted:
-        vault = vaults.make(home / "sustained", {"LEDGER__SEGMENT_MIB": str(objects.SEGMENT_MIB)})
-        objects.sustained(load, vault, results, seconds=10 * seconds)
+        vault = vaults.make(home / "sustained", {"LEDGER__SEGMENT_MIB": str(settling.SEGMENT_MIB)})
+        settling.sustained(load, vault, results, seconds=10 * seconds)
+        results.print_new()
+    if "demo" in wanted:
+        settling.demo(home / "demo", results)
         results.print_new()
     if "ledger" in wanted:
-        ledger.verify(ledger.append(home / "ledger", results, repeats=repeats), results, repeats=repeats)
+        vault = ledger.append(home / "ledger", results, count=options.records)
+        verify(vault, results, "records of 400 bytes", repeats=repeats)
         results.print_new()
     if "restart" in wanted:
-        ledger.restart(home / "restart", results, count=options.records)
+        vault = ledger.restart(home / "restart", results, count=options.records)
+        verify(vault, results, "a mixed load", repeats=1)
         results.print_new()
 
 

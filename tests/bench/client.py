@@ -35,6 +35,7 @@ class _Share(NamedTuple):
     errors: Counter[str]
     cpu_seconds: float
     size: int
+    received: int
 
 
 def main() -> None:
@@ -62,6 +63,7 @@ def main() -> None:
         "p99_ms": 1000 * latencies[ops * 99 // 100] if ops else 0.0,
         "client_cpu_us_op": sum(share.cpu_seconds for share in shares) * 1e6 / max(ops, 1),
         "bytes": sum(share.size for share in shares),
+        "received": sum(share.received for share in shares),
     }
     sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
 
@@ -72,7 +74,7 @@ def _connection(options: argparse.Namespace, turn: int) -> _Share:
     connection = http.client.HTTPConnection(options.address)
     body = os.urandom(options.size) if options.op == "put" else b""
     end = time.monotonic() + options.seconds
-    size = 0
+    size = told = 0
     for number in _numbers(options, turn):
         if options.seconds > 0 and time.monotonic() > end:
             break
@@ -82,12 +84,14 @@ def _connection(options: argparse.Namespace, turn: int) -> _Share:
         connection.request(request.method, path, body, dict(request.headers.items()))
         answer = connection.getresponse()
         received = answer.read()
+        told += len("HTTP/1.1 200 OK\r\n\r\n") + sum(len(f"{name}: {value}\r\n") for name, value in answer.getheaders())
+        told += len(received)
         if answer.status == http.HTTPStatus.OK:
             latencies.append(time.monotonic() - started)
             size += max(len(body), len(received))
         else:
             errors[f"status {answer.status}"] += 1
-    return _Share(latencies, errors, time.process_time(), size)
+    return _Share(latencies, errors, time.process_time(), size, told)
 
 
 def _numbers(options: argparse.Namespace, turn: int) -> Iterator[int]:

@@ -1,20 +1,24 @@
 """Fills a vault in this process, past HTTP: records go through the real committer, tree, checkpoints and settling.
 
-python -m tests.bench.fill DATA COUNT    fills it with small objects, says so, and waits to be killed
+python -m tests.bench.fill DATA COUNT    fills it with a mixed load that no index sync covers, says so, and waits to be
+                                         killed
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from pathlib import Path
-from threading import Semaphore
+from threading import Event
 from typing import TYPE_CHECKING, Final
+from unittest import mock
 
+from audit import background
 from audit.config import load
 from audit.node import Node
 from vault.manifest import VERSION, ContentDocument
-from vault.ports import Intent
+from vault.ports import Committed, Intent
 from vault.record import Actor, BucketConfig, ObjectRef, Origin, Request, Tail, encode_tail
 from vault.service.sealing import Sealer, new_salt
 
@@ -22,14 +26,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vault.errors import VaultError
-    from vault.ports import Committed
 
 BUCKET: Final = "filled"
-#: Operations in flight: the committer's groups become as large as they can.
-_IN_FLIGHT: Final = 16_384
-#: Operations of one call of ``submit``.
-_BATCH: Final = 256
+#: Operations of one call of ``submit``, and calls in flight: the committer's groups become as large as they can.
+_BATCH: Final = 512
+_IN_FLIGHT: Final = 32
 _UNTIL: Final = "2099-01-01T00:00:00.000000000Z"
+#: An index that is never synced: seconds, and rows.
+_NEVER: Final = "3600"
+_ROWS: Final = 1 << 40
+
+
+class _Batch:
+    """What became of the operations of one call; telling costs the committer next to nothing."""
+
+    def __init__(self, size: int) -> None:
+        self._outcomes: list[Committed | VaultError] = []
+        self._answered = Event()
+        self.done: list[Callable[[Committed | VaultError], None]] = [self._outcomes.append] * (size - 1)
+        self.done.append(self._last)
+
+    def _last(self, outcome: Committed | VaultError) -> None:
+        self._outcomes.append(outcome)
+        self._answered.set()
+
+    def wait(self) -> None:
+        """Wait until all are answered; groups are answered in order, so the last one comes last.
+
+        Raises:
+            RuntimeError: One was refused or not written.
+        """
+        self._answered.wait()
+        for outcome in self._outcomes:
+            if not isinstance(outcome, Committed) or outcome.error is not None:
+                raise RuntimeError(f"an operation was not done: {outcome}")
+            outcome.release()
 
 
 def fill(node: Node, count: int, make: Callable[[int], Intent]) -> None:
@@ -43,23 +74,15 @@ def fill(node: Node, count: int, make: Callable[[int], Intent]) -> None:
     Raises:
         RuntimeError: One was refused or not written.
     """
-    free = Semaphore(_IN_FLIGHT)
-    wrong: list[object] = []
-
-    def done(outcome: Committed | VaultError) -> None:
-        if getattr(outcome, "head", None) is None or getattr(outcome, "error", None) is not None:
-            wrong.append(outcome)
-        free.release()
-
+    flying: deque[_Batch] = deque()
     for start in range(0, count, _BATCH):
-        size = min(_BATCH, count - start)
-        for _ in range(size):
-            free.acquire()
-        node.committer.submit([make(number) for number in range(start, start + size)], [done] * size)
-    for _ in range(_IN_FLIGHT):
-        free.acquire()
-    if wrong:
-        raise RuntimeError(f"{len(wrong)} of {count} operations were not done; the first: {wrong[0]}")
+        intents = [make(number) for number in range(start, min(start + _BATCH, count))]
+        flying.append(_Batch(len(intents)))
+        node.committer.submit(intents, flying[-1].done)
+        if len(flying) > _IN_FLIGHT:
+            flying.popleft().wait()
+    for batch in flying:
+        batch.wait()
 
 
 def events(node: Node) -> Callable[[int], Intent]:
@@ -76,8 +99,11 @@ def events(node: Node) -> Callable[[int], Intent]:
     return make
 
 
-def objects(node: Node) -> Callable[[int], Intent]:
-    """Versions of ever new keys under COMPLIANCE, of an object without content: what the index has to take in."""
+def mixed(node: Node) -> Callable[[int], Intent]:
+    """A mixed load on versions without content: of ten operations five PUT under COMPLIANCE, three GET, HEAD and LIST.
+
+    One PUT of the five goes to a key that there is. It is what the index has to take in that costs a start its time.
+    """
     (root,) = node.principals.all()
     actor = Actor(root.id, roles=root.roles)
     origin = Origin("s3", "0123456789ABCDEF", "127.0.0.1", "bench/1.0")
@@ -87,21 +113,43 @@ def objects(node: Node) -> Callable[[int], Intent]:
     node.commit(bucket)
     sealer = Sealer(node.keyring.take_or_make(BUCKET, 0))
     stored = sealer.logged(ContentDocument(v=VERSION, salt=new_salt(), size=0, etag=""), sealer.encrypt(b"", last=True))
-    asked = Request(mode="COMPLIANCE", until=_UNTIL, http="PUT")
 
-    def make(number: int) -> Intent:
+    def put(number: int) -> Intent:
         named = ObjectRef(BUCKET, f"{number:09d}", size=0, content=stored.content)
+        asked = Request(mode="COMPLIANCE", until=_UNTIL, http=f"PUT /{BUCKET}/{named.key}")
         tail = Tail(op="object.put", actor=actor, origin=origin, object=named, storage=stored.storage, request=asked)
         return Intent(tail, encode_tail(tail), stored.body)
+
+    def read(op: str, number: int) -> Intent:
+        named = ObjectRef(BUCKET, f"{number:09d}", range=(0, -1) if op == "object.get" else None)
+        asked = Request(http=f"GET /{BUCKET}/{named.key}")
+        tail = Tail(op=op, actor=actor, origin=origin, object=named, request=asked)
+        return Intent(tail, encode_tail(tail))
+
+    def listed() -> Intent:
+        asked = Request(http=f"GET /{BUCKET}?list-type=2")
+        tail = Tail(op="object.list", actor=actor, origin=origin, object=ObjectRef(BUCKET), request=asked)
+        return Intent(tail, encode_tail(tail))
+
+    def make(number: int) -> Intent:
+        group, turn = divmod(number, 10)
+        if turn < 4:
+            return put(4 * group + turn)
+        if turn == 4:
+            return put(2 * group)
+        if turn < 9:
+            return read("object.head" if turn == 8 else "object.get", 4 * group + turn - 5)
+        return listed()
 
     return make
 
 
 def main() -> None:
     """Fill, and be killed."""
-    with Node.open(Path(sys.argv[1]), load(None, {})) as node:
-        fill(node, int(sys.argv[2]), objects(node))
-        print("filled", flush=True)
+    settings = load(None, {"STRONGROOM_INDEX__SYNC_INTERVAL_S": _NEVER})
+    with mock.patch.object(background, "SYNC_ROWS", _ROWS), Node.open(Path(sys.argv[1]), settings) as node:
+        fill(node, int(sys.argv[2]), mixed(node))
+        print("filled", node.stores.index.synced, flush=True)
         time.sleep(3600)
 
 

@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 
 class Run(msgspec.Struct):
-    """What the generator reports of one run."""
+    """What the generator reports of one run; ``received`` counts every byte that the server wrote to a socket."""
 
     ops: int
     errors: dict[str, int]
@@ -40,6 +40,7 @@ class Run(msgspec.Struct):
     p99_ms: float
     client_cpu_us_op: float
     bytes: int
+    received: int
     server_cpu_us_op: float = 0.0
 
     @property

@@ -34,12 +34,13 @@ class Process:
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def written_bytes(self) -> int:
-        """Bytes given to write calls, answers on sockets included.
-
-        Not ``write_bytes``: that counts whole folios of the page cache, of up to a MiB, for each group of the ledger.
-        """
+    def given_bytes(self) -> int:
+        """Bytes given to write calls, on files and on sockets."""
         return self._value("io", "wchar:")
+
+    def dirtied_bytes(self) -> int:
+        """Bytes of page cache made dirty: whole folios, of up to a MiB."""
+        return self._value("io", "write_bytes:")
 
     def resident_bytes(self) -> int:
         """Memory that it holds."""

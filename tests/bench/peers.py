@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import objects, vaults
+from tests.bench import goals, objects, vaults
+from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load, Target
 from tests.bench.measure import Results, machine
 from tests.demo.firm import isolate
@@ -37,6 +38,8 @@ _KEY: Final = "benchbench"
 #: How much of each load is compared: turns, seconds of a turn, and large objects of a turn.
 _TURNS: Final = 3
 _LARGE: Final = 4
+#: Metrics that begin so are not compared: they are no performance of the server, or near zero.
+_ABSOLUTE: Final = ("amount", "client", "most", "memory", "p50 of one", "p50 beyond")
 
 
 def build() -> Path:
@@ -97,9 +100,11 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
 def main() -> int:
     """Compare; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.peers", description=__doc__)
-    parser.add_argument("--turns", type=int, default=_TURNS, help=f"of each server (default: {_TURNS})")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of one run under load (default: 4)")
+    parser.add_argument("--quick", action="store_true", help="one short turn")
+    parser.add_argument("--turns", type=int, help=f"of each server (default: {_TURNS}; quick: 1)")
+    parser.add_argument("--seconds", type=float, help="length of one run under load (default: 4; quick: 2)")
     options = parser.parse_args()
+    turns, seconds = options.turns or (1 if options.quick else _TURNS), options.seconds or (2 if options.quick else 4)
     isolate()
     results, circumstances = Results(), machine()
     try:
@@ -107,17 +112,21 @@ def main() -> int:
         load = Load()
         with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
             home = Path(name)
-            with vaults.serve(vaults.make(home / "strongroom")) as (ours, _), serve_minio(binary, home) as theirs:
-                for turn in range(options.turns):
-                    for target in (ours, theirs):
-                        objects.small(load, target, results, turn=turn, seconds=options.seconds)
+            ours, theirs = vaults.serve(vaults.make(home / "strongroom")), serve_minio(binary, home)
+            with ours as (strongroom, _), theirs as minio, disk(home) as alone:
+                for turn in range(turns):
+                    for target in (strongroom, minio):
+                        objects.small(load, target, results, alone, turn=turn, seconds=seconds)
                         objects.large(load, target, results, turn=turn, count=_LARGE)
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
     results.print_new()
     _print_ratios(results)
-    results.save(ROOT / "build" / "bench-peers.json", {"machine": circumstances, "peer": MINIO, "note": load.note})
+    verdicts = goals.judge(results, goals.PEER_GOALS, peer="minio")
+    goals.show(verdicts)
+    about = {"machine": circumstances, "peer": MINIO, "note": load.note, "goals": goals.as_json(verdicts)}
+    results.save(ROOT / "build" / "bench-peers.json", about)
     return 0
 
 
@@ -130,7 +139,7 @@ def _print_ratios(results: Results) -> None:
             ratios = (
                 f"{metric} {results.median(what, metric) / results.median(f'minio: {load}', metric):.2f}"
                 for metric in results.values[what]
-                if metric in metrics and not metric.startswith(("client", "most"))
+                if metric in metrics and not metric.startswith(_ABSOLUTE)
             )
             print(f"   {load}: {', '.join(ratios)}")
 

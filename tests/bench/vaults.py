@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -37,9 +37,9 @@ def serve(vault: Vault) -> Iterator[tuple[Target, Server]]:
         yield target, server
 
 
-def ensure_bucket(target: Target) -> None:
-    """Create the load's bucket with Object Lock, if it is not there."""
-    client = boto3.session.Session().client(
+def client(target: Target) -> Any:
+    """An S3 client of the server."""
+    return boto3.session.Session().client(
         "s3",
         endpoint_url=f"http://{target.address}",
         region_name="us-east-1",
@@ -47,5 +47,10 @@ def ensure_bucket(target: Target) -> None:
         aws_secret_access_key=target.secret_key,
         config=Config(s3={"addressing_style": "path"}, proxies={}),
     )
-    if BUCKET not in [row["Name"] for row in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+
+
+def ensure_bucket(target: Target) -> None:
+    """Create the load's bucket with Object Lock, if it is not there."""
+    s3 = client(target)
+    if BUCKET not in [row["Name"] for row in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)

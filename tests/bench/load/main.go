@@ -34,6 +34,7 @@ type result struct {
 	P99ms    float64        `json:"p99_ms"`
 	CPUusOp  float64        `json:"client_cpu_us_op"`
 	BytesOut int64          `json:"bytes"`
+	Received int64          `json:"received"`
 }
 
 // worker is one connection's share of a run.
@@ -43,6 +44,19 @@ type worker struct {
 	latencies []time.Duration
 	errors    map[string]int
 	bytes     int64
+	received  int64
+}
+
+// counted counts what is read from a connection.
+type counted struct {
+	net.Conn
+	count *int64
+}
+
+func (c counted) Read(data []byte) (int, error) {
+	count, err := c.Conn.Read(data)
+	*c.count += int64(count)
+	return count, err
 }
 
 func main() {
@@ -108,7 +122,7 @@ func (w *worker) dial(address string) error {
 		_ = w.conn.Close()
 	}
 	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
-	w.conn, w.reader = conn, bufio.NewReaderSize(conn, 64<<10)
+	w.conn, w.reader = conn, bufio.NewReaderSize(counted{conn, &w.received}, 64<<10)
 	return err
 }
 
@@ -148,6 +162,7 @@ func merge(workers []*worker) result {
 	for _, w := range workers {
 		latencies = append(latencies, w.latencies...)
 		total.BytesOut += w.bytes
+		total.Received += w.received
 		for what, times := range w.errors {
 			total.Errors[what] += times
 		}

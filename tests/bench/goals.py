@@ -1,0 +1,127 @@
+"""The figures to reach, and how far what was measured is from them.
+
+A goal set for a certain amount (a million records, 5 GiB) is not judged on less: ``--quick`` shows figures only.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.bench.measure import Results
+
+#: Metric that says how much one run handled, where a goal asks for an amount.
+AMOUNT: Final = "amount"
+
+
+class Goal(NamedTuple):
+    """One figure to reach.
+
+    Attributes:
+        row: What a reader calls it.
+        what: Under which name :class:`~tests.bench.measure.Results` has it.
+        metric: Which of its metrics counts.
+        limit: The figure.
+        unit: Its unit.
+        most: It must not be exceeded; else it must be reached.
+        amount: How much must have been handled, in the terms of :data:`AMOUNT`.
+    """
+
+    row: str
+    what: str
+    metric: str
+    limit: float
+    unit: str
+    most: bool = False
+    amount: float = 0
+
+
+class Verdict(NamedTuple):
+    """A goal and what was measured; ``figure`` is None where nothing was."""
+
+    row: str
+    goal: str
+    figure: float | None
+    unit: str
+    verdict: str
+
+
+def _put(conns: int) -> str:
+    return f"strongroom: PUT 1 KiB under COMPLIANCE, {conns} at a time"
+
+
+_LARGE: Final = "strongroom: {} 64 MiB, one at a time"
+_GROWTH: Final = "most memory beyond before, MiB"
+_APPEND: Final = "ledger: append records of 400 bytes"
+_VERIFY: Final = "verify: records of 400 bytes"
+
+GOALS: Final = (
+    Goal("PUT 1 KiB, 8 connections", _put(8), "server CPU µs an operation", 300, "CPU µs", most=True),
+    Goal("PUT 1 KiB, 32 connections", _put(32), "server CPU µs an operation", 300, "CPU µs", most=True),
+    Goal("PUT 1 KiB, 1 connection, p50 beyond one fdatasync", _put(1), "p50 beyond it, ms", 1, "ms", most=True),
+    Goal("PUT 64 MiB, growth of memory", _LARGE.format("PUT"), _GROWTH, 64, "MiB", most=True, amount=5),
+    Goal("GET 64 MiB, growth of memory", _LARGE.format("GET"), _GROWTH, 64, "MiB", most=True, amount=5),
+    Goal("ledger append, processor time", _APPEND, "CPU µs a record", 7, "CPU µs", most=True),
+    Goal("ledger append, records a second a core", _APPEND, "records a second a core", 140_000, "/s"),
+    Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
+    Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),
+    Goal("start after kill -9, all past the index sync", "start after kill -9", "s", 15, "s", most=True, amount=1e6),
+    Goal("settled records of the demo", "settled records of the demo", "ratio", 8, ":1"),
+)
+
+_RATES: Final = "operations a second"
+_BYTES: Final = "10⁶ bytes a second"
+PEER_GOALS: Final = (
+    Goal("PUT 1 KiB, 8 connections, to MinIO", _put(8), _RATES, 4, "times"),
+    Goal("PUT 1 KiB, 32 connections, to MinIO", _put(32), _RATES, 4, "times"),
+    Goal("GET 1 KiB, 32 connections, to MinIO", "strongroom: GET 1 KiB, 32 at a time", _RATES, 1, "times"),
+    Goal("PUT 64 MiB, bytes a second, to MinIO", _LARGE.format("PUT"), _BYTES, 1, "times"),
+    Goal("GET 64 MiB, bytes a second, to MinIO", _LARGE.format("GET"), _BYTES, 1, "times"),
+)
+
+
+def judge(results: Results, goals: Sequence[Goal], *, peer: str = "") -> list[Verdict]:
+    """Compare medians with goals.
+
+    Args:
+        results: What was measured.
+        goals: What was to be reached.
+        peer: Where given, a figure is the ratio to the same load on this server.
+
+    Returns:
+        One verdict for each goal, in order.
+    """
+    return [_judge(results, goal, peer) for goal in goals]
+
+
+def _judge(results: Results, goal: Goal, peer: str) -> Verdict:
+    wanted = f"{'≤' if goal.most else '≥'} {goal.limit:,.10g}"
+    if goal.metric not in results.values.get(goal.what, {}):
+        return Verdict(goal.row, wanted, None, goal.unit, "not measured")
+    figure = results.median(goal.what, goal.metric)
+    if peer:
+        figure /= results.median(f"{peer}: {goal.what.partition(': ')[2]}", goal.metric)
+    if goal.amount and results.median(goal.what, AMOUNT) < goal.amount:
+        return Verdict(goal.row, wanted, figure, goal.unit, f"not judged: measured on less than {goal.amount:,.10g}")
+    if (operator.le if goal.most else operator.ge)(figure, goal.limit):
+        return Verdict(goal.row, wanted, figure, goal.unit, "met")
+    by = abs(figure - goal.limit)
+    return Verdict(goal.row, wanted, figure, goal.unit, f"missed by {by:,.3g} ({100 * by / goal.limit:.0f} %)")
+
+
+def show(verdicts: Sequence[Verdict]) -> None:
+    """Print the table."""
+    print(f"\n{'what':<52} {'goal':>10} {'figure':>12} {'':<7} verdict")
+    for verdict in verdicts:
+        figure = "-" if verdict.figure is None else f"{verdict.figure:,.3g}"
+        if verdict.figure is not None and abs(verdict.figure) >= 100:
+            figure = f"{verdict.figure:,.0f}"
+        print(f"{verdict.row:<52} {verdict.goal:>10} {figure:>12} {verdict.unit:<7} {verdict.verdict}", flush=True)
+
+
+def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The table for the file."""
+    return [verdict._asdict() for verdict in verdicts]
