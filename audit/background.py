@@ -131,6 +131,7 @@ class Background:
         self._clock_seq = stores.log.durable_end
         settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
         self._eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
+        self._keyring = keyring
         self._hanging = False
         self._sealed_at = time.monotonic()
         self._loops = [
@@ -204,7 +205,14 @@ class Background:
         lag = now.wall - now.clock
         if lag > NS:
             warnings.append(f"clock: {lag // NS} s behind the wall clock; locks expire that much later")
+        if self._eraser.refused:
+            some = next(iter(self._eraser.refused.values()))
+            warnings.append(
+                f"eraser: {len(self._eraser.refused)} bodies stay, whose removal the ledger refutes: {some}"
+            )
         problems = []
+        if self._keyring.failed:
+            problems.append("the keyring: a change could not be written; restart, so that both copies are checked")
         if self._committer.poisoned is not None:
             problems.append(f"the ledger's writer has stopped: {self._committer.poisoned}")
         return problems, warnings

@@ -157,7 +157,7 @@ def test_a_file_in_a_directorys_place_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_error_names_what_failed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, _: int) -> None:
+    def refuse(path: Path, _: int, *, exist_ok: bool) -> None:
         raise OSError(EROFS, os.strerror(EROFS), str(path))
 
     monkeypatch.setattr(type(tmp_path), "mkdir", refuse)

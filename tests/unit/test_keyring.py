@@ -83,13 +83,21 @@ def test_many_threads_get_one_key(ring: Keyring) -> None:
 
 # --- two copies: every damage of one is healed, damage of both is refused ---------------------------------------------
 
+
+def flipped(data: bytes, place: int) -> bytes:
+    """Data with one bit changed."""
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "whole": lambda _: None,
     "missing": lambda path: path.unlink(),
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
-    "changed": lambda path: path.write_bytes(path.read_bytes()[:-20] + b"!" + path.read_bytes()[-19:]),
+    "changed": lambda path: path.write_bytes(flipped(path.read_bytes(), -20)),
     "foreign": lambda path: path.write_bytes(b"SRKEYS9\n" + bytes(200)),
     "of another site": lambda path: (
         path.write_bytes(keyring_file.encode(Contents(9, b"s" * 32, ()), b"z" * 32)) and None
@@ -161,6 +169,7 @@ def test_a_change_that_fails_has_no_effect_and_stops_all_further_ones(
             ring.take_or_make("ledgers", MAY)
     assert ring.take("ledgers", MAY) is None
     assert ring.take("ledgers", 0) is kept
+    assert ring.failed
     with pytest.raises(KeyringError, match="restart"):
         ring.take_or_make("ledgers", JUNE)
     again = Keyring.open(tmp_path, KEK)

@@ -221,20 +221,27 @@ class Keyring:
         with self._change:
             self._store(self._contents.domains, kek)
 
+    @property
+    def failed(self) -> bool:
+        """Whether a change failed, so that no other one is made until the next start has checked both copies."""
+        return self._failed
+
     def _store(self, domains: Iterable[DomainKey], kek: bytes) -> None:
         """Write both copies, then let the new contents count. Called with the change lock held."""
         if self._failed:
             raise KeyringError("an earlier change of the keyring failed; restart, so that both copies are checked")
         contents = Contents(self._contents.generation + 1, self._contents.site, tuple(domains))
         data = keyring_file.encode(contents, kek)
-        self._failed = True
+        failed = True
         try:
             for name in COPIES:
                 _write(self._directory / name, data)
+            failed = False
         except Unavailable:  # no room: the copy stands as it was; had the first been changed, it holds a key too many
-            self._failed = False
+            failed = False
             raise
-        self._failed = False
+        finally:
+            self._failed = failed
         self._contents, self._kek = contents, kek
 
 
