@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from audit.verify.records import Checker
 from audit.verify.schema import AFTER_PREV, HEAD, parse_strict
 from vault import record as writer
+from vault.record_schema import record_schema
 
 NUMBERS = st.integers(0, 2**63 - 1)
 TEXT = st.text(max_size=12)
@@ -71,6 +73,7 @@ TAILS = built(
     window=built(writer.Window, opened=TIMES, count=NUMBERS, reasons=st.dictionaries(TEXT, NUMBERS, max_size=3)),
     ref=NUMBERS,
 )  # fmt: skip
+SCHEMA = Draft202012Validator(record_schema())
 VERSIONS = st.builds(
     lambda ordinal, manifest, prev, marker, null, replaced: writer.VersionRef(
         ordinal, f"{ordinal:08x}{manifest[:24]}", manifest, prev, marker=marker, null=null, replaced=replaced
@@ -91,6 +94,7 @@ def test_every_record_that_can_be_written_is_taken(head: dict[str, Any], tail: w
     assert [item for item in checker.run().findings if not item.why.startswith("its clocks are ahead")] == []
     value = json.loads(bytes_)
     assert parse_strict(bytes_) == value
+    SCHEMA.validate(value)
     at = HEAD.match(bytes_)
     assert at is not None
     match = AFTER_PREV.fullmatch(bytes_, at.end())
