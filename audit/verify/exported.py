@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify.anchor import Claims, Outside, match_origins
@@ -87,11 +88,8 @@ def check_span(span: Span) -> Run:
     def path(n: int) -> str:
         return tile_path("entries", n, min(TILE_WIDTH, size - n * TILE_WIDTH))
 
-    checker = Checker(
-        span.stream,
-        span.first * TILE_WIDTH,
-        lambda seq: f"{source.place(path(seq // TILE_WIDTH))} entry {seq % TILE_WIDTH}",
-    )
+    record = partial(_record, source, size)
+    checker = Checker(span.stream, span.first * TILE_WIDTH, record)
     broken = False
     roots: list[bytes] = []
     known: list[tuple[int, bytes]] = []
@@ -109,8 +107,15 @@ def check_span(span: Span) -> Run:
     except Bad as bad:
         checker.findings.append(bad.finding)
         broken = True
-    checker.findings += span.tiles.check(0, known)
+    checker.findings += span.tiles.check(0, known, record)
     return checker.run(broken=broken)._replace(roots=b"".join(roots))
+
+
+def _record(source: Source, size: int, seq: int) -> str:
+    """Name the place of a record."""
+    n, at = divmod(seq, TILE_WIDTH)
+    width = min(TILE_WIDTH, size - n * TILE_WIDTH)
+    return f"{source.place(tile_path('entries', n, width))} entry {at}" if width > 0 else f"record {seq}"
 
 
 def _entries(data: bytes | None, place: str, width: int, n: int) -> list[bytes]:
@@ -165,8 +170,8 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
     claims.own_checkpoint(data, place)
 
     listing = _listed(source, report)
-    tiles = Tiles(source, checkpoint.size, listing.partials)
-    spine = Spine(tiles, claims.sizes(), lambda seq: f"record {seq}")
+    tiles = Tiles(source, checkpoint.size, listing.partials, checkpoint.root)
+    spine = Spine(tiles, claims.sizes(), partial(_record, source, checkpoint.size))
     lineage = Lineage()
     stream = json.dumps(checkpoint.origin.rpartition("/")[2], ensure_ascii=False).encode()
     ops: Counter[bytes] = Counter()

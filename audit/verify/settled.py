@@ -123,7 +123,11 @@ def check_frames(frames: Frames) -> Run:
     Raises:
         Unchecked: Something cannot be read.
     """
-    checker = Checker(frames.stream, frames.first, lambda seq: f"{frames.place} record {seq}")
+
+    def record(seq: int) -> str:
+        return f"{frames.place} record {seq}"
+
+    checker = Checker(frames.stream, frames.first, record)
     roots: list[bytes] = []
     known: list[tuple[int, bytes]] = []
     broken = False
@@ -142,7 +146,7 @@ def check_frames(frames: Frames) -> Run:
     except Bad as bad:
         checker.findings.append(bad.finding)
         broken = True
-    checker.findings += frames.tiles.check(0, known)
+    checker.findings += frames.tiles.check(0, known, record)
     return checker.run(broken=broken)._replace(roots=b"".join(roots))
 
 

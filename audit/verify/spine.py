@@ -97,7 +97,7 @@ class Spine:
         self._mark(self._edge)
         if self._edge:
             n = self._frontier.size // TILE_WIDTH
-            self.findings += self._tiles.check(0, [(n, b"".join(self._edge))])
+            self.findings += self._tiles.check(0, [(n, b"".join(self._edge))], self._place)
         for level, (hashes, n) in enumerate(zip(self._upper, self._upper_done, strict=True), start=1):
             if hashes:
                 self.findings += self._tiles.check(level, [(n, bytes(hashes))])
@@ -136,7 +136,7 @@ class Spine:
             at += room
             if len(self._edge) == TILE_WIDTH:
                 tile = b"".join(self._edge)
-                self.findings += self._tiles.check(0, [(self._frontier.size // TILE_WIDTH, tile)])
+                self.findings += self._tiles.check(0, [(self._frontier.size // TILE_WIDTH, tile)], self._place)
                 edge, self._edge = self._edge, []
                 self._close(tile, subtree_root(edge))
 

@@ -113,7 +113,8 @@ class Stream:
             Moved: Records are missing, and may have moved meanwhile.
         """
         size = claims.checkpoint.size if claims.checkpoint else 0
-        tiles = Tiles(Directory(self._root, self._prefix), size, self._files.tiles.partials)
+        root = claims.checkpoint.root if claims.checkpoint else b""
+        tiles = Tiles(Directory(self._root, self._prefix), size, self._files.tiles.partials, root)
         segments = [
             Segment(f"{self._root}/{name}", self._prefix + name, number, self._stream, _hash(self._origin))
             for number, name in sorted(self._files.commits.items())

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.verify.blame import leads_to_root
 from audit.verify.report import Bad, Finding
 from audit.verify.tree import HASH_BYTES, TILE_WIDTH, parse_tile_path, tile_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from audit.verify.source import Source
 
@@ -27,26 +28,31 @@ class Tiles(NamedTuple):
         source: Where they are.
         size: Size of the log's checkpoint: up to there every tile must be.
         partials: Widths of the partial tiles that were listed, by (level, number); they must be right too.
+        root: The checkpoint's root; empty where there is no checkpoint.
     """
 
     source: Source
     size: int
     partials: dict[tuple[int, int], list[int]]
+    root: bytes = b""
 
     def within(self, first: int, end: int) -> Tiles:
         """The same for level-0 tiles ``first`` to ``end`` only, for a worker."""
         some = {place: widths for place, widths in self.partials.items() if place[0] == 0 and first <= place[1] < end}
         return self._replace(partials=some)
 
-    def check(self, level: int, known: Iterable[tuple[int, bytes]]) -> list[Finding]:
+    def check(
+        self, level: int, known: Iterable[tuple[int, bytes]], record: Callable[[int], str] = "record {}".format
+    ) -> list[Finding]:
         """Compare tiles of one level.
 
         Args:
             level: Their level.
             known: Number of each, and the hashes it must hold as far as records exist: full, or the right edge.
+            record: Names the place of a record from its seq.
 
         Returns:
-            What is bad.
+            What is bad. Where a record and its hash disagree, the one is named that does not lead to the checkpoint.
 
         Raises:
             Unchecked: A tile cannot be read.
@@ -71,8 +77,20 @@ class Tiles(NamedTuple):
                 why = f"the tile holds {len(tile)} bytes instead of {width * HASH_BYTES}"
                 findings.append(Finding(seq, self.source.place(path), why))
             elif tile != hashes[: width * HASH_BYTES]:
-                findings.append(_difference((self.source.place(path), level, first), tile, hashes))
+                found = _difference((self.source.place(path), level, first), tile, hashes)
+                if level == 0 and must and found.why != BEYOND:  # of older tiles the checkpoint says nothing
+                    found = self._blamed(found, n, record)
+                findings.append(found)
         return findings
+
+    def _blamed(self, found: Finding, n: int, record: Callable[[int], str]) -> Finding:
+        """A finding about a hash of level 0, with the place of what was changed: the record, or else the tile."""
+        seq = found.seq or 0
+        index = seq % TILE_WIDTH
+        if self.root and leads_to_root(self.source, self.size, self.root, n):
+            why = f"it was changed: hash {index} of {found.place} differs, and that tile leads to the checkpoint's root"
+            return Finding(seq, record(seq), why)
+        return found._replace(why=f"hash {index} is not that of {record(seq)}; the tile or the record was changed")
 
     def _wanted(self, level: int, n: int, hashes: bytes) -> Iterator[tuple[int, bool]]:
         full, edge = divmod(self.size // TILE_WIDTH**level, TILE_WIDTH)

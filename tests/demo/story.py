@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import time
 import urllib.request
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -19,7 +22,6 @@ from tests.demo.server import COMMAND, Failed, Server, Vault, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from tests.demo.attempts import Answered
     from tests.demo.day import Item
@@ -137,6 +139,7 @@ class Story:
 
     def _verify_vault(self, settled: Sequence[Path]) -> None:
         self._step("Stop the server, and re-read every byte of the vault")
+        _say(f"paths in {self.vault.home}")
         self._say_good(self._verify(COMMAND, "verify", self.vault.data))
         end, kept = _settled_end(settled), records(self.exported)
         plain, packed = sum(len(kept[seq]) + 1 for seq in range(end)), sum(path.stat().st_size for path in settled)
@@ -144,27 +147,37 @@ class Story:
 
     def _verify_export(self) -> None:
         self._step(f"Verify the exported log as a stranger: plain Python, and {self.verifier.name}")
-        run([sys.executable, "-m", "audit.verify.build", self.verifier], {}, expect=0)
+        build: list[str | Path] = [sys.executable, "-m", "audit.verify.build", self.verifier]
+        self._show_command(build)
+        run(build, {}, expect=0)
         self._say_good(self._verify(*self._stranger(), self.exported))
 
     def _tamper(self) -> None:
         self._step("Change one byte in a copy, and verify that")
         seq = checkpoint_size(self.checkpoint.read_bytes()) // 2
         copy = self.vault.home / "forged-log"
-        tamper.of_record(self.exported, copy, seq)
-        _say_bad(f"in record {seq} of the log", copy, self._verify(*self._stranger(), copy, expect=1))
+        bundle = tamper.of_record(self.exported, copy, seq)
+        _say_bad(seq, bundle, copy, self._verify(*self._stranger(), copy, expect=1))
         copy = self.vault.home / "forged-vault"
         pack = tamper.of_object(self.vault.data, copy)
-        _say_bad(f"in an object, kept in {pack.name}", copy, self._verify(COMMAND, "verify", copy, expect=1))
+        _say_bad(None, pack, copy, self._verify(COMMAND, "verify", copy, expect=1))
 
     def _stranger(self) -> tuple[str | Path, ...]:
         """A Python without environment, working directory or site packages, and the one file."""
         return (sys.executable, "-I", "-S", self.verifier)
 
     def _verify(self, *command: str | Path, expect: int = 0) -> dict[str, Any]:
-        outside = ("--vkey", self.vkey, "--checkpoint", self.checkpoint, "--json")
-        report: dict[str, Any] = msgspec.json.decode(run([*command, *outside], {}, expect=expect))
+        """Run a verification, shown as somebody would type it, and return what it reports."""
+        whole = [*command, "--vkey", self.vkey, "--checkpoint", self.checkpoint]
+        self._show_command(whole)
+        report: dict[str, Any] = msgspec.json.decode(run([*whole, "--json"], {}, expect=expect))
         return report
+
+    def _show_command(self, command: Sequence[str | Path]) -> None:
+        """Print a command, its paths relative to where the demo is and works."""
+        words = [str(word) for word in command]
+        words[0] = os.path.relpath(words[0]) if Path(words[0]).is_relative_to(Path.cwd()) else Path(words[0]).name
+        print(f"   $ {shlex.join(words)}".replace(f"{self.vault.home}/", ""), flush=True)
 
     def _say_good(self, report: dict[str, Any]) -> None:
         size = checkpoint_size(self.checkpoint.read_bytes())
@@ -177,11 +190,14 @@ def _say(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
-def _say_bad(where: str, copy: Path, report: dict[str, Any]) -> None:
-    bad = report["first_bad"]
-    seq = "" if bad["seq"] is None else f", record {bad['seq']}"
-    _say(f"{where}: BAD")
-    _say(f"  {bad['place'].removeprefix(f'{copy}/')}{seq}: {bad['why']}")
+def _say_bad(seq: int | None, changed: Path, copy: Path, report: dict[str, Any]) -> None:
+    """Say what was found, once it is the file that was changed, and the record where that is known."""
+    bad, name = report["first_bad"], str(changed.relative_to(copy))
+    if not bad["place"].startswith(name) or seq not in {None, bad["seq"]}:
+        raise Failed(f"one byte of {name} was changed, and the verifier names {bad['place']}, record {bad['seq']}")
+    _say(f"one byte changed in {name}: BAD")
+    _say(f"  record {bad['seq']}, {bad['place']}:")
+    _say(f"  {bad['why']}")
 
 
 def _check_unharmed(firm: Firm, stored: Iterable[tuple[Item, Place]]) -> None:

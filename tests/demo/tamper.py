@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def of_record(log: Path, copy: Path, seq: int) -> None:
-    """Copy an exported log and change one byte in the middle of a record."""
+def of_record(log: Path, copy: Path, seq: int) -> Path:
+    """Copy an exported log and change one byte in the middle of a record; the file that holds it."""
     shutil.copytree(log, copy)
     mark = b'"seq":%d,' % seq
     bundle, start, data = next(entry for entry in entries(copy) if mark in entry[2])
     flip(bundle, start + len(data) // 2)
+    return bundle
 
 
 def of_object(data_directory: Path, copy: Path) -> Path:

@@ -95,6 +95,61 @@ def test_older_partial_tiles_may_stay_and_must_be_right(
     assert (code, answer["first_bad"]["place"]) == (1, f"tile/{level}/000.p/5")
 
 
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("seq", "end"), [(0, "000"), (2, "000"), (300, "001"), (590, "002.p/89")])
+def test_a_record_that_was_changed_is_named_by_its_bundle(
+    museum: Museum, export: Path, verify: Verify, seq: int, end: str
+) -> None:
+    bundle, entry = export / f"tile/entries/{end}", museum.log.entries[seq].bytes()
+    flip(bundle, bundle.read_bytes().index(entry) + entry.index(b'"time":"2') + 26)  # a digit of its seconds
+    code, answer = verify(export)
+    assert (code, answer["first_bad"]["place"]) == (1, f"tile/entries/{end} entry {seq % 256}")
+    assert f"it was changed: hash {seq % 256} of tile/0/{end}" in answer["first_bad"]["why"]
+
+
+@pytest.mark.parametrize(("seq", "end"), [(2, "000"), (300, "001"), (590, "002.p/89")])
+def test_a_tile_that_was_changed_is_named_with_the_record_that_it_contradicts(
+    export: Path, verify: Verify, seq: int, end: str
+) -> None:
+    flip(export / f"tile/0/{end}", seq % 256 * 32)
+    code, answer = verify(export)
+    assert (code, answer["first_bad"]["place"]) == (1, f"tile/0/{end}")
+    assert f"hash {seq % 256} is not that of tile/entries/{end} entry {seq % 256};" in answer["first_bad"]["why"]
+
+
+@pytest.mark.parametrize("above", ["tile/1/000.p/2", "checkpoint"])
+def test_a_changed_record_whose_tile_leads_nowhere_is_named_by_both_places(
+    museum: Museum, export: Path, verify: Verify, above: str
+) -> None:
+    entry = museum.log.entries[2].bytes()
+    flip(export / "tile/entries/000", (export / "tile/entries/000").read_bytes().index(entry) + 50)
+    if above == "checkpoint":
+        other = (export / above).read_text().split("\n")
+        other[2] = other[2][:4] + "AAAA" + other[2][8:]  # its root
+        (export / above).write_text("\n".join(other))
+    else:
+        (export / above).unlink()
+    answer = verify(export)[1]
+    told = [finding["why"] for finding in answer["findings"] if finding["place"] == "tile/0/000"]
+    assert any("is not that of tile/entries/000 entry 2;" in why for why in told)
+
+
+def test_a_record_of_a_data_directory_that_was_changed_is_named_with_its_tile(vault: Path, verify: Verify) -> None:
+    tile = vault / "streams" / "site-a.node-1" / "tile" / "0" / "000"
+    data = bytearray(tile.read_bytes())
+    data[5 * 32] ^= 1
+    tile.write_bytes(data)
+    code, answer = verify(vault)
+    assert (code, answer["first_bad"]["place"]) == (1, "streams/site-a.node-1/tile/0/000")
+    assert "is not that of streams/site-a.node-1/ledger/" in answer["first_bad"]["why"]
+    assert " record 5;" in answer["first_bad"]["why"]
+
+
 def test_a_changed_record_is_the_first_bad_one_although_all_chain_on(
     museum: Museum, tmp_path: Path, verify: Verify
 ) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
@@ -196,18 +198,57 @@ async def test_when_the_last_piece_is_out_the_lease_has_ended(world: World) -> N
     assert world.last.tail.op == "object.get"  # all of it was released: nothing was aborted
 
 
+async def cancelled(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 @served
-async def test_a_caller_that_is_cancelled_before_its_answer_leaves_no_lease(world: World) -> None:
+async def test_a_caller_that_is_cancelled_before_it_asks_leaves_nothing(world: World) -> None:
+    await filled(world)
+    before = len(world.ledger.records)
+    await cancelled(asyncio.create_task(world.service.objects.get(ADA, LARGE)))
+    assert len(world.ledger.records) == before
+
+
+@pytest.mark.parametrize("turns", range(1, 8))
+@served
+async def test_a_caller_that_is_cancelled_while_its_record_is_written_leaves_no_lease(world: World, turns: int) -> None:
     await filled(world)
     world.forget()
-    for waits in range(8):
-        task = asyncio.create_task(world.service.objects.get(ADA, LARGE))
-        for _ in range(waits):
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    written = threading.Event()
+    world.ledger._thread.submit(written.wait, 30)  # no answer before it is set, however often the caller has its turn
+    task = asyncio.create_task(world.service.objects.get(ADA, LARGE))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    written.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     # The double finds a lease that is still held when everything has come to its end.
+
+
+@served
+async def test_a_caller_that_is_cancelled_while_its_bytes_are_read_leaves_no_lease(world: World) -> None:
+    await filled(world)
+    world.forget()
+    reading, read_on = threading.Event(), threading.Event()
+    load = world.core.documents.load
+
+    def slowly(*arguments: Any) -> Any:
+        reading.set()
+        read_on.wait(30)
+        return load(*arguments)
+
+    with patch.object(world.core.documents, "load", slowly):
+        task = asyncio.create_task(world.service.objects.get(ADA, LARGE))
+        await asyncio.to_thread(reading.wait)
+        assert world.ledger.held.total() == 1
+        await cancelled(task)
+        read_on.set()
+    # As above.
 
 
 @served
