@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from audit.anchor.file import FileAnchor
-from audit.errors import AnchorConflict, AnchorUnavailable
-from tests.doubles.anchor import FaultyAnchor
+from audit.errors import AnchorConflict, AnchorUnavailable, AnchorUnknown
+from tests.doubles.anchor import Fault, FaultyAnchor
+from vault import durable
+from vault.errors import DurabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +27,37 @@ def value(size: int, origin: str = ORIGIN) -> bytes:
     return f"{origin}\n{size}\nroot\n\nsignature\n".encode()
 
 
-@pytest.fixture(params=["file", "faulty"])
+class Insistent:
+    """An anchor whose user does as the sealer does: what failed is offered again, the same, until its fate is known."""
+
+    def __init__(self, anchor: Anchor) -> None:
+        self._anchor = anchor
+
+    def read(self, origin: str) -> bytes | None:
+        while True:
+            with suppress(AnchorUnavailable):
+                return self._anchor.read(origin)
+
+    def swap(self, origin: str, expected: bytes | None, new: bytes) -> None:
+        while True:
+            try:
+                self._anchor.swap(origin, expected, new)
+            except AnchorConflict as conflict:
+                if conflict.current != new:
+                    raise
+            except (AnchorUnavailable, AnchorUnknown):
+                continue
+            return
+
+
+@pytest.fixture(params=["file", "faulty", *Fault, "unreadable"], ids=str)
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Anchor]:
+    """Connects to an anchor; one whose first swaps or reads fail is one to its user in the end."""
     if request.param == "file":
         return lambda: FileAnchor(tmp_path / "vault.anchor")
-    anchor = FaultyAnchor()
-    return lambda: anchor
+    faulty = FaultyAnchor(*[request.param] * 2 if isinstance(request.param, Fault) else [])
+    faulty.unreadable = 2 if request.param == "unreadable" else 0
+    return lambda: Insistent(faulty)
 
 
 def test_an_unknown_origin_has_no_value(connect: Callable[[], Anchor]) -> None:
@@ -84,3 +112,51 @@ def test_of_many_swaps_at_once_one_wins(connect: Callable[[], Anchor]) -> None:
     with ThreadPoolExecutor(4) as pool:
         won = [result for result in pool.map(swap, range(1, 25)) if result is not None]
     assert won == [connect().read(ORIGIN)]
+
+
+# Faults: what is not known to have happened did or did not, and what is known to have failed did not.
+
+
+def failing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> FileAnchor:
+    """One whose next swap fails at a call."""
+    anchor = FileAnchor(tmp_path / "vault.anchor")
+    anchor.swap(ORIGIN, None, value(1))
+
+    def fail(*_: object) -> NoReturn:
+        raise DurabilityError("injected")
+
+    monkeypatch.setattr(durable, call, fail)
+    return anchor
+
+
+@pytest.mark.parametrize("fault", [*Fault, "fsync_file", "fsync_dir", "lock_file"], ids=str)
+def test_a_swap_that_fails_says_what_may_have_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault | str
+) -> None:
+    anchor: Anchor
+    if isinstance(fault, Fault):
+        anchor = FaultyAnchor()
+        anchor.swap(ORIGIN, None, value(1))
+        anchor.faults.append(fault)
+    else:
+        anchor = failing_file(tmp_path, monkeypatch, fault)
+    with pytest.raises((AnchorUnavailable, AnchorUnknown)) as caught:
+        anchor.swap(ORIGIN, value(1), value(2))
+    assert not caught.value.fatal
+    assert caught.value.retryable
+    monkeypatch.undo()
+    again = anchor if isinstance(fault, Fault) else FileAnchor(tmp_path / "vault.anchor")
+    found = again.read(ORIGIN)
+    known = isinstance(caught.value, AnchorUnavailable)
+    assert found == value(1) if known else found in {value(1), value(2)}
+    Insistent(again).swap(ORIGIN, value(1), value(2))
+    assert again.read(ORIGIN) == value(2)
+
+
+def test_what_cannot_be_read_is_no_missing_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = FaultyAnchor()
+    faulty.unreadable = 1
+    file = failing_file(tmp_path, monkeypatch, "fsync_dir")
+    for anchor in (faulty, file):
+        with pytest.raises(AnchorUnavailable):
+            anchor.read(ORIGIN)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedDict
 
-from vault.errors import CorruptError, VaultError
+from vault.errors import CorruptError, S3Error, Unavailable, VaultError
 from vault.ports import Committed
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, Head, Tail, decode, splice
 from vault.state import rows
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 STREAM = "site-a.node-1"
 START = parse_rfc3339("2026-11-22T12:00:00Z")
+#: What the journal's half of a record takes at most.
+HEAD_BYTES = 2048
 LEASED = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
 
 
@@ -108,8 +110,13 @@ class MemoryLedger:
         self.state.put([(rows.principal_key(row.id), row), (rows.access_key_key(row.access_key), row)])
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
-        for intent, answer in zip(intents, done, strict=True):
-            self._thread.submit(self._answer, intent, answer)
+        if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in intents):
+            raise S3Error("MaxMessageLengthExceeded")
+        try:
+            for intent, answer in zip(intents, done, strict=True):
+                self._thread.submit(self._answer, intent, answer)
+        except RuntimeError as error:
+            raise Unavailable("the double was stopped") from error
 
     def _answer(self, intent: Intent, answer: Done) -> None:
         outcome: Committed | VaultError

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.demo.exported import records
 from tests.fault.forger import Forger
 from tests.fault.load import Client, Load
 from tests.integration.served import Server, command
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORTS: Final = ("--s3", "127.0.0.1:0", "--audit", "127.0.0.1:0")
+#: The forged record stands at this seq or after it.
+RECORDS: Final = 1000
+#: At least, of three clients.
+RECORDS_OF_A_TURN: Final = 15
 FAST: Final = {"STRONGROOM_LEDGER__SEGMENT_MIB": "1", "STRONGROOM_CHECKPOINT__INTERVAL_S": "0.05"}
 
 
@@ -38,7 +44,7 @@ class Vault:
         assert server.stop() == 0
         self.old = copied(self.data, root / "old" / "data")
         server.start()
-        Load(server, turns=12, names="b").wait()
+        Load(server, turns=RECORDS // RECORDS_OF_A_TURN, names="b").wait()
         settled = self.data / "streams" / "site-a.node-1" / "ledger"
         while not list(settled.iterdir()):
             owner.ask("GET", "nothing")
@@ -83,6 +89,21 @@ def test_an_old_backup_beside_a_newer_anchor_does_not_start(vault: Vault, tmp_pa
     assert "Traceback" not in refused.stderr
 
 
+def test_a_backup_without_its_anchor_does_not_start_and_names_recover(vault: Vault, tmp_path: Path) -> None:
+    shutil.copytree(vault.old, tmp_path / "data")
+    before = sorted(path for path in (tmp_path / "data").rglob("*") if "views" not in path.parts)
+    refused = command("serve", "--data", tmp_path / "data", *PORTS)
+    assert refused.returncode == 2
+    assert "the anchor is empty, while this ledger has published size" in refused.stderr
+    assert "strongroom recover" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "data.anchor").exists()
+    assert sorted(path for path in (tmp_path / "data").rglob("*") if "views" not in path.parts) == before
+    assert command("verify", tmp_path / "data").returncode == 0  # by itself it is whole
+    told = command("verify", tmp_path / "data", "--checkpoint", vault.saved)
+    assert (told.returncode, f"it says the log has {vault.size} records" in told.stdout) == (1, True)
+
+
 def test_an_old_backup_with_its_own_anchor_starts_and_a_saved_checkpoint_tells(vault: Vault, tmp_path: Path) -> None:
     data = copied(vault.old, tmp_path / "data")
     added = command("principal", "add", "later", "--role", "auditor", "--data", data)
@@ -93,15 +114,39 @@ def test_an_old_backup_with_its_own_anchor_starts_and_a_saved_checkpoint_tells(v
     assert f"it says the log has {vault.size} records" in told.stdout
 
 
-def forged(record: bytes) -> bytes:
-    """Another client's address."""
-    return record.replace(b'"ip":"127.0.0.1"', b'"ip":"127.0.0.9"') if b'"key":"small-a0-0"' in record else record
+class Lie:
+    """Another client's address in one record, the first of a PUT from seq 1000 on.
+
+    Attributes:
+        seq: Of that record; -1 before it was met.
+    """
+
+    def __init__(self) -> None:
+        self.seq = -1
+
+    def __call__(self, record: bytes) -> bytes:
+        seq = int(json.loads(record)["seq"])
+        if self.seq >= 0 or seq < RECORDS or b'"op":"object.put"' not in record:
+            return record
+        self.seq = seq
+        return record.replace(b'"ip":"127.0.0.1"', b'"ip":"127.0.0.9"')
+
+
+def leaves(data: Path, to: Path) -> list[bytes]:
+    """Every record of a vault in order, as exported."""
+    assert command("log", "export", "site-a.node-1", to, "--data", data).returncode == 0
+    return [record for _, record in sorted(records(to).items())]
 
 
 def test_a_history_rewritten_with_every_key_is_found_by_a_saved_checkpoint_alone(vault: Vault, tmp_path: Path) -> None:
     data = copied(vault.data, tmp_path / "data")
     assert command("verify", data, "--checkpoint", vault.saved).returncode == 0
-    assert Forger(data, forged).rewrite() == vault.size
+    lie = Lie()
+    assert Forger(data, lie).rewrite() == vault.size
+    assert RECORDS <= lie.seq < vault.size
+    true, false = leaves(vault.data, tmp_path / "true"), leaves(data, tmp_path / "false")
+    changed = [seq for seq, (one, other) in enumerate(zip(true, false, strict=True)) if one != other]
+    assert changed == list(range(lie.seq, vault.size))  # the record, and after it what chains to it
     alone = command("verify", data)
     assert (alone.returncode, "NOT ANCHORED" in alone.stdout) == (0, True), alone.stdout
     added = command("principal", "add", "later", "--role", "auditor", "--data", data)
