@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from vault.record import Request
 
-#: Roles of which nobody may hold two.
-EXCLUSIVE: Final = frozenset({"operator", "security", "auditor"})
+#: Duties of which nobody may have two, by role; an examiner is an auditor for a time.
+DUTIES: Final = {"operator": "operator", "security": "security", "auditor": "auditor", "examiner": "auditor"}
 ROLES: Final = frozenset(
     {"root", "operator", "security", "compliance", "auditor", "examiner", "owner", "writer", "reader"}
 )
@@ -95,6 +95,9 @@ def check_roles(roles: tuple[str, ...]) -> str:
         return f"unknown role {unknown[0]}; roles are {', '.join(sorted(ROLES))}"
     if not roles:
         return "a principal needs at least one role"
-    if len(EXCLUSIVE.intersection(roles)) > 1 or ("root" in roles and EXCLUSIVE.intersection(roles) - {"security"}):
-        return "nobody holds two of operator, security and auditor, and root is neither operator nor auditor"
+    duties = {DUTIES[role] for role in roles if role in DUTIES}
+    if len(duties) > 1 or ("root" in roles and duties - {"security"}):
+        return (
+            "nobody holds two of operator, security and auditor (or examiner), and root is neither operator nor auditor"
+        )
     return ""
