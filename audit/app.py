@@ -171,5 +171,5 @@ def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Ev
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the last when its terminal is closed
         loop.add_signal_handler(number, stop)
     node.on_fatal = tell
-    if node.status().problems:  # it failed before it could tell us
+    if node.failed:  # it failed before it could tell us
         stop_for_error()

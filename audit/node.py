@@ -298,6 +298,11 @@ class Node:
             warnings=warnings,
         )
 
+    @property
+    def failed(self) -> bool:
+        """Whether it met a fatal error. One that is only not ready, for want of disk say, has not failed."""
+        return self._fatal is not None
+
     def _stop_for(self, error: Exception) -> None:
         if self._fatal is None:
             self._fatal = error

@@ -133,6 +133,17 @@ def test_an_interrupt_stops_it_too(tmp_path: Path) -> None:
     assert served.wait() == 0, served.errors
 
 
+def test_a_disk_that_is_too_full_leaves_it_alive_and_not_ready(tmp_path: Path) -> None:
+    served = Server(tmp_path)
+    assert served.stop() == 0
+    served.start({"STRONGROOM_DISK__RESERVE_MIB": str(1 << 29)})
+    ready = httpx.get(f"{served.audit_endpoint}/readyz")
+    assert ready.status_code == 503
+    assert "disk.reserve_mib" in ready.json()["detail"]
+    assert httpx.get(f"{served.audit_endpoint}/healthz").status_code == 200
+    assert served.stop() == 0
+
+
 def test_a_write_to_the_ledger_that_fails_ends_it_and_the_next_start_recovers(tmp_path: Path) -> None:
     served = Server(tmp_path)
     resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # no byte past the header
