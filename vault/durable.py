@@ -161,13 +161,16 @@ def sweep_temps(directory: Path, name: str = "") -> None:
 
 
 def make_dirs(path: Path, mode: int = 0o700) -> None:
-    """Create a directory and what is missing above it: durable on return; a crash leaves the first levels."""
+    """Create a directory and what is missing above it: durable on return; a crash leaves the first levels.
+
+    Another thread may make the same one at the same time.
+    """
     # Each missing level, top down: mkdir, fsync(parent). The deepest level that exists may be what a
     # crash left between the two, so its parent is synced too; all levels above were synced before it.
     if not path.is_dir():
         make_dirs(path.parent, mode)
         with _reported("mkdir", path):
-            path.mkdir(mode, exist_ok=True)  # another thread may be as far
+            path.mkdir(mode, exist_ok=True)
     fsync_dir(path.parent)
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from errno import EROFS
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -15,7 +16,6 @@ from vault.errors import CorruptError, DurabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def mode(path: Path) -> int:
@@ -148,6 +148,18 @@ def test_sweep_takes_leftovers_only(tmp_path: Path) -> None:
 def test_directories_are_private(tmp_path: Path) -> None:
     durable.make_dirs(tmp_path / "a" / "b")
     assert (mode(tmp_path / "a"), mode(tmp_path / "a" / "b")) == (0o700, 0o700)
+
+
+def test_a_directory_that_another_thread_makes_meanwhile_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    answers = iter([False])  # before the other made it
+    seen = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: next(answers, seen(path)))
+    calls = Syscalls(monkeypatch)
+    durable.make_dirs(tmp_path / "a")
+    assert calls.trace[-2:] == [f"open:{tmp_path.name}", f"fsync:{tmp_path.name}"]
 
 
 def test_a_file_in_a_directorys_place_is_an_error(tmp_path: Path) -> None:
