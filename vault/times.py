@@ -16,6 +16,8 @@ NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS
 #: The last instant that four-digit years can write.
 MAX_NS: Final = 253_402_300_800 * NS - 1
+#: Characters of an instant as :func:`rfc3339` writes it.
+_WRITTEN: Final = 30
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -75,6 +77,17 @@ def parse_rfc3339(text: str) -> int:
     Raises:
         ValueError: Not such an instant, or one outside 1970 to 9999.
     """
+    if len(text) == _WRITTEN and text[19] == "." and text[29] == "Z" and text[20:29].isdecimal() and text.isascii():
+        ns = _read(text[:19]) * NS + int(text[20:29])  # as every record has it: half the price of the pattern
+    else:
+        ns = _parse_any(text)
+    if not 0 <= ns <= MAX_NS:
+        msg = "not an instant from 1970 to 9999"
+        raise ValueError(msg)
+    return ns
+
+
+def _parse_any(text: str) -> int:
     match = _FRACTION_AND_ZONE.fullmatch(text, 19)
     if match is None:
         msg = "not an RFC 3339 instant"
@@ -84,8 +97,4 @@ def parse_rfc3339(text: str) -> int:
     if zone != "Z":
         shift = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
         seconds += -shift if zone[0] == "+" else shift
-    ns = seconds * NS + int((fraction or "0").ljust(9, "0"))
-    if not 0 <= ns <= MAX_NS:
-        msg = "not an instant from 1970 to 9999"
-        raise ValueError(msg)
-    return ns
+    return seconds * NS + int((fraction or "0").ljust(9, "0"))

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from vault.storage.index import Sequenced
     from vault.storage.leases import Leases
 
+    #: What waits to be decided: the operation, who is told, and the most that it can take of a group.
+    _Queued = tuple[Intent, Done, int]
+
 _log: Final = logging.getLogger(__name__)
 
 #: Operations waiting to be decided; more are refused with 503.
@@ -104,7 +107,7 @@ class Committer:
         self._leases = leases
         self._reserve = reserve_bytes
         self._on_fatal = on_fatal
-        self._queue: deque[tuple[Intent, Done]] = deque()
+        self._queue: deque[_Queued] = deque()
         self._wake = Condition()
         self._closing = False
         self._poison: VaultError | None = None
@@ -142,8 +145,9 @@ class Committer:
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
         limit = self._journal.max_payload
-        for intent in intents:
-            if len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES or _frame_bytes(intent) > limit:
+        sizes = list(map(_frame_bytes, intents))
+        for intent, size in zip(intents, sizes, strict=True):
+            if size > limit or len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES:
                 raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
         with self._wake:
             if self._poison is not None:
@@ -152,23 +156,22 @@ class Committer:
                 raise Unavailable("the server is stopping; try again")
             if len(self._queue) + len(intents) > MAX_QUEUE:
                 raise Unavailable("too many operations are waiting; try again later")
-            self._queue.extend(zip(intents, done, strict=True))
+            self._queue.extend(zip(intents, done, sizes, strict=True))
             self._wake.notify()
 
-    def _gather(self) -> tuple[list[tuple[Intent, Done]], int]:
+    def _gather(self) -> tuple[list[_Queued], int]:
         """What goes into the next group, with an upper bound of its payload; empty when it is time to end."""
         with self._wake:
             self._wake.wait_for(lambda: self._queue or self._closing)
-            taken: list[tuple[Intent, Done]] = []
+            taken: list[_Queued] = []
             limit = min(GROUP_BYTES, self._journal.max_payload)
-            size = 0
-            while self._queue and len(taken) < MAX_GROUP_RECORDS:
-                intent = self._queue[0][0]
-                need = _frame_bytes(intent)
+            size, queue = 0, self._queue
+            while queue and len(taken) < MAX_GROUP_RECORDS:
+                need = queue[0][2]
                 if taken and size + need > limit:
                     break
                 size += need
-                taken.append(self._queue.popleft())
+                taken.append(queue.popleft())
             return taken, size
 
     def _run(self) -> None:
@@ -176,9 +179,9 @@ class Committer:
             batch, bound = self._gather()
             if not batch:
                 return
-            group = _Group(self._seq, self._prev, [done for _, done in batch])
+            group = _Group(self._seq, self._prev, [done for _, done, _ in batch])
             try:
-                self._commit([intent for intent, _ in batch], bound, group)
+                self._commit([intent for intent, _, _ in batch], bound, group)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
                 _log.critical("the ledger's writer stops: %s", error, exc_info=not isinstance(error, VaultError))
                 self._fail(error, group)
@@ -188,7 +191,7 @@ class Committer:
         poison = error if isinstance(error, VaultError) else VaultError(f"{type(error).__name__}: {error}")
         with self._wake:
             self._poison = poison
-            left = [done for _, done in self._queue]
+            left = [done for _, done, _ in self._queue]
             self._queue.clear()
         for done, committed in group.unanswered():
             if committed is not None:
@@ -297,7 +300,8 @@ class Committer:
         committed = Committed(head, leaf, position, row, error)
         if error is None and tail.op in _READS and isinstance(row, VersionRow):
             committed.release = self._leases.take(row.seq)
-        self._state.add(changes)
+        if changes:
+            self._state.add(changes)
         group.add(record, () if error is not None else intent.body, leaf)
         if error is None and tail.clock_state is not None:
             group.clock_state = tail.clock_state
@@ -343,4 +347,4 @@ class _Group:
 
 def _frame_bytes(intent: Intent) -> int:
     """The most that an operation can take of a group."""
-    return frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)))
+    return frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)

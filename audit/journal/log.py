@@ -223,12 +223,14 @@ class CommitLog:
         payload: list[bytes] = []
         places: list[tuple[int, int, int]] = []
         position = target.end_offset + format_.GROUP_HEADER_BYTES
+        frame_header = format_.frame_header
         for record, body in records:
-            body_length = sum(map(len, body))
-            head = format_.frame_header(record, body_length)
-            payload += (head, record, *body)
-            places.append((position + len(head), len(record), body_length))
-            position += len(head) + len(record) + body_length
+            body_length = sum(map(len, body)) if body else 0
+            head, length = frame_header(record, body_length), len(record)
+            payload += (head, record, *body) if body else (head, record)
+            position += len(head)
+            places.append((position, length, body_length))
+            position += length + body_length
         header = GroupHeader(
             count=len(records),
             length=position - target.end_offset - format_.GROUP_HEADER_BYTES,
@@ -242,8 +244,7 @@ class CommitLog:
         if header.end > target.header.length:
             raise ValueError(f"{target.path} has no room for a group of {header.length} bytes")
         durable.append_group(target.file().fd, format_.encode_group(header, payload), header.offset)
-        for place in places:
-            target.note(*place)
+        target.note_all(places)
         target.end_offset = header.end
         with self._grown:
             self._durable_end = max(self._durable_end, first_seq + len(records))

@@ -17,6 +17,7 @@ from vault import device
 from vault.errors import CorruptError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from audit.journal.segment import SegmentHeader
@@ -55,6 +56,13 @@ class Segment:
         self._records.append(record_length)
         self._bodies.append(body_length)
         self._offsets.append(record_offset)  # last: readers go by its length
+
+    def note_all(self, places: Sequence[tuple[int, int, int]]) -> None:
+        """The same for several records: of each its offset, its length, and that of its body."""
+        offsets, records, bodies = zip(*places, strict=True)
+        self._records.extend(records)
+        self._bodies.extend(bodies)
+        self._offsets.extend(offsets)  # last: readers go by its length
 
     def record(self, seq: int) -> bytes:
         """A record's exact bytes."""

@@ -148,8 +148,11 @@ def main() -> None:
     """Fill, and be killed."""
     settings = load(None, {"STRONGROOM_INDEX__SYNC_INTERVAL_S": _NEVER})
     with mock.patch.object(background, "SYNC_ROWS", _ROWS), Node.open(Path(sys.argv[1]), settings) as node:
-        fill(node, int(sys.argv[2]), mixed(node))
-        print("filled", node.stores.index.synced, flush=True)
+        make = mixed(node)
+        while not node.stores.index.synced:  # the first sync comes at once
+            time.sleep(0.1)
+        fill(node, int(sys.argv[2]), make)
+        print("filled", node.stores.index.applied - node.stores.index.synced, flush=True)
         time.sleep(3600)
 
 
