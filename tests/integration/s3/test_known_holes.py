@@ -16,6 +16,8 @@ from tests.integration.s3.calls import PROTECTED, later, raw, refused, send, sig
 if TYPE_CHECKING:
     from tests.integration.served import Server
 
+_attempts = count()
+
 
 def rule(s3: Any, bucket: str, **default: Any) -> None:
     """Set or clear a bucket's default retention."""
@@ -122,11 +124,10 @@ def test_the_address_in_a_record_is_the_sockets(server: Server, s3: Any, bucket:
 
 def exported(server: Server, stream: str, seq: int) -> dict[str, Any]:
     """One record, as ``log export`` writes it once it is sealed: in bundles of (length in two bytes, record)."""
-    attempts = count()
     records: list[dict[str, Any]] = []
 
     def sealed() -> bool:
-        target = server.data.parent / f"exported-{next(attempts)}"
+        target = server.data.parent / f"exported-{next(_attempts)}"
         made = server.cli("log", "export", stream, target)
         assert made.returncode == 0, made.stderr
         records.clear()
