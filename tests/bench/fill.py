@@ -14,7 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
-from audit import background
+from audit.background import Background
 from audit.config import load
 from audit.node import Node
 from vault.manifest import VERSION, ContentDocument
@@ -32,9 +32,6 @@ BUCKET: Final = "filled"
 _BATCH: Final = 512
 _IN_FLIGHT: Final = 32
 _UNTIL: Final = "2099-01-01T00:00:00.000000000Z"
-#: An index that is never synced: seconds, and rows.
-_NEVER: Final = "3600"
-_ROWS: Final = 1 << 40
 
 
 class _Batch:
@@ -146,12 +143,9 @@ def mixed(node: Node) -> Callable[[int], Intent]:
 
 def main() -> None:
     """Fill, and be killed."""
-    settings = load(None, {"STRONGROOM_INDEX__SYNC_INTERVAL_S": _NEVER})
-    with mock.patch.object(background, "SYNC_ROWS", _ROWS), Node.open(Path(sys.argv[1]), settings) as node:
-        make = mixed(node)
-        while not node.stores.index.synced:  # the first sync comes at once
-            time.sleep(0.1)
-        fill(node, int(sys.argv[2]), make)
+    never = mock.patch.object(Background, "_sync_index", return_value=False)
+    with never, Node.open(Path(sys.argv[1]), load(None, {})) as node:
+        fill(node, int(sys.argv[2]), mixed(node))
         print("filled", node.stores.index.applied - node.stores.index.synced, flush=True)
         time.sleep(3600)
 

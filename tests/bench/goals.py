@@ -57,6 +57,7 @@ _LARGE: Final = "strongroom: {} 64 MiB, one at a time"
 _GROWTH: Final = "most memory beyond before, MiB"
 _APPEND: Final = "ledger: append records of 400 bytes"
 _VERIFY: Final = "verify: records of 400 bytes"
+_MIXED: Final = "verify: a mixed load"
 
 GOALS: Final = (
     Goal("PUT 1 KiB, 8 connections", _put(8), "server CPU µs an operation", 300, "CPU µs", most=True),
@@ -68,6 +69,7 @@ GOALS: Final = (
     Goal("ledger append, records a second a core", _APPEND, "records a second a core", 140_000, "/s"),
     Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
     Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),
+    Goal("the same, mixed load and bodies", _MIXED, "full pass, records a second a core", 80_000, "/s", amount=1e6),
     Goal("start after kill -9, all past the index sync", "start after kill -9", "s", 15, "s", most=True, amount=1e6),
     Goal("settled records of the demo", "settled records of the demo", "ratio", 8, ":1"),
 )
