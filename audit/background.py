@@ -210,9 +210,11 @@ class Background:
             warnings.append(
                 f"eraser: {len(self._eraser.refused)} bodies stay, whose removal the ledger refutes: {some}"
             )
+        if self._keyring.failed:  # what needs no new key goes on
+            warnings.append(
+                "the keyring: a change could not be written, no new key is made: restart, to check both copies"
+            )
         problems = []
-        if self._keyring.failed:
-            problems.append("the keyring: a change could not be written; restart, so that both copies are checked")
         if self._committer.poisoned is not None:
             problems.append(f"the ledger's writer has stopped: {self._committer.poisoned}")
         return problems, warnings
