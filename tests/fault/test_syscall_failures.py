@@ -1,8 +1,12 @@
 """Each file system call of one PUT fails in turn, on the real process: no success is lost, the unknown stops it.
 
-strace attaches to the running server for one PUT of a large object under a domain key that has still to be made. It
-makes the N-th call of a kind fail in every thread, or kills the process at it; N goes up until there is no such call.
+strace attaches to the running server for one PUT of an object under a domain key that has still to be made. It makes
+the N-th call of a kind fail in every thread, or kills the process at it; N goes up until there is no such call.
 Writes are not among them: ``write`` is also how threads wake the event loop.
+
+It strikes whichever thread makes the call, from when it is attached to the first one until it lets go: the background
+too, before the request or after its answer. So it attaches when the background has done what a start leaves it, and
+who was struck is told by the trace and by the process, not by the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
+from audit.journal.log import SPARES
 from tests.fault.judge import problems
 from tests.fault.load import LOST, Client, payload
 from tests.fault.watched import needs_strace
@@ -51,7 +56,14 @@ QUIET: Final = {
     "STRONGROOM_INDEX__SYNC_INTERVAL_S": "3600",
     "STRONGROOM_CLOCK__STATUS_INTERVAL_S": "3600",
 }
-_BYTES: Final = 300 * 1024
+#: An object that is kept as a blob, and one that is kept in the commit log and makes none of these calls.
+LARGE: Final = 300 * 1024
+SMALL: Final = 2_000
+ONLY_LARGE: Final = frozenset({"fallocate", "mkdir", "link", "unlink"})
+STRIKES: Final = [(LARGE, call) for call in CALLS] + [(SMALL, call) for call in CALLS if call not in ONLY_LARGE]
+FAILURES: Final = [
+    (*strike, error) for strike in STRIKES for error in ("EIO", "ENOSPC") if strike[0] == LARGE or error == "EIO"
+]
 _DAYS_OF_A_MONTH: Final = 31
 #: How long strace may take to attach, in seconds.
 _PATIENCE: Final = 30
@@ -62,10 +74,15 @@ pytestmark = [needs_strace, pytest.mark.timeout(300)]
 
 
 class Failing:
-    """A server whose system calls fail, and everything its client was told."""
+    """A server whose system calls fail, and everything its client was told.
+
+    Attributes:
+        injected: The calls that were made to fail last.
+    """
 
     def __init__(self, root: Path) -> None:
         self.server = Server(root, QUIET)
+        self.injected: list[str] = []
         self._trace = root / "trace"
         self._months = count(2)
         self._client = self._new_client()
@@ -77,22 +94,23 @@ class Failing:
         server = self.server
         return Client(server.endpoint, server.access_key, server.secret_key, "client")
 
-    def put(self) -> Outcome:
-        """Store a large object under a lock of a month that has no domain key yet."""
+    def put(self, size: int) -> Outcome:
+        """Store an object under a lock of a month that has no domain key yet."""
         key = f"locked-{len(self.outcomes)}"
         until = datetime.now(UTC) + timedelta(days=_DAYS_OF_A_MONTH * next(self._months))
         lock = {
             "x-amz-object-lock-mode": "COMPLIANCE",
             "x-amz-object-lock-retain-until-date": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        self._client.ask("PUT", key, body=payload(key, _BYTES), headers=lock, kept=_BYTES)
+        self._client.ask("PUT", key, body=payload(key, size), headers=lock, kept=size)
         return self.outcomes[-1]
 
-    def put_failing(self, call: str, fault: str) -> Outcome | None:
+    def put_failing(self, size: int, call: str, fault: str) -> Outcome | None:
         """The same while a call fails; None where there was no such call."""
+        self._wait_until_calm()
         self._trace.unlink(missing_ok=True)
         calls = CALLS[call]
-        words: list[str | Path] = ["strace", "-f", "-qq", "-p", str(self.server.pid), "-o", self._trace]
+        words: list[str | Path] = ["strace", "-f", "-y", "-qq", "-p", str(self.server.pid), "-o", self._trace]
         strace = subprocess.Popen(
             [*words, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"], stderr=subprocess.PIPE, text=True
         )
@@ -100,30 +118,55 @@ class Failing:
         outcome = None
         try:
             self._wait_until_attached(strace)
-            outcome = self.put()
+            outcome = self.put(size)
         finally:
             # Told to let go of a process that is ending, strace may wait for ever.
             if outcome is None or outcome.status != LOST:
                 strace.terminate()
             _end(strace)
             strace.stderr.close()
-        struck = outcome.status == LOST or "INJECTED" in self._trace.read_text()
+        said = self._trace.read_text()
+        self.injected = [line for line in said.splitlines() if "INJECTED" in line]
+        struck = outcome.status == LOST or self.injected or "killed by SIGKILL" in said or not self.server.running
         return outcome if struck else None
 
+    @property
+    def committing(self) -> bool:
+        """Whether it was a commit that failed, and not another write to the commit log, as recycling makes them."""
+        newest = max((self.server.data / "streams" / "site-a.node-1" / "commit").iterdir())
+        return any(f"/{newest.name}>" in line for line in self.injected)
+
+    def _wait_until_calm(self) -> None:
+        """Wait until the background has nothing to do; a server that a test before this one left dead is started."""
+        if not self.server.running:
+            self.restarted()
+        spares = self.server.data / "views" / "spare"
+        end = time.monotonic() + _PATIENCE
+        while len(list(spares.glob("*.log"))) < SPARES or not self._sealed():
+            assert time.monotonic() < end, "the background does not come to rest"
+            time.sleep(0.01)
+
+    def _sealed(self) -> bool:
+        found = httpx.get(f"{self.server.audit_endpoint}/readyz", timeout=_PATIENCE).json()
+        return bool(found["sealed"] == found["durable"])
+
     def _wait_until_attached(self, strace: subprocess.Popen[str]) -> None:
+        """Wait until every thread is traced, or one was struck already and the server is no more."""
         end = time.monotonic() + _PATIENCE
         tasks = Path(f"/proc/{self.server.pid}/task")
         while not all(re.search(r"TracerPid:\t[1-9]", (task / "status").read_text()) for task in tasks.iterdir()):
-            assert strace.poll() is None, strace.stderr and strace.stderr.read()
+            if strace.poll() is not None:
+                assert not self.server.running, strace.stderr and strace.stderr.read()
+                return
             assert time.monotonic() < end, "strace did not attach"
             time.sleep(0.01)
 
-    def ended(self) -> int | None:
+    def ended(self, size: int) -> int | None:
         """Whether it works as if nothing had been; else its exit code, and it was started again.
 
         A keyring that could not be written takes no new keys before a restart; everything else goes on.
         """
-        stored = bool(self.put().record)
+        stored = bool(self.put(size).record)
         if not self.ready():
             return self.restarted()
         if not stored:
@@ -168,31 +211,30 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
     assert problems(made.server.data, made.outcomes) == []
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("size", "call", "error"), FAILURES)
 def test_a_call_that_fails_is_no_success_and_stops_only_what_is_unknown(
-    failing: Failing, call: str, error: str
+    failing: Failing, size: int, call: str, error: str
 ) -> None:
     for number in count(1):
-        outcome = failing.put_failing(call, f"error={error}:when={number}")
+        outcome = failing.put_failing(size, call, f"error={error}:when={number}")
         if outcome is None:
             assert number > 1, "the PUT made no such call"
             break
-        code = failing.ended()
+        committing = failing.committing
+        code = failing.ended(size)
         if call in COMMIT:
-            assert outcome.unknown
+            assert outcome.unknown or not committing
             assert code == FATAL, failing.server.errors
         else:
             assert code in {None, FATAL}
             assert outcome.status in {200, 500, 503, LOST}
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_a_kill_at_a_call_loses_and_doubles_nothing(failing: Failing, call: str) -> None:
+@pytest.mark.parametrize(("size", "call"), STRIKES)
+def test_a_kill_at_a_call_loses_and_doubles_nothing(failing: Failing, size: int, call: str) -> None:
     for number in count(1):
-        outcome = failing.put_failing(call, f"signal=KILL:when={number}")
-        if not failing.ready():
-            assert failing.restarted() == -signal.SIGKILL
-        if outcome is None:
+        if failing.put_failing(size, call, f"signal=KILL:when={number}") is None:
             assert number > 1, "the PUT made no such call"
+            assert failing.ready()
             break
+        assert failing.restarted() == -signal.SIGKILL

@@ -7,14 +7,15 @@ import re
 import resource
 import signal
 import socket
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.integration.served import Server, command
+from tests.integration.served import PATIENCE, Server, command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +126,25 @@ def test_an_idle_connection_does_not_keep_it_from_stopping(server: Server) -> No
         idle.sendall(b"GET / HTTP/1.1\r\n")
         assert server.stop() == 0
     server.start()
+
+
+def test_more_idle_connections_than_allowed_do_not_stop_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    served = Server(tmp_path, {"STRONGROOM_LIMITS__CONNECTIONS": "100"})
+    place = urlsplit(served.endpoint)
+    with ExitStack() as opened:
+        for _ in range(1150):
+            opened.enter_context(socket.create_connection((str(place.hostname), int(place.port or 0))))
+        assert served.running
+        assert httpx.get(served.endpoint).status_code == 503  # and it is answered, not left hanging
+        assert httpx.get(f"{served.audit_endpoint}/readyz").status_code == 200
+    end = time.monotonic() + PATIENCE
+    while httpx.get(served.endpoint).status_code != 403:
+        assert time.monotonic() < end, "it does not answer again"
+        time.sleep(0.05)
+    assert served.stop() == 0, served.errors
+    assert "Traceback" not in served.errors
 
 
 def test_an_interrupt_stops_it_too(tmp_path: Path) -> None:

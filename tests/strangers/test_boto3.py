@@ -86,6 +86,18 @@ def test_odd_keys_stay_what_they_are(client: Any, bucket: str) -> None:
     assert common["Prefix"] == "//x/../"
 
 
+def test_buckets_are_listed_in_pages(client: Any, bucket: str) -> None:
+    for number in range(5):
+        client.create_bucket(Bucket=f"{bucket}-page-{number}")
+    pages = list(
+        client.get_paginator("list_buckets").paginate(Prefix=f"{bucket}-page-", PaginationConfig={"PageSize": 2})
+    )
+    assert [len(page["Buckets"]) for page in pages] == [2, 2, 1]
+    assert [made["Name"] for page in pages for made in page["Buckets"]] == [f"{bucket}-page-{n}" for n in range(5)]
+    whole = {made["Name"] for page in client.get_paginator("list_buckets").paginate() for made in page["Buckets"]}
+    assert {bucket, f"{bucket}-page-0"} <= whole
+
+
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_a_lock_in_a_presigned_url_is_what_is_stored(door: Door, client: Any, bucket: str, key: str) -> None:
     named = {"Bucket": bucket, "Key": key}

@@ -70,6 +70,7 @@ public final class Strangers {
     switch (arguments[0]) {
       case "locked" -> locked();
       case "chunks" -> chunks();
+      case "defaults" -> defaults();
       case "parts" -> parts();
       case "presigned" -> presigned();
       case "odd keys" -> oddKeys();
@@ -113,6 +114,26 @@ public final class Strangers {
         read(vault, key, body);
       }
     }
+  }
+
+  /** A client that nothing is set of, and a GET that asks for no checksum. */
+  private static void defaults() throws Exception {
+    TrustManager[] trusted = trusted();
+    S3Client vault = S3Client.builder().endpointOverride(URI.create(ENDPOINT)).forcePathStyle(true)
+        .region(region()).credentialsProvider(credentials())
+        .httpClient(UrlConnectionHttpClient.builder().tlsTrustManagersProvider(() -> trusted).build())
+        .build();
+    for (byte[] body : List.of(new byte[0], SMALL, LARGE)) {
+      String key = "defaults/" + body.length;
+      vault.putObject(request -> request.bucket(BUCKET).key(key), RequestBody.fromBytes(body));
+      same(key, vault.getObjectAsBytes(request -> request.bucket(BUCKET).key(key)).asByteArray(), body);
+      try (var stream = vault.getObject(request -> request.bucket(BUCKET).key(key))) {
+        same(key, stream.readAllBytes(), body);
+      }
+      equal("length", vault.headObject(request -> request.bucket(BUCKET).key(key)).contentLength(), (long) body.length);
+    }
+    same("range", vault.getObjectAsBytes(request -> request.bucket(BUCKET).key("defaults/" + LARGE.length)
+        .range("bytes=100-199")).asByteArray(), Arrays.copyOfRange(LARGE, 100, 200));
   }
 
   private static void parts() throws Exception {
