@@ -212,7 +212,7 @@ class Background:
             )
         if self._keyring.failed:  # what needs no new key goes on
             warnings.append(
-                "the keyring: a change could not be written, no new key is made: restart, to check both copies"
+                "the keyring: a change could not be written, no new key is made: restart it"
             )
         problems = []
         if self._committer.poisoned is not None:
