@@ -211,9 +211,7 @@ class Background:
                 f"eraser: {len(self._eraser.refused)} bodies stay, whose removal the ledger refutes: {some}"
             )
         if self._keyring.failed:  # what needs no new key goes on
-            warnings.append(
-                "the keyring: a change could not be written, no new key is made: restart it"
-            )
+            warnings.append("the keyring: a change could not be written, no new key is made: restart it")
         problems = []
         if self._committer.poisoned is not None:
             problems.append(f"the ledger's writer has stopped: {self._committer.poisoned}")

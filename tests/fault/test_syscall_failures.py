@@ -65,6 +65,8 @@ FAILURES: Final = [
     (*strike, error) for strike in STRIKES for error in ("EIO", "ENOSPC") if strike[0] == LARGE or error == "EIO"
 ]
 _DAYS_OF_A_MONTH: Final = 31
+#: How many blobs may find a directory that is there.
+_CHANCES: Final = 30
 #: How long strace may take to attach, in seconds.
 _PATIENCE: Final = 30
 #: How long strace may take to end, in seconds.
@@ -105,8 +107,18 @@ class Failing:
         self._client.ask("PUT", key, body=payload(key, size), headers=lock, kept=size)
         return self.outcomes[-1]
 
-    def put_failing(self, size: int, call: str, fault: str) -> Outcome | None:
-        """The same while a call fails; None where there was no such call."""
+    def put_failing(self, size: int, call: str, fault: str, number: int) -> Outcome | None:
+        """The same while a call of its kind fails, by number; None where there was no such call.
+
+        A blob's directory is one of 256, by chance: where the first call to make one is wanted, it gets some.
+        """
+        for _ in range(_CHANCES if (call, number) == ("mkdir", 1) else 1):
+            outcome = self._put_failing(size, call, f"{fault}:when={number}")
+            if outcome is not None:
+                return outcome
+        return None
+
+    def _put_failing(self, size: int, call: str, fault: str) -> Outcome | None:
         self._wait_until_calm()
         self._trace.unlink(missing_ok=True)
         calls = CALLS[call]
@@ -216,7 +228,7 @@ def test_a_call_that_fails_is_no_success_and_stops_only_what_is_unknown(
     failing: Failing, size: int, call: str, error: str
 ) -> None:
     for number in count(1):
-        outcome = failing.put_failing(size, call, f"error={error}:when={number}")
+        outcome = failing.put_failing(size, call, f"error={error}", number)
         if outcome is None:
             assert number > 1, "the PUT made no such call"
             break
@@ -233,7 +245,7 @@ def test_a_call_that_fails_is_no_success_and_stops_only_what_is_unknown(
 @pytest.mark.parametrize(("size", "call"), STRIKES)
 def test_a_kill_at_a_call_loses_and_doubles_nothing(failing: Failing, size: int, call: str) -> None:
     for number in count(1):
-        if failing.put_failing(size, call, f"signal=KILL:when={number}") is None:
+        if failing.put_failing(size, call, "signal=KILL", number) is None:
             assert number > 1, "the PUT made no such call"
             assert failing.ready()
             break
