@@ -280,9 +280,9 @@ def test_a_vault_that_nobody_may_use_is_not_served(tmp_path: Path, run: Run, mon
 
 
 def test_make_run_makes_a_vault_where_an_init_failed(tmp_path: Path) -> None:
-    """The recipe itself, with a command that only tells how it was called."""
+    """The recipe itself, with a command that only tells how it was called; the tests may themselves be run by make."""
     (tmp_path / "data" / "keys").mkdir(parents=True)
-    command = ["make", "-n", "-f", str(ROOT / "Makefile"), "-o", "setup", "run"]
+    command = ["make", "-n", "--no-print-directory", "-f", str(ROOT / "Makefile"), "-o", "setup", "run"]
     recipe = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     told = recipe.replace(".venv/bin/strongroom", "echo")
     for made, expected in ((False, ["init", "serve"]), (True, ["serve"])):
