@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -162,14 +163,19 @@ class Failing:
         found = httpx.get(f"{self.server.audit_endpoint}/readyz", timeout=_PATIENCE).json()
         return bool(found["sealed"] == found["durable"])
 
+    def _traced(self) -> bool:
+        """Whether every thread is; one that ends while we look needs no tracer."""
+        for task in Path("/proc").glob(f"{self.server.pid}/task/*"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if not re.search(r"TracerPid:\t[1-9]", (task / "status").read_text()):
+                    return False
+        return True
+
     def _wait_until_attached(self, strace: subprocess.Popen[str]) -> None:
         """Wait until every thread is traced, or one was struck already and the server is no more."""
         end = time.monotonic() + _PATIENCE
-        tasks = Path(f"/proc/{self.server.pid}/task")
-        while not all(re.search(r"TracerPid:\t[1-9]", (task / "status").read_text()) for task in tasks.iterdir()):
-            if strace.poll() is not None:
-                assert not self.server.running, strace.stderr and strace.stderr.read()
-                return
+        while self.server.running and not self._traced():
+            assert strace.poll() is None or not self.server.running, strace.stderr and strace.stderr.read()
             assert time.monotonic() < end, "strace did not attach"
             time.sleep(0.01)
 
