@@ -8,8 +8,6 @@ Not handled here: the jobs themselves.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
 import time
 from itertools import islice
@@ -20,7 +18,9 @@ from audit.eraser import Eraser
 from audit.errors import AuditError
 from audit.replay import records
 from audit.settle import Settler
+from vault.durable import NO_DESCRIPTOR
 from vault.errors import VaultError
+from vault.merkle import leaf_hash
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, Tail, encode_tail
@@ -102,7 +102,7 @@ class _Loop:
 def _retryable(error: Exception) -> bool:
     """Whether a job may simply be tried again: it says so, or this process had no descriptor left for it."""
     if isinstance(error, OSError):
-        return error.errno in {errno.EMFILE, errno.ENFILE}
+        return error.errno in NO_DESCRIPTOR
     return isinstance(error, VaultError | AuditError) and error.retryable
 
 
@@ -221,7 +221,7 @@ class Background:
         first, fresh = self._committer.take_leaves()
         while self._sealer.size < first:  # from before this start, or more than the committer keeps
             some = islice(records(self._stores.settled, self._stores.log, self._sealer.size), _CATCH_UP)
-            self._sealer.seal([hashlib.sha256(b"\0" + data).digest() for seq, data in some if seq < first])
+            self._sealer.seal([leaf_hash(data) for seq, data in some if seq < first])
         self._sealer.seal(fresh)
         self._sealed_at = time.monotonic()
         return False

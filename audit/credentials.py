@@ -102,8 +102,8 @@ def read_credentials(path: Path) -> Credentials:
         with path.open("rb") as file:
             lines = dict(line.split(" = ", 1) for line in file.read(_MAX_FILE_BYTES).decode().splitlines())
         found = Credentials(lines["access_key"], lines["secret_key"])
+        if not (is_access_key(found.access_key) and is_secret(found.secret)):
+            raise ValueError("not what may be an access key and a secret")
     except (OSError, ValueError, KeyError) as error:
         raise ConfigInvalid(f"{path} is not the credentials file that init writes") from error
-    if not (is_access_key(found.access_key) and is_secret(found.secret)):
-        raise ConfigInvalid(f"{path} is not the credentials file that init writes")
     return found

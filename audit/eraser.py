@@ -25,21 +25,20 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from audit import evidence
+from audit.commit import commit_all
 from audit.crash import crash_point
 from audit.errors import AuditError, LedgerCorrupt
 from audit.strand import History, holding
 from vault.crypto.keyring import UNLOCKED, month_of
-from vault.errors import S3Error, Unavailable, VaultError
+from vault.errors import S3Error, Unavailable
 from vault.policy import SYSTEM
-from vault.ports import Committed, Intent
-from vault.record import Actor, ObjectRef, Origin, Tail, decode, encode_tail
+from vault.record import Actor, ObjectRef, Origin, Tail, decode
 from vault.retention import decide_erasure
 from vault.state import lookup
 from vault.state.rows import GarbageRow, PartRow, UploadRow, VersionRow
@@ -302,19 +301,12 @@ class Eraser:
 
     def _record(self, erasures: Sequence[_Erasure]) -> None:
         """Commit ``object.erased`` for each, and wait until all are durable."""
-        intents = []
-        answers: list[Future[Committed | VaultError]] = []
+        tails = []
         for erasure in erasures:
             row = erasure.row
             named = ObjectRef(row.bucket, row.key, row.version_id, erasure.upload)
-            tail = Tail(op="object.erased", actor=Actor(SYSTEM), origin=Origin("server"), object=named, ref=row.seq)
-            intents.append(Intent(tail, encode_tail(tail)))
-            answers.append(Future())
-        self._journal.submit(intents, [answer.set_result for answer in answers])
-        for answer in answers:
-            result = answer.result()
-            if isinstance(result, VaultError):
-                raise result
-            if result.error is not None:
-                raise result.error
+            tails.append(
+                Tail(op="object.erased", actor=Actor(SYSTEM), origin=Origin("server"), object=named, ref=row.seq)
+            )
+        commit_all(self._journal, tails)
         crash_point("erase.recorded")

@@ -9,11 +9,11 @@ Not handled here: where the records come from, and which checkpoint.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import AuditError, LedgerCorrupt
 from audit.tiles import ENTRIES, WIDTH, Tile, TileTree, entry_bundle
+from vault.merkle import leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def export_log(
         for start in range(0, checkpoint.size, WIDTH):
             entries = list(records(start, min(start + WIDTH, checkpoint.size)))
             _write(target, Tile(ENTRIES, start // WIDTH, len(entries)), entry_bundle(entries))
-            for tile, data in tree.append([hashlib.sha256(b"\0" + entry).digest() for entry in entries]):
+            for tile, data in tree.append(list(map(leaf_hash, entries))):
                 _write(target, tile, data)
             progress(len(entries))
         for tile, data in tree.partials():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +17,7 @@ from vault import durable
 from vault.crypto import kek
 from vault.crypto.keyring import COPIES, Keyring
 from vault.crypto.secrets import unwrap_signing_key, wrap_signing_key
+from vault.storage.room import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,8 +127,7 @@ def require_room(root: Path, settings: Settings) -> None:
         ConfigInvalid: There is too little room; names the settings and the numbers.
     """
     place = next(folder for folder in (root, *root.parents) if folder.exists())
-    space = os.statvfs(place)
-    free = space.f_bavail * space.f_frsize >> 20
+    free = free_bytes(place) >> 20
     reserve, segment = settings.disk.reserve_mib, settings.ledger.segment_mib
     needed = reserve + 2 * segment
     if free < needed:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import Future
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +20,7 @@ from audit.anchor.place import anchor_url, require_outside
 from audit.anchor.url import open_anchor
 from audit.background import Background
 from audit.clock import ComplianceClock, HostSource
+from audit.commit import commit_all
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
@@ -38,9 +38,8 @@ from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
-from vault.errors import Unavailable, VaultError
-from vault.ports import Committed, Intent
-from vault.record import LedgerRef, encode_tail
+from vault.errors import Unavailable
+from vault.record import LedgerRef
 from vault.state import lookup
 from vault.state.rows import UploadRow
 from vault.storage.blobs import BlobStore
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from audit.config import Settings
     from audit.identity import Identity
     from audit.streams import Opened
+    from vault.ports import Committed
     from vault.record import Tail, Takeover
 
 _log: Final = logging.getLogger(__name__)
@@ -215,12 +215,7 @@ class Node:
     def _tell_start(self, opened: Opened) -> None:
         """Say in the server's log what was found."""
         found = opened.found
-        last = (
-            next(self.records(self.identity.stream, found.next_seq - 1, found.next_seq), None)
-            if found.next_seq
-            else None
-        )
-        if last is not None and not start.is_stop(last[1]):
+        if found.next_seq and not start.is_stop(self.stores.current.feed.record(found.next_seq - 1)):
             _log.warning("the last writer did not stop in order: what it left was recovered")
         _log.info("%s: %d records recovered, incarnation %d", self.identity.stream, found.next_seq, found.incarnation)
 
@@ -248,25 +243,13 @@ class Node:
             Unavailable: One was not written.
             OutcomeUnknown: The writer failed.
         """
-        answers: list[Future[Committed | VaultError]] = [Future() for _ in tails]
-        intents = [Intent(tail, encode_tail(tail)) for tail in tails]
-        self.committer.submit(intents, [answer.set_result for answer in answers])
-        done = []
-        for answer in answers:
-            result = answer.result(COMMIT_SECONDS)
-            if isinstance(result, VaultError):
-                raise result
-            if result.error is not None:
-                raise result.error
-            done.append(result)
-        return done
+        return commit_all(self.committer, tails, COMMIT_SECONDS)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Durable records ``start`` to ``end`` (exclusive) of a stream of this vault, exact bytes, in order."""
         strand = next(strand for strand in self.stores.strands if strand.name == stream)
         for seq in range(start, min(end, strand.log.durable_end)):
-            data = strand.log.record(seq)
-            yield seq, data if data is not None else strand.settled.record(seq)
+            yield seq, strand.feed.record(seq)
 
     def checkpoint(self, stream: str) -> bytes | None:
         """The last published checkpoint of a stream."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from audit.errors import LedgerCorrupt
+from audit.feed import Feed
 from vault.errors import S3Error
 from vault.record import decode
 from vault.state.apply import apply, changes_nothing
@@ -117,11 +118,9 @@ def last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState
 
 
 def _last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockState | None, int] | None:
-    newest, bare = 0, True
+    newest, bare, feed = 0, True, Feed(settled, log)
     for seq in range(log.durable_end - 1, -1, -1):
-        data = log.record(seq)
-        if data is None:
-            data = settled.record(seq)
+        data = feed.record(seq)
         if newest == 0:
             newest = parse_rfc3339(decode(data)[0].clock)
         bare = bare and _LEDGER in data

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit.anchor.place import local_warning
 from audit.journal import tiers
+from vault.storage.room import free_bytes
 from vault.times import NS
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def status_of(
     if layout.credentials.exists():
         warnings.append(f"{layout.credentials.name} still holds the first principal's secret")
     lag = now.wall - now.clock
-    space = os.statvfs(layout.root)
-    free = space.f_bavail * space.f_frsize
+    free = free_bytes(layout.root)
     refused = tiers.refused(free, reserve)
     if refused:
         text = f"{free >> 20} MiB of disk are free: {refused} are refused until some is freed (disk.reserve_mib)"

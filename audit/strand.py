@@ -43,6 +43,11 @@ class Strand:
         """Position after its last durable record."""
         return self.base + self.log.durable_end
 
+    @property
+    def feed(self) -> Feed:
+        """Its records, settled or not."""
+        return Feed(self.settled, self.log)
+
     def read(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of a small body: the commit log first, then the packs.
 
@@ -71,7 +76,7 @@ class History:
 
     def __init__(self, strands: Sequence[Strand]) -> None:
         self._strands = strands
-        self._feeds = {strand.name: Feed(strand.settled, strand.log) for strand in strands}
+        self._feeds = {strand.name: strand.feed for strand in strands}
 
     def record(self, position: int) -> bytes:
         """A durable record's exact bytes.

@@ -113,9 +113,8 @@ def takeover_of(strand: Strand) -> Takeover | None:
     Raises:
         LedgerCorrupt: It cannot be read.
     """
-    data = strand.log.record(0)
     try:
-        ledger = decode(data if data is not None else strand.settled.record(0))[1].ledger
+        ledger = decode(strand.feed.record(0))[1].ledger
     except ValueError as error:
         raise LedgerCorrupt(f"{strand.name} record 0", str(error)) from error
     return ledger.takes_over if ledger is not None else None

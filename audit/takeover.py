@@ -16,7 +16,6 @@ Not handled here: reading streams that were taken over (``audit.streams``), sett
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from itertools import count, islice
@@ -29,7 +28,7 @@ from audit.anchor.url import open_anchor
 from audit.checkpoint import open_checkpoint
 from audit.crash import crash_point
 from audit.errors import AuditError, ConfigInvalid, NoteInvalid, RecoverRequired
-from audit.feed import Feed, furthest
+from audit.feed import furthest
 from audit.identity import Layout, load_identity, new_identity, replace_identity
 from audit.init import ensure_signing_key, kek_provider, load_signer
 from audit.sealing import adopt
@@ -39,6 +38,7 @@ from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.errors import CorruptError
+from vault.merkle import leaf_hash
 from vault.record import Takeover
 from vault.storage.index import Index
 
@@ -120,11 +120,11 @@ def survey(strand: Strand, known: Known, progress: Callable[[int], None] = lambd
     held = strand.log.durable_end
     sizes = {held, *(found.size for found in known if found is not None)}
     tree, roots = TileTree(), dict[int, bytes]()
-    records = Feed(strand.settled, strand.log).read(0)
+    records = strand.feed.read(0)
     for size in sorted(size for size in sizes if size <= held):
         while tree.size < size:
             some = islice(records, min(_BATCH, size - tree.size))
-            leaves = [hashlib.sha256(b"\0" + data).digest() for _, data in some]
+            leaves = [leaf_hash(data) for _, data in some]
             tree.append(leaves)
             progress(len(leaves))
         roots[size] = tree.root()

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 TEMP_SUFFIX: Final = ".tmp"
 #: Buffers that one pwritev takes (IOV_MAX); the writer of a group joins what is more.
 MAX_GROUP_BUFFERS: Final = 1024
+#: Errors of a call for which this process, or the system, had no descriptor left.
+NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 #: Errors of a call that leave the file system sound: it had no room, or this process no descriptor.
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+NO_ROOM: Final = NO_DESCRIPTOR | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _libc: Final = ctypes.CDLL(None)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _FALLOC_PUNCH_HOLE_KEEP_SIZE: Final = 0x03  # linux/falloc.h

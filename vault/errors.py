@@ -37,13 +37,13 @@ class Unavailable(VaultError):
         told: For the client, where it helps to know; the default says no more than to try again.
     """
 
-    def __init__(self, message: str, told: str = "") -> None:
-        super().__init__(message)
-        self.told = told
-
     code = "ServiceUnavailable"
     status = 503
     retryable = True
+
+    def __init__(self, message: str, told: str = "") -> None:
+        super().__init__(message)
+        self.told = told
 
 
 class NoSpace(Unavailable):

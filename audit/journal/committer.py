@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections import deque
 from threading import Condition, Thread
@@ -32,6 +31,7 @@ from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
 from vault.state.rows import VersionRow
+from vault.storage.room import free_bytes
 from vault.times import rfc3339
 
 if TYPE_CHECKING:
@@ -311,8 +311,7 @@ class Committer:
         checked, free = self._free
         now = time.monotonic()
         if now - checked > _SPACE_SECONDS:
-            space = os.statvfs(self._journal.directory)
-            free = space.f_bavail * space.f_frsize
+            free = free_bytes(self._journal.directory)
             self._free = (now, free)
         return free
 

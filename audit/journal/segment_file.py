@@ -6,14 +6,13 @@ Not handled here: the bytes' format (``audit.journal.segment``), writing, and wh
 
 from __future__ import annotations
 
-import errno
 import os
 from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from audit.journal.segment import BLOCK
-from vault import device
+from vault import device, durable
 from vault.errors import CorruptError, Unavailable
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Segment:
         try:
             return self._files.get(self.path)
         except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:
+            if error.errno in durable.NO_DESCRIPTOR:
                 raise Unavailable(f"{self.path}: {error.strerror}") from error
             raise CorruptError(f"{self.path} cannot be opened: {error.strerror}") from error
 

@@ -253,17 +253,18 @@ class Stream:
         jobs = min(cores(), len(segments)) if len(segments) > 2 else 1
         for segment, reading in zip(segments, in_order(_read, segments, jobs), strict=True):
             if isinstance(reading, Bad):
-                self._missing(reading.finding.why.startswith("the segment is missing"))
+                if not reading.finding.why.startswith("the segment is missing"):
+                    self._report.findings.append(reading.finding)
+                    return
+                self._missing()
                 self._report.findings.append(reading.finding)
-                if reading.finding.why.startswith("the segment is missing"):
-                    continue
-                return
+                continue
             if not self._join_segment(spine, segment, reading):
                 return
             progress(spine.size)
 
-    def _missing(self, what: bool) -> None:  # noqa: FBT001 - a condition
-        if what and not self.still:
+    def _missing(self) -> None:
+        if not self.still:
             raise Moved
 
     def _join_segment(self, spine: Spine, segment: Segment, reading: Reading) -> bool:
@@ -277,7 +278,7 @@ class Stream:
             tear = self._tears[-1]
             self._bad(tear.size, tear.place, "the segment is damaged here: its writer went on in another one")
         if header.first > spine.size:
-            self._missing(True)  # noqa: FBT003 - it is what it is
+            self._missing()
             why = f"records {spine.size} to {header.first - 1} are missing before it"
             self._bad(spine.size, segment.place, why)
             return False

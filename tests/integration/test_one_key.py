@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +12,10 @@ from tests.demo.exported import records
 from tests.doubles.model_replay import ModelReplay
 from tests.fault.load import Client
 from tests.integration.served import Server, command
+from tests.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CONNECTIONS = 64
@@ -58,18 +57,6 @@ def prove(server: Server, log: Path, told: set[str]) -> None:
         alone.feed(json.dumps(record).encode())
     stands = {f"site-a.node-1/{number}" for number in range(len(exported))}
     assert {record.rpartition("/")[0] for record in told} <= stands
-
-
-def together(jobs: Sequence[Callable[[], int]]) -> list[int]:
-    """What all are told that are done at once."""
-    barrier = threading.Barrier(len(jobs))
-
-    def run(job: Callable[[], int]) -> int:
-        barrier.wait(30)
-        return job()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs))
 
 
 @pytest.mark.parametrize("size", [100, 200_000])

@@ -7,9 +7,10 @@ the other one is made again from it; if neither is good, nothing is served.
 Reading by id is a lookup in a dictionary and takes no lock; changes are one at a time. Whoever encrypts under a key
 holds it meanwhile (:meth:`Keyring.take`), from before the first byte until the record that names it is answered; a
 key that is held is never retired, and one that is retired is taken by nobody. So between a look at what is under a key
-and its destruction nothing comes under it. A change that fails leaves the
-keyring as it was and refuses all further ones, unless there was merely no room: after a failed sync nobody knows what
-the copies hold, and a start finds out.
+and its destruction nothing comes under it.
+
+A change that fails leaves the keyring as it was and refuses all further ones, unless there was merely no room: after a
+failed sync nobody knows what the copies hold, and a start finds out.
 
 Not handled here: deciding that a key may be destroyed (the eraser), and the files' format (``keyring_file``).
 """

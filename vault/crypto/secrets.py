@@ -1,12 +1,11 @@
 r"""Secrets at rest under keys of the site key: principals' secrets, and signing keys.
 
-    magic ‖ nonce (12 bytes) ‖ AES-256-GCM, associated data = name ‖ SHA-256 of all before it and then the name
+    magic ‖ nonce (12 bytes) ‖ AES-256-GCM (associated data: name) ‖ SHA-256(all before it ‖ name)
 
 The magic of a principal's secret is `SRSECR1\n` and its name the principal's id; a stream's signing key has `SRSIGN1\n`
 and the stream's name. A file that was moved to another name does not open. The digest lets who has no key see damage
-(``audit.verify.keys``); against forgery stands the cipher.
-Both are no view: a secret is durable before the record that adds
-its principal.
+(``audit.verify.keys``); against forgery stands the cipher. Both are no view: a secret is durable before the record that
+adds its principal.
 
 Not handled here: who the principals are (the index), and signing (``audit``).
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from vault import durable
 from vault.errors import CorruptError, DurabilityError, NoSpace, Unavailable
+from vault.storage.room import free_bytes
 from vault.storage.token import blob_name, require
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class BlobStore:
 
     def _allocate(self, fd: int, length: int) -> None:
         with self._taking:  # one after the other, so that each sees what those before it took
-            space = os.fstatvfs(fd)
-            if space.f_bavail * space.f_frsize < length + self._keep_free:
+            if free_bytes(fd) < length + self._keep_free:
                 raise NoSpace
             os.posix_fallocate(fd, 0, length)
 

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 MARGIN_BYTES: Final = 4 * 1024 * 1024
 
 
+def free_bytes(place: Path | int) -> int:
+    """What this user may still write to the file system of a path, or of a descriptor, in bytes."""
+    space = os.statvfs(place)
+    return space.f_bavail * space.f_frsize
+
+
 def has_room(directory: Path, size: int) -> bool:
     """Whether a file of ``size`` bytes fits."""
-    space = os.statvfs(directory)
-    return space.f_bavail * space.f_frsize >= size + MARGIN_BYTES
+    return free_bytes(directory) >= size + MARGIN_BYTES
 
 
 def require_room(directory: Path, size: int) -> None:

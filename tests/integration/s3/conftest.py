@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.s3.connection import Connection
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tests.integration.served import Server
 
 _numbers = count(1)
 
@@ -43,3 +47,11 @@ def versioned(make: Callable[..., str]) -> str:
 def locked(make: Callable[..., str]) -> str:
     """With Object Lock, without a default."""
     return make(ObjectLockEnabledForBucket=True)
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Connection]:
+    """A connection of its own."""
+    opened = Connection(server)
+    yield opened
+    opened.close()

@@ -11,23 +11,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.s3.calls import raw, refused, send, soon, until
-from tests.integration.s3.test_connection import Connection
 from tests.integration.s3.test_known_holes import exported, rule
 from tests.unit.s3.signer import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.integration.s3.connection import Connection
     from tests.integration.served import Server
 
 _buckets = count(1)
-
-
-@pytest.fixture
-def connection(server: Server) -> Iterator[Connection]:
-    opened = Connection(server)
-    yield opened
-    opened.close()
 
 
 def chunked(server: Server, target: str, trailer: bytes) -> bytes:
