@@ -59,6 +59,8 @@ SYNCS: Final = frozenset({"fsync_file", "fdatasync", "fsync_dir"})
 #: Steps at which images are made, at most, beside those of the sync itself: until one is bad, and where none may be.
 _UNTIL_BAD: Final = 60
 _ALL_GOOD: Final = 20
+#: All steps after the first sync of a kind: what is lost may be lost only until the next start reads, and syncs, it.
+_NEXT: Final = 25
 _SEED: Final = 1
 
 pytestmark = [needs_strace, pytest.mark.timeout(600)]
@@ -70,11 +72,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 def steps(made: Recording, muted: str, count: int, first: int = 0) -> list[int]:
-    """Steps at which the power fails: at and after syncs of a kind or place, and elsewhere from the first one on."""
+    """Steps at which the power fails: after the first sync of a kind or place, at and after some, and elsewhere."""
     kinds = campaign.kinds(made)
     own = [step for step, kind in enumerate(kinds) if step >= first and (kind == muted or kind.endswith(f" {muted}"))]
     some = own[:: max(1, len(own) // 10)]
-    return sorted({*some, *(step + 1 for step in some), *campaign.choose(kinds, count, _SEED, first=own[0])})
+    near = {*some, *(step + 1 for step in some), *range(own[0], min(own[0] + _NEXT, len(kinds)))}
+    return sorted({*near, *campaign.choose(kinds, count, _SEED, first=own[0])})
 
 
 def problems(made: Recording, at: list[int], muted: str) -> Iterator[str]:
