@@ -3,13 +3,14 @@
 A removal makes bytes invisible; here they go, when all of this holds:
 
  1. The removal lies below the last anchored checkpoint: no recovery can take it back.
- 2. The bodies have left the commit log, and nobody reads them.
+ 2. Nobody reads them.
  3. The ledger, not the index, says what they are and that they were removed (``audit.evidence``).
  4. The gate allows it under the lock that the ledger tells (``vault.retention``).
 
-Then, in this order: blobs, bodies in packs, domain keys that nothing names any more, and the record ``object.erased``
-(its ``ref`` is the position of the body), which takes the row out of the index. Every step finds done what was done
-before, so after a crash the next pass does it all again and ends in one record.
+Then, in this order: blobs; and as soon as the bodies have left the commit log, which on a quiet vault may take days,
+bodies in packs, domain keys that nothing names any more, and the record ``object.erased`` (its ``ref`` is the position
+of the body), which takes the row out of the index. Every step finds done what was done before, so after a crash the
+next pass does it all again and ends in one record.
 
 A domain key goes when neither index nor ledger knows of bytes under it that were not erased, after its month is over.
 It is retired before they are looked through: from then on nobody takes it, and while somebody holds it, for a body that
@@ -140,6 +141,7 @@ class Eraser:
         self._now = now
         self._published = published
         self._rest = rest
+        self._waiting: dict[int, list[int]] = {}
         self._rest_until = self._keys_rest_until = 0.0
         self._suspects = {domain.id for domain in keyring.domains}
 
@@ -165,20 +167,40 @@ class Eraser:
 
     def _pass(self, checkpoint: int) -> bool:
         proposed = (row for _, row in self._index.scan(b"e", b"f") if isinstance(row, GarbageRow))
-        ready = (row for row in proposed if row.by < checkpoint and self._gone(row.seq))
+        ready = (row for row in proposed if row.by < checkpoint and self._due(row))
         rows = list(islice(ready, MAX_ROWS))
         erasures = self._judge(rows, checkpoint) if rows else []
         if erasures:
             crash_point("erase.judged")
-            self._destroy(erasures)
-            self._record(erasures)
+            self._remove_blobs(erasures)
+            crash_point("erase.blobs")
+            whole = [erasure for erasure in erasures if self._settled(erasure)]
+            if whole:
+                self._destroy(whole)
+                self._record(whole)
         return bool(erasures)
 
-    def _gone(self, seq: int) -> bool:
-        """Whether a body is in the packs only, nobody reads it, and it was not refused before."""
+    def _due(self, row: GarbageRow) -> bool:
+        """Whether there is something to do about a row: its blobs at once, everything when all bodies have settled."""
+        if row.seq in self.refused or self._stores.leases.held(row.seq):
+            return False
+        large = row.storage is not None and row.storage.kind != "log"
+        waiting = self._waiting.get(row.seq, () if large else (row.seq,))
+        return all(map(self._in_packs, waiting))
+
+    def _in_packs(self, seq: int) -> bool:
+        """Whether a body has left the commit log."""
         strand = holding(self._stores.strands, seq)
-        settled = seq - strand.base < strand.log.first_seq
-        return settled and not self._stores.leases.held(seq) and seq not in self.refused
+        return seq - strand.base < strand.log.first_seq
+
+    def _settled(self, erasure: _Erasure) -> bool:
+        """Whether all its bodies have left the commit log; else it waits for those that have not."""
+        waiting = [seq for seq in erasure.bodies if not self._in_packs(seq)]
+        if waiting:
+            self._waiting[erasure.row.seq] = waiting
+        else:
+            self._waiting.pop(erasure.row.seq, None)
+        return not waiting
 
     def _judge(self, rows: Sequence[GarbageRow], checkpoint: int) -> list[_Erasure]:
         """Checks 3 and 4."""
@@ -197,7 +219,7 @@ class Eraser:
                 _log.error("%s", error)
                 self.refused[row.seq] = str(error)
                 continue
-            if all(self._gone(seq) for seq in erasure.bodies):
+            if not any(map(self._stores.leases.held, erasure.bodies)):
                 erasures.append(erasure)
         return erasures
 
@@ -246,12 +268,13 @@ class Eraser:
             raise ErasureRefused(row.seq, f"record {seq} made no part of it")
         return tail.storage
 
-    def _destroy(self, erasures: Sequence[_Erasure]) -> None:
+    def _remove_blobs(self, erasures: Sequence[_Erasure]) -> None:
         for erasure in erasures:
             for storage in erasure.bodies.values():
-                if storage.blob:
+                if storage.blob and erasure.row.seq not in self._waiting:  # else they went before
                     self._stores.blobs.remove(storage.blob, erasure.token)
-        crash_point("erase.blobs")
+
+    def _destroy(self, erasures: Sequence[_Erasure]) -> None:
         bodies = {seq: erasure.token for erasure in erasures for seq in erasure.bodies}
         for strand in self._stores.strands:
             own = {seq - strand.base: bodies[seq] for seq in bodies if strand.base <= seq < strand.end}

@@ -1,10 +1,9 @@
-"""One HTTP port: its socket, its TLS, and uvicorn bounded where uvicorn is not.
+"""One HTTP port: its socket, its TLS, and the server behind it.
 
-uvicorn with httptools reads a request's head however long it is and however slowly it comes; here both have an end.
 Forwarded headers are never believed: a record's origin is the socket's (``vault.record.Origin``).
 
-Not handled here: what is served (``vault.s3``, ``audit.api``), when to stop (``audit.app``), and a client that stalls
-in the middle of a body, which holds no more than its own connection.
+Not handled here: single connections (``audit.connection``), what is served (``vault.s3``, ``audit.api``), and when to
+stop (``audit.app``).
 """
 
 from __future__ import annotations
@@ -19,23 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from audit.connection import Connection
 from audit.errors import ConfigInvalid
-from vault.s3.body import ARRIVED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from audit.config import LimitsSection, PortSection
 
-#: Of a request's line and headers, in bytes; S3 needs 8 KiB of headers and a key of 3 KiB when escaped.
-MAX_HEAD_BYTES: Final = 64 * 1024
-#: Trailer fields of one request, in bytes; nobody reads them (those of aws-chunked are part of the body).
-MAX_TRAILER_BYTES: Final = 8 * 1024
-_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
-#: Seconds that a client gets, when the server stops, to agree that an idle TLS connection ends.
-TLS_END_S: Final = 1
 #: Connections that wait to be accepted.
 BACKLOG: Final = 1024
 
@@ -88,74 +79,6 @@ def bind(name: str, port: PortSection) -> Bound:
     return Bound(bound, context)
 
 
-class _BoundedProtocol(HttpToolsProtocol):
-    """One connection, whose every request's head ends in time and within :data:`MAX_HEAD_BYTES`."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-    _unfinished = 0
-    _in_head = True
-    _trailer = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
-            transport.write(_BUSY)
-            transport.close()
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_arrived()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        waiting = self._head_timer
-        super().data_received(data)
-        if waiting is None or waiting is not self._head_timer:
-            self._unfinished = 0
-            return
-        self._unfinished += len(data)  # all of it belongs to the one head that still has no end
-        if self._unfinished > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("Request head too large.")
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        # TLS waits for the client's own close_notify, and a client with a pool of connections does not listen to it.
-        if self.transport.is_closing():
-            self.loop.call_later(TLS_END_S, self.transport.abort)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._trailer = True, 0
-        if self._head_timer is None:
-            self._await_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head; what comes after it is a trailer field, which may not join it (RFC 9110 §6.5.1)."""
-        if self._in_head:
-            super().on_header(name, value)
-            return
-        self._trailer += len(name) + len(value)
-        if self._trailer > MAX_TRAILER_BYTES:
-            raise ValueError("trailer fields too large")  # the parser makes it its own error, answered 400
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_arrived()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
-            raise ValueError("request head too large")  # the parser makes it its own error, answered 400
-        super().on_headers_complete()
-        cycle = self.cycle
-        self.scope["extensions"] = {ARRIVED: {"body": lambda: not cycle.more_body}}
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
-
-    def _head_arrived(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-
 class Listener(uvicorn.Server):
     """A port that answers. One event loop's own.
 
@@ -173,7 +96,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_BoundedProtocol,
+                http=Connection,
                 ws="none",
                 loop="none",
                 lifespan="off",

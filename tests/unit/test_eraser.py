@@ -99,6 +99,44 @@ def test_a_blob_goes_with_its_sealed_document(vault: SmallVault) -> None:
     assert gone.head.seq not in vault.packs
 
 
+def test_a_blob_goes_at_once_and_its_record_is_made_when_the_rest_has_gone(
+    vault: SmallVault,
+) -> None:
+    gone, kept = vault.put("a", kind="blob"), vault.put("b", kind="blob")
+    small = vault.put("c")
+    by = vault.delete("a", version_of(gone)).head.seq
+    vault.delete("c", version_of(small))
+    vault.published = by
+    assert not vault.eraser.step()  # no checkpoint covers the removal
+    assert len(vault.blob_files()) == 2
+    vault.published = None
+    assert vault.eraser.step()
+    assert vault.blob_files() == {storage_of(kept).blob}
+    assert gone.head.seq in vault.garbage()
+    assert vault.erased() == []
+    assert not vault.eraser.step()  # what is left to do can only be done later
+    vault.settle()
+    assert vault.eraser.step()
+    assert vault.erased() == [gone.head.seq, small.head.seq]
+
+
+def test_blobs_of_parts_go_at_once_and_not_while_one_of_them_is_read(vault: SmallVault) -> None:
+    upload, parts = vault.upload("a", 4)
+    done = vault.complete("a", upload, parts)
+    vault.delete("a", version_of(done))
+    reading = vault.leases.take(parts[2])
+    assert not vault.eraser.step()
+    assert len(vault.blob_files()) == 2
+    reading()
+    assert vault.eraser.step()
+    assert vault.blob_files() == set()
+    vault.settle()
+    while vault.eraser.step():
+        pass
+    assert done.head.seq in vault.erased()
+    assert not any(seq in vault.packs for seq in (*parts, done.head.seq))
+
+
 def test_all_parts_go_with_a_multipart_version_those_it_left_out_too(vault: SmallVault) -> None:
     lock = vault.clocks.until(2)
     upload, parts = vault.upload("a", 4, lock)
