@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.settle import room_mib
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,7 +37,7 @@ def examine(status: NodeStatus, principals: Sequence[PrincipalRow], settings: Se
     Args:
         status: How it stands.
         principals: Everybody.
-        settings: Its configuration, for the disk reserve.
+        settings: Its configuration, for the disk reserve and the length of segments.
 
     Returns:
         Findings, problems first; none where all is as it should be.
@@ -58,6 +60,14 @@ def examine(status: NodeStatus, principals: Sequence[PrincipalRow], settings: Se
         )
     elif status.disk_free < _HEADROOM * reserve:
         advice.append(f"{status.disk_free >> 20} MiB of disk are free; reads stop at {reserve >> 20} MiB")
+    segment = settings.ledger.segment_mib
+    needed = -(-room_mib(segment) * 3 // 2)  # writes stop at two thirds of the reserve
+    if settings.disk.reserve_mib < needed:
+        advice.append(
+            f"disk.reserve_mib = {settings.disk.reserve_mib} is little beside ledger.segment_mib = {segment}: on a "
+            f"full disk settling may not find the {room_mib(segment)} MiB that it takes before it gives any back; "
+            f"set it to {needed} or more"
+        )
     if status.durable - status.sealed > _UNSEALED:
         advice.append(f"{status.durable - status.sealed} records wait for a checkpoint: look at the anchor")
     return found + [Finding(ADVICE, text) for text in advice]

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from vault.storage.leases import Leases
     from vault.storage.packs import PackStore
 
+#: MiB that 256 records and their bodies of at most 128 KiB take, rounded up.
+_RUN_MIB: Final = 34
 #: What stands for the month of a version that is under a legal hold and has no retention.
 HELD: Final = "held"
 
@@ -157,6 +159,18 @@ class Settler:
                 self._retired.remove(item)
                 return True
         return False
+
+
+def room_mib(segment_mib: int) -> int:
+    """MiB that settling may take of a full disk before it gives any back.
+
+    Until a run of 256 records is whole, their bodies lie in packs and in the commit log; and one segment is being
+    copied while the next is begun.
+
+    Args:
+        segment_mib: Length of a segment.
+    """
+    return _RUN_MIB + 2 * segment_mib
 
 
 def _place(record: bytes, place: str) -> tuple[str, str, str]:

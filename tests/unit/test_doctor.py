@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit.config import DiskSection, Settings
+from audit.config import DiskSection, LedgerSection, Settings
 from audit.doctor import ADVICE, PROBLEM, examine
 from tests.doubles.node import STATUS
 from vault.state.rows import PrincipalRow
@@ -12,7 +12,7 @@ from vault.state.rows import PrincipalRow
 ROOT = PrincipalRow("p0", "root", "ROOTKEY", ("root",))
 OWNER = PrincipalRow("p1", "trader", "OWNERKEY", ("owner",))
 HEALTHY = replace(STATUS, warnings=[])
-SETTINGS = Settings(disk=DiskSection(reserve_mib=100))
+SETTINGS = Settings(disk=DiskSection(reserve_mib=200))
 
 
 def test_a_healthy_vault_needs_nothing() -> None:
@@ -26,10 +26,19 @@ def test_an_enabled_root_principal_is_to_be_disabled_by_its_key() -> None:
     assert "strongroom principal disable ROOTKEY" in found.text
 
 
-@pytest.mark.parametrize(("free_mib", "kinds"), [(99, [PROBLEM]), (100, [ADVICE]), (399, [ADVICE]), (400, [])], ids=str)
+@pytest.mark.parametrize(
+    ("free_mib", "kinds"), [(199, [PROBLEM]), (200, [ADVICE]), (799, [ADVICE]), (800, [])], ids=str
+)
 def test_disk_space_is_a_problem_below_the_reserve_and_advice_near_it(free_mib: int, kinds: list[str]) -> None:
     status = replace(HEALTHY, disk_free=free_mib << 20)
     assert [finding.kind for finding in examine(status, [OWNER], SETTINGS)] == kinds
+
+
+@pytest.mark.parametrize(("reserve", "segment", "least"), [(512, 32, 0), (512, 160, 531), (20, 4, 63), (63, 4, 0)])
+def test_a_reserve_that_settling_could_use_up_is_to_be_raised(reserve: int, segment: int, least: int) -> None:
+    settings = Settings(disk=DiskSection(reserve_mib=reserve), ledger=LedgerSection(segment_mib=segment))
+    texts = [finding.text for finding in examine(replace(HEALTHY, disk_free=1 << 40), [OWNER], settings)]
+    assert [f"set it to {least} or more" in text for text in texts] == [True] * (least > 0)
 
 
 def test_problems_come_first_and_warnings_are_passed_on() -> None:
