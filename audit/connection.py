@@ -3,23 +3,28 @@
 - A request's head ends in time and within :data:`MAX_HEAD_BYTES`.
 - An answer to a request that was not read to its end is followed by a pause before the connection closes. To close at
   once would reset it, and a client that still sends would lose the answer (RFC 9112 §9.6).
-- A connection has one timer, and nothing of a request refers to itself: two new timers for each request, and what only
-  the garbage collector could take apart, cost more than uvicorn itself.
+- A connection has one timer, where two new ones for each request cost more than the parser.
 
-Not handled here: the port (``audit.listener``), and a client that stalls in the middle of a body, which holds no more
-than its own connection.
+Not handled here: the port (``audit.listener``), single requests (``audit.exchange``), and a client that stalls in the
+middle of a body: it holds no more than its own connection.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote
 
+import httptools
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from vault.s3.body import ARRIVED
+from audit.exchange import Exchange
+from vault.s3.body import READY
 
 if TYPE_CHECKING:
     import asyncio
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 #: Of a request's line and headers, in bytes; S3 needs 8 KiB of headers and a key of 3 KiB when escaped.
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -32,27 +37,6 @@ TLS_END_S: Final = 1
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
 
 
-class _Arrival:
-    """Whether all of a request's body is here."""
-
-    __slots__ = ("complete",)
-
-    def __init__(self) -> None:
-        self.complete = False
-
-    def __call__(self) -> bool:
-        return self.complete
-
-
-class _Answering:
-    """The transport as uvicorn writes answers to it: one that was given early does not close the connection yet."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.write = connection.transport.write
-        self.is_closing = connection.transport.is_closing
-        self.close = connection.end
-
-
 class Connection(HttpToolsProtocol):
     """See the module. Made by uvicorn's server; belongs to one event loop."""
 
@@ -63,13 +47,20 @@ class Connection(HttpToolsProtocol):
     _heads = 0
     _unfinished = 0
     _trailer = 0
-    _answering: asyncio.Transport
-    _arrival: _Arrival
+    _unparsed = 0
+    _base: dict[str, Any]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Begin, unless there are too many."""
         super().connection_made(transport)
-        self._answering = cast("asyncio.Transport", _Answering(self))
+        self._base = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+        }
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
             transport.write(_BUSY)
             transport.close()
@@ -97,8 +88,26 @@ class Connection(HttpToolsProtocol):
         """Parse what came."""
         if self._lingers:
             return
+        if self._unparsed:
+            data = self._take_unparsed(data)
         heads = self._heads
-        super().data_received(data)
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                # It is passed over (RFC 9110 §7.8), but the parser believes that a body is no HTTP any more.
+                fields = dict(self.headers)
+                if b"transfer-encoding" in fields:
+                    self.send_400_response("A chunked body cannot come with the offer of another protocol.")
+                    return
+                self._unparsed = int(fields.get(b"content-length", 0))
+                cast("Exchange", self.cycle).more_body = self._unparsed > 0
+                data = self._take_unparsed(data[offer.args[0] :])
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                break
         if not self._in_head or heads != self._heads:
             self._unfinished = 0
             return
@@ -106,9 +115,20 @@ class Connection(HttpToolsProtocol):
         if self._unfinished > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
 
+    def _take_unparsed(self, data: bytes) -> bytes:
+        """Take the body of a request whose head offered another protocol; what comes after it is returned."""
+        body, rest = data[: self._unparsed], data[self._unparsed :]
+        self._unparsed -= len(body)
+        if body:
+            self.on_body(body)
+        if not self._unparsed:
+            self.on_message_complete()
+        return rest
+
     def on_message_begin(self) -> None:
         """Begin a request: its head must end in time."""
-        super().on_message_begin()
+        self.url, self.headers = b"", []
+        self.expect_100_continue = False
         self._in_head, self._trailer = True, 0
         self._end_within(self.timeout_keep_alive)
 
@@ -130,39 +150,56 @@ class Connection(HttpToolsProtocol):
         self._heads += 1
         if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEAD_BYTES:
             raise ValueError("request head too large")  # the parser makes it its own error, answered 400
-        self._arrival = arrival = _Arrival()
-        scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
-        scope["extensions"] = {ARRIVED: {"body": arrival}}
-        super().on_headers_complete()
-        self.cycle.transport = self._answering
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        version = self.parser.get_http_version()
+        scope = self._base | {
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+        before: Exchange | None = cast("Exchange", self.cycle)
+        exchange = Exchange(self, scope, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        scope["extensions"] = {READY: {"body": exchange.ready}}
+        self.cycle = cast("RequestResponseCycle", exchange)
+        limit = self.limit_concurrency
+        crowded = limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+        app = service_unavailable if crowded else self.app
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, app))
 
-    def on_message_complete(self) -> None:
-        """End a request."""
-        self._arrival.complete = True
-        super().on_message_complete()
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body, unless nobody wants it any more."""
+        exchange = cast("Exchange", self.cycle)
+        if not exchange.response_complete:
+            exchange.take(body)
 
-    def on_response_complete(self) -> None:
-        """Go on with the next request."""
+    def answered(self, exchange: Exchange) -> None:
+        """Go on with the next request, or end with this one."""
         self.server_state.total_requests += 1
-        if self._lingers or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.pipeline:
+        if not exchange.keep_alive:
+            self._end(unread=exchange.more_body)
+        elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif not self._in_head:  # else the next request has begun already, and its time runs
             self._end_within(self.timeout_keep_alive)
 
-    def end(self) -> None:
-        """End after an answer, or in the middle of one; the client may still be sending the request."""
-        # With others waiting in the pipeline this request was read to its end.
-        early = self.cycle.response_complete and self.cycle.more_body and not self.pipeline
-        if not early or self._lingers or self.transport.is_closing():
+    def _end(self, *, unread: bool) -> None:
+        if not unread:
             self.transport.close()
             return
         self._lingers = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.flow.resume_reading()
         self._end_within(LINGER_S)
         if self._watching is not None:
             self._watching.cancel()

@@ -17,7 +17,7 @@ from audit.connection import MAX_HEAD_BYTES
 from audit.errors import ConfigInvalid
 from audit.listener import Listener, bind
 from tests.doubles.certificates import Authority
-from vault.s3.body import ARRIVED
+from vault.s3.body import READY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -106,30 +106,30 @@ def test_a_head_as_long_as_allowed_and_a_body_of_any_length_are_taken() -> None:
     asyncio.run(run())
 
 
-def test_a_request_is_told_when_all_of_its_own_body_has_arrived() -> None:
+def test_a_request_is_told_when_it_need_not_wait_for_its_body() -> None:
     told = []
-    half_begun = asyncio.Event()
+    begun = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        arrived = scope["extensions"][ARRIVED]["body"]
-        told.append((scope["path"], arrived()))
-        if scope["path"] == "/half":
-            half_begun.set()
+        ready = scope["extensions"][READY]["body"]
+        told.append((scope["path"], ready()))
+        if scope["path"] == "/head":
+            begun.set()
         while (await receive()).get("more_body"):
             pass
-        told.append((scope["path"], arrived()))
+        told.append((scope["path"], ready()))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
     async def run() -> None:
         async with answering(app) as listener:
-            whole, half = (b"PUT /%b HTTP/1.1\r\nContent-Length: 4\r\n\r\n" % name for name in (b"whole", b"half"))
-            sending = asyncio.create_task(exchange(listener, whole + b"body" + half + b"bo"))
-            await half_begun.wait()
+            whole, head = (b"PUT /%b HTTP/1.1\r\nContent-Length: 4\r\n\r\n" % name for name in (b"whole", b"head"))
+            sending = asyncio.create_task(exchange(listener, whole + b"body" + head))
+            await begun.wait()
             sending.cancel()
 
     asyncio.run(run())
-    assert told[:3] == [("/whole", True), ("/whole", True), ("/half", False)]
+    assert told[:3] == [("/whole", True), ("/whole", True), ("/head", False)]
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", GET], ids=["nothing", "a letter", "half a head"])

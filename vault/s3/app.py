@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vault.errors import S3Error, VaultError
 from vault.record import Actor, Origin
 from vault.s3 import headers
-from vault.s3.body import ARRIVED, Body
+from vault.s3.body import READY, Body
 from vault.s3.request import MAX_AGENT, MAX_NAME, Request, described
 from vault.s3.responses import Response, of_error, send_response
 from vault.s3.routing import route
@@ -96,8 +96,8 @@ class S3App:
             raise NotImplementedError(f"no {scope['type']} here")
         raw = list(scope["headers"])
         fields = headers.collect(raw)
-        arrived = scope.get("extensions", {}).get(ARRIVED, {})
-        body = Body(receive, raw, fields, arrived.get("body"))
+        ready = scope.get("extensions", {}).get(READY, {})
+        body = Body(receive, raw, fields, ready.get("body"))
         exchange = _Exchange(scope, RAND_bytes(8).hex().upper(), body, raw, fields)
         try:
             response = await self._do(exchange)

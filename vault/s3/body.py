@@ -29,8 +29,8 @@ STALL_SECONDS: Final = 60.0
 #: What may stay unread on a connection that is used again, bytes: the HTTP server reads past it.
 MAX_UNREAD_BYTES: Final = 64 * 1024
 
-#: ASGI extension: its ``body`` is a function that says whether the server has received all of the body by now.
-ARRIVED: Final = "strongroom.arrived"
+#: ASGI extension: its ``body`` is a function that says whether ``receive`` would answer at once.
+READY: Final = "strongroom.ready"
 
 #: What a length counts as that no number of ours holds.
 _TOO_LONG: Final = 1 << 62
@@ -82,24 +82,24 @@ class Body:
         receive: ASGI's.
         raw: Header fields as sent, names in lower case.
         fields: The same, decoded.
-        arrived: Of the extension :data:`ARRIVED`: who need not wait needs no watch against stalling, which costs more
-            than receiving a small body does.
+        ready: Of the extension :data:`READY`: who need not wait needs no watch against stalling, which costs more than
+            receiving a piece does.
 
     Attributes:
         verified: What the signature covers; nothing is read before it is set.
     """
 
-    __slots__ = ("_arrived", "_check", "_declared", "_ended", "_fields", "_raw", "_receive", "_started", "verified")
+    __slots__ = ("_check", "_declared", "_ended", "_fields", "_raw", "_ready", "_receive", "_started", "verified")
 
     def __init__(
         self,
         receive: Receive,
         raw: Sequence[tuple[bytes, bytes]],
         fields: Mapping[str, str],
-        arrived: Callable[[], bool] | None = None,
+        ready: Callable[[], bool] | None = None,
     ) -> None:
         self._receive = receive
-        self._arrived = arrived
+        self._ready = ready
         self._raw = raw
         self._fields = fields
         self._check: BodyCheck | None = None
@@ -214,7 +214,7 @@ class Body:
             self.check().trailers = chunks.finish()
 
     async def _next(self) -> dict[str, Any]:
-        if self._arrived is not None and self._arrived():
+        if self._ready is not None and self._ready():
             message = await self._receive()
         else:
             try:

@@ -118,15 +118,15 @@ def test_only_a_body_that_is_still_coming_is_watched(monkeypatch: pytest.MonkeyP
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"hello", "more_body": False}
 
-    async def read(*, arrived: bool) -> bytes:
-        made = body.Body(receive, [], {"content-length": "5"}, lambda: arrived)
+    async def read(*, ready: bool) -> bytes:
+        made = body.Body(receive, [], {"content-length": "5"}, lambda: ready)
         made.verified = Verified("", None, "", "", "", False, Payload.UNSIGNED, None, "", b"")  # noqa: FBT003
         return b"".join([piece async for piece in made.pieces()])
 
     monkeypatch.setattr(body, "STALL_SECONDS", 0.0)
-    assert asyncio.run(read(arrived=True)) == b"hello"
+    assert asyncio.run(read(ready=True)) == b"hello"
     with pytest.raises(S3Error, match="number of bytes"):
-        asyncio.run(read(arrived=False))
+        asyncio.run(read(ready=False))
 
 
 def test_a_client_that_sends_nothing_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
