@@ -160,7 +160,7 @@ def default_until(default: DefaultRetention, now: Now) -> int:
 
     Rounded up to the millisecond, which is what S3 shows of it: a client may set again the date that it read.
     """
-    start = -(-started(now) // _MILLISECOND) * _MILLISECOND
+    start = min(-(-started(now) // _MILLISECOND) * _MILLISECOND, MAX_NS)
     if default.days:
         return min(start + default.days * DAY_NS, MAX_NS)
     seconds, fraction = divmod(start, NS)

@@ -13,6 +13,8 @@ Checked, with the time of the record itself (the earlier of its two clocks, by w
    leaves the hold as it is, and the other way round.
 7. An erasure is of a body that an earlier record stored; a part of a completed upload goes only with the version.
 
+What a new version is owed (8 to 10) stands in ``promises``.
+
 Conventions: ``lock`` of a record is the version's lock after the operation; ``object.version_id`` in a delete means
 that a version was removed, its absence that a delete marker was made or (without versioning) the null version removed;
 ``ref`` of an erasure is the position of the body (``lineage``).
@@ -28,6 +30,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from audit.verify.promises import Promises
 from audit.verify.report import Finding
 
 if TYPE_CHECKING:
@@ -40,12 +43,13 @@ _MODES: Final = {mode: mode for mode in (b"", b"GOVERNANCE", _COMPLIANCE)}  # on
 
 
 class _Chain:
-    """The versions of one key: newest ordinal and manifest digest, and the null version."""
+    """The versions of one key: newest ordinal, manifest digest and version, and the null version."""
 
-    __slots__ = ("manifest", "null", "ordinal")
+    __slots__ = ("manifest", "newest", "null", "ordinal")
 
     def __init__(self) -> None:
         self.ordinal, self.manifest = 0, b""
+        self.newest: Version | None = None
         self.null: bytes | None = None
 
 
@@ -104,6 +108,7 @@ class Locks:
         self._uploads: dict[bytes, dict[bytes, int]] = {}  # the latest part of each number
         self._part_of: dict[int, Version] = {}
         self.findings: list[Finding] = []
+        self._promises = Promises(self._bad)
         self._steps: Final[dict[bytes, Callable[[Event], None]]] = {
             b"object.put": self._made,
             b"multipart.complete": self._made,
@@ -124,9 +129,15 @@ class Locks:
             self._bodies[event.seq // 8] |= 1 << event.seq % 8
         if bool(event.mode) != bool(event.until):
             self._bad(event, "its lock has a mode and no date, or a date and no mode")
+        self._promises.apply(event, current=self._current(event))
         step = self._steps.get(event.op)
         if step is not None:
             step(event)
+
+    def _current(self, event: Event) -> bool:
+        """Whether the key of an operation has a version that is there and no delete marker."""
+        chain = self._chains.get(event.bucket + event.key)
+        return chain is not None and chain.newest is not None and not chain.newest.gone
 
     def _bad(self, event: Event, why: str) -> None:
         self.findings.append(Finding(event.seq, self._place(event.seq), why))
@@ -167,7 +178,7 @@ class Locks:
             chain.null = event.version_id
         if event.version_id in self.versions:
             self._bad(event, "the version was made before")
-        version = self.versions[event.version_id] = Version(event, chain)
+        version = self.versions[event.version_id] = chain.newest = Version(event, chain)
         bucket.live += 1
         if event.op == b"multipart.complete" and event.upload in self._uploads:
             self._part_of |= dict.fromkeys(self._uploads.pop(event.upload).values(), version)

@@ -34,7 +34,8 @@ NO_PREV: Final = sha256(b"").hexdigest().encode()
 
 #: Successful operations that change what later ones may do, or what must be kept.
 _EVENTS: Final = frozenset(
-    b"bucket.create bucket.delete object.put object.delete object.erased object.retention.put object.hold.put "
+    b"bucket.create bucket.delete bucket.lock.put "
+    b"object.put object.delete object.erased object.retention.put object.hold.put "
     b"multipart.create multipart.part multipart.complete multipart.abort "
     b"principal.add principal.disable ledger.open ledger.stop ledger.recover".split()
 )
@@ -50,12 +51,14 @@ _AHEAD_SECONDS: Final = 24 * 3600
 class Event(NamedTuple):
     """What one successful operation did.
 
-    ``at`` is the earlier of its two clocks, by which an expiry is judged (DESIGN §5). The other fields are groups of
+    ``at`` is the earlier of its two clocks, by which an expiry is judged, and ``late`` the later one, from which a
+    retention starts (DESIGN §5). The other fields are groups of
     ``schema.AFTER_PREV`` in their order, empty where absent: names of buckets, keys and the like with their quotes.
     """
 
     seq: int
     at: bytes
+    late: bytes
     ordinal: bytes
     version_id: bytes
     manifest: bytes
@@ -80,7 +83,14 @@ class Event(NamedTuple):
     length: bytes
     root: bytes
     blob: bytes
+    asked_mode: bytes
+    asked_until: bytes
+    asked_hold: bytes
     bypass: bytes
+    strict: bytes
+    default_mode: bytes
+    days: bytes
+    years: bytes
     principal: bytes
     vault: bytes
     profile: bytes
@@ -218,7 +228,8 @@ class Checker:
             self.bad("its version id does not follow from ordinal and manifest")
         if outcome == b"success" and op in _EVENTS:
             found = match.groups(b"")
-            event = Event._make((self._seq, min(stamp, clock), *found[_VERSION], *found[_OPERATION], *found[_REST]))
+            times = min(stamp, clock), max(stamp, clock)
+            event = Event._make((self._seq, *times, *found[_VERSION], *found[_OPERATION], *found[_REST]))
             self._events.append(event)
             if op in _STORES:
                 self._check_stored(event)

@@ -107,9 +107,9 @@ _STORAGE: Final = _object(
     _maybe("blob", _quoted("blob", "[0-9A-Za-z_-][0-9A-Za-z_.-]{1,199}+")),
 )
 _REQUEST: Final = _object(
-    _maybe("mode", _STR),
-    _maybe("until", _STR),
-    _maybe("hold", _BOOL),
+    _maybe("mode", _group("asked_mode", _STR)),
+    _maybe("until", _group("asked_until", _STR)),
+    _maybe("hold", _group("asked_hold", _BOOL)),
     _maybe("bypass", _group("bypass", _BOOL)),
     _maybe("bypass_sent", _BOOL),
     _maybe("if_none_match", _BOOL),
@@ -117,11 +117,15 @@ _REQUEST: Final = _object(
     _maybe("remove", _BOOL),
     _maybe("http", _STR),
 )
-_DEFAULT: Final = _object(_field("mode", _STR), _maybe("days", _NAT), _maybe("years", _NAT))
+_DEFAULT: Final = _object(
+    _field("mode", _group("default_mode", _STR)),
+    _maybe("days", _group("days", _NAT)),
+    _maybe("years", _group("years", _NAT)),
+)
 _BUCKET: Final = _object(
     _maybe("owner", _STR),
     _maybe("lock", _BOOL),
-    _maybe("strict", _BOOL),
+    _maybe("strict", _group("strict", _BOOL)),
     _maybe("versioning", _STR),
     _maybe("default", _DEFAULT),
 )

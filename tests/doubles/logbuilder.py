@@ -157,12 +157,13 @@ class LogBuilder:
             "length": length, "root": root,
         }  # fmt: skip
 
-    def upload(self, key: str, upload: str) -> int:
+    def upload(self, key: str, upload: str, lock: dict[str, Any] | None = None) -> int:
         sealed = noise(f"sealed {upload}", 48)
         storage = self._descriptor("log", sealed, 0, [sealed])
         self.parts[upload] = {}
         named = {"bucket": "b", "key": key, "upload_id": upload}
-        return self.record("multipart.create", object=named, storage=storage, body=sealed)
+        head, asked = ({"lock": lock}, {"request": lock}) if lock else ({}, {})
+        return self.record("multipart.create", head=head, object=named, storage=storage, body=sealed, **asked)
 
     def part(self, key: str, upload: str, number: int, size: int, kind: str = "log") -> int:
         body, storage = self.stored(f"{upload}/{number}/{len(self.entries)}", size, kind)
@@ -171,14 +172,14 @@ class LogBuilder:
         self.parts[upload][number] = seq, size
         return seq
 
-    def complete(self, key: str, upload: str) -> str:
+    def complete(self, key: str, upload: str, lock: dict[str, Any] | None = None) -> str:
         sealed = noise(f"sealed {upload} complete", 48)
         listed = [[number, seq, size] for number, (seq, size) in sorted(self.parts[upload].items())]
         rest = json.dumps(listed, separators=(",", ":")).encode()
         storage = self._descriptor("parts", sealed, len(rest), [sealed, rest])
         return self.make(
             "multipart.complete", key, object={"upload_id": upload}, content="cc" * 32, storage=storage,
-            body=sealed + rest,
+            body=sealed + rest, lock=lock,
         )  # fmt: skip
 
     def on(

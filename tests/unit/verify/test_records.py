@@ -54,7 +54,7 @@ def test_a_run_may_begin_anywhere_and_says_what_was_before_it() -> None:
 
 def test_events_are_the_groups_of_the_grammar_in_order() -> None:
     left_out = {"time", "clock", "outcome", "lock", "content", "reserved"}
-    assert Event._fields[2:] == tuple(name for name in AFTER_PREV.groupindex if name not in left_out)
+    assert Event._fields[3:] == tuple(name for name in AFTER_PREV.groupindex if name not in left_out)
 
 
 def test_the_operations_are_those_the_writer_knows() -> None:
