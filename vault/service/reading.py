@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from vault.errors import CorruptError, IntegrityError, S3Error
@@ -22,7 +23,7 @@ from vault.state import lookup
 from vault.state.rows import VersionRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Generator, Iterator
     from concurrent.futures import Future
 
     from vault.manifest import ContentDocument
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Body up to which the event loop itself reads and decrypts, in bytes: handing over would cost more.
 _ON_LOOP_BYTES: Final = 64 * 1024
+#: Pieces that one call of a thread reads, while those before them are sent: with one, both sides waited for the other
+#: (64 MiB at 819 instead of 1,031 MB/s, and 0.91 instead of 0.81 ms of CPU a MiB). A read holds twice as many.
+AHEAD: Final = 4
 _ANY: Final = Conditions()
 
 
@@ -66,6 +70,10 @@ class _Opened:
     last: int
     piece: bytes
     pieces: Generator[bytes, None, None]
+
+
+def _read_ahead(pieces: Iterator[bytes]) -> list[bytes]:
+    return list(islice(pieces, AHEAD))
 
 
 class Reads:
@@ -168,10 +176,10 @@ class Reads:
     async def _body(
         self, caller: Caller, named: ObjectRef, committed: Committed, opened: _Opened
     ) -> AsyncGenerator[bytes, None]:
-        """The pieces, one read ahead of the client. The first thing that it yields only says that it has begun."""
-        pieces, piece = opened.pieces, opened.piece
+        """The pieces, some read ahead of the client. The first thing that it yields only says that it has begun."""
+        pieces, some = opened.pieces, [opened.piece]
         left = opened.last - opened.first + 1
-        ahead: Future[bytes] | None = None
+        ahead: Future[list[bytes]] | None = None
 
         def end(_: object = None) -> None:
             opened.pieces.close()
@@ -179,15 +187,16 @@ class Reads:
 
         try:
             yield b""
-            while True:
-                left -= len(piece)
-                if not left:
-                    break
-                if not piece:
+            while (here := sum(map(len, some))) < left:
+                if not here:
                     raise IntegrityError("what is stored is shorter than the record says")
-                ahead = self._core.pool.submit(next, pieces, b"")
-                yield piece
-                piece = await asyncio.wrap_future(ahead)
+                left -= here
+                ahead = self._core.pool.submit(_read_ahead, pieces)
+                while some:  # what was sent is free at once
+                    yield some.pop(0)
+                some = await asyncio.wrap_future(ahead)
+            while len(some) > 1:
+                yield some.pop(0)
         except BROKEN as error:
             await record_failure(self._core, caller, named, committed, "integrity")
             raise IntegrityError(f"the read of record {committed.head.seq} breaks off: {error}") from error
@@ -200,5 +209,5 @@ class Reads:
                 end()
             else:
                 ahead.add_done_callback(end)
-        if piece:
-            yield piece  # the last one; it is in memory, and the lease has ended
+        if some and some[0]:
+            yield some[0]  # the last one; it is in memory, and the lease has ended
