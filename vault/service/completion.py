@@ -9,21 +9,23 @@ Not handled here: reading such an object (``vault.service.plaintext``).
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from hashlib import md5
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Final
 
 from vault.checksums import ChecksumType, find_algorithm, multipart_checksum, parse_checksum
 from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error
 from vault.manifest import VERSION, Checksum, ContentDocument
 from vault.record import ObjectRef, Request
 from vault.service import foresight, limits
-from vault.service.core import intent
+from vault.service.core import intent, shown_id
 from vault.service.objects import put_result
 from vault.service.plaintext import encode_parts
+from vault.service.results import PutResult
 from vault.service.sealing import Sealer, new_salt
-from vault.state import rows
+from vault.state import lookup, rows
 from vault.state.rows import PartRow, UploadRow
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from vault.service.context import Caller, CompletedPart
     from vault.service.core import Core
     from vault.service.plaintext import Part
-    from vault.service.results import PutResult
+
+#: Newest versions of a key among which one is sought that an upload became.
+_RECENT: Final = 100
 
 
 class Completion:
@@ -62,7 +66,9 @@ class Completion:
             caller: Who asks.
             bucket: The bucket.
             key: The key.
-            upload_id: The upload. One that was completed already is no upload any more: NoSuchUpload.
+            upload_id: The upload. One that was completed already is no upload any more: NoSuchUpload. Where it was
+                completed from just these parts the answer may have been lost: the record says so, and the answer is
+                given again for as long as the version is there.
             named_parts: In ascending order of their numbers.
             if_none_match: The key must have no current version.
             if_match: ETag that the current version must have; empty for any.
@@ -93,7 +99,17 @@ class Completion:
                 domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
                 held.callback(core.keyring.give_back, domain)
             except S3Error as refused:
-                await core.commit(intent(caller, op, named, asked, refused=refused))
+                before = None
+                if refused.s3_code == "NoSuchUpload":
+                    before = await core.run(self._completed, named, named_parts)
+                if before is not None:
+                    refused.reason = "completed_before"
+                try:
+                    await core.commit(intent(caller, op, named, asked, refused=refused))
+                except S3Error as recorded:
+                    if before is not None and recorded is refused:
+                        return replace(before, record=recorded.record)
+                    raise
                 raise
             listed = [(number, core.documents.seq_of(position), size) for number, position, size in parts]
             stored = Sealer(domain).of_parts(document, encode_parts(listed))
@@ -103,6 +119,22 @@ class Completion:
             )
             core.documents.remember(committed.position, document)
         return put_result(core, bucket, committed, document)
+
+    def _completed(self, named: ObjectRef, parts: Sequence[CompletedPart]) -> PutResult | None:
+        """What came of an upload that was completed from just these parts; in a thread."""
+        core = self._core
+        for row in islice(lookup.versions(core.state, named.bucket, named.key), _RECENT):
+            if row.upload != named.upload_id or row.storage is None:
+                continue
+            try:
+                document = core.documents.load(row.seq, row.storage, row.content)
+                if document.etag != _etag([bytes.fromhex(part.etag) for part in parts]):
+                    return None
+            except (CorruptError, IntegrityError, KeyringError, ValueError):  # erased meanwhile; or no ETags of parts
+                return None
+            shown = shown_id(core.bucket(named.bucket), row.version_id, null=row.null)
+            return PutResult(shown, document.etag, document.checksum, "")
+        return None
 
     def _join(
         self,
@@ -123,12 +155,11 @@ class Completion:
         size = sum(part[2] for part in parts)
         if size > limits.MAX_OBJECT_BYTES:
             raise S3Error("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limits.MAX_OBJECT_BYTES))
-        digest = md5(b"".join(bytes.fromhex(document.md5) for document in found), usedforsecurity=False)
         whole = ContentDocument(
             v=VERSION,
             salt=new_salt(),
             size=size,
-            etag=f"{digest.hexdigest()}-{len(parts)}",
+            etag=_etag([bytes.fromhex(document.md5) for document in found]),
             checksum=_whole_checksum(begun.checksum, found, claimed, claimed_type),
             headers=begun.headers,
             metadata=begun.metadata,
@@ -164,6 +195,11 @@ class Completion:
             parts.append((row.number, row.seq, row.size))
             found.append(document)
         return parts, found
+
+
+def _etag(digests: Sequence[bytes]) -> str:
+    """The ETag of a multipart object, from the MD5 of each part."""
+    return f"{md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
 
 def upload_row(core: Core, unstored: Callable[[], Intent], named: ObjectRef, received: int) -> UploadRow:

@@ -95,6 +95,16 @@ def test_an_aborted_upload_is_gone(s3: Any, bucket: str) -> None:
         assert refused(call, **upload, **arguments).brief == (404, "NoSuchUpload")
 
 
+def test_completing_again_makes_nothing_new_and_says_what_was_made(s3: Any, locked: str) -> None:
+    upload = begin(s3, locked)
+    parts = send(s3, upload, [b"x"])
+    first = s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    s3.put_object(Bucket=locked, Key=upload["Key"], Body=b"later")
+    second = s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    assert (first["VersionId"], first["ETag"]) == (second["VersionId"], second["ETag"])
+    assert len(s3.list_object_versions(Bucket=locked)["Versions"]) == 2
+
+
 def test_parts_are_listed(s3: Any, bucket: str) -> None:
     upload = begin(s3, bucket)
     send(s3, upload, [b"1", b"22", b"333"])
