@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
+from audit.config import LimitsSection
 from audit.exchange import HIGH_WATER
 from tests.integration.test_listener import answering, exchange
 
@@ -193,5 +196,50 @@ def test_an_application_that_fails_costs_its_connection_only(sent: str) -> None:
                 assert bad.startswith(b"HTTP/1.1 500 ")
             good = await exchange(listener, b"GET / HTTP/1.1\r\nHost: x\r\n" + CLOSE)
             assert good.endswith(b"\r\n\r\ngood")
+
+    asyncio.run(run())
+
+
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """Answers before the body, as a vault on a full disk does."""
+    headers = [(b"content-length", b"4"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b"full"})
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_an_answer_reaches_a_client_that_is_still_sending(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def ask(number: int) -> bytes:
+        length = 8 << 20
+        with socket.create_connection(("127.0.0.1", number), timeout=10) as client:
+            client.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+            for _ in range(64):
+                client.sendall(bytes(length // 64))
+            return b"".join(iter(lambda: client.recv(4096), b""))
+
+    async def run() -> None:
+        async with answering(refuse) as listener:
+            number = listener.servers[0].sockets[0].getsockname()[1]
+            for _ in range(20):
+                answer = await asyncio.to_thread(ask, number)
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert answer.endswith(b"\r\n\r\nfull")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+
+
+def test_an_early_answer_does_not_hold_the_connection_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.connection.LINGER_S", 0.5)
+    head = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n"
+
+    async def run() -> None:
+        async with answering(refuse, limits=LimitsSection(idle_s=3600)) as listener:
+            reader, writer = await asyncio.open_connection(*listener.servers[0].sockets[0].getsockname())
+            writer.write(head)
+            assert (await reader.read()).endswith(b"full")  # the server will say no more
+            while listener.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+                await asyncio.sleep(0.05)
+            writer.close()
 
     asyncio.run(run())
