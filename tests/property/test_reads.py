@@ -26,6 +26,7 @@ SMALL = {
     "vault.service.intake.INLINE_BYTES": 8,
     "vault.service.foresight.INLINE_BYTES": 8,
     "vault.service.intake.CHUNK_BYTES": 16,
+    "vault.service.intake.PIECE_BYTES": 32,
     "vault.service.sealing.CHUNK_BYTES": 16,
     "vault.service.limits.MIN_PART_BYTES": 0,
 }
