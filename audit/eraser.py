@@ -2,7 +2,8 @@
 
 A removal makes bytes invisible; here they go, when all of this holds:
 
- 1. The removal lies below the last anchored checkpoint: no recovery can take it back.
+ 1. The removal lies below the last anchored checkpoint: no start can take it back, and a takeover only with a ledger
+    that has lost records under it.
  2. Nobody reads them.
  3. The ledger, not the index, says what they are and that they were removed (``audit.evidence``).
  4. The gate allows it under the lock that the ledger tells (``vault.retention``).
@@ -182,11 +183,12 @@ class Eraser:
 
     def _due(self, row: GarbageRow) -> bool:
         """Whether there is something to do about a row: its blobs at once, everything when all bodies have settled."""
-        if row.seq in self.refused or self._stores.leases.held(row.seq):
-            return False
         large = row.storage is not None and row.storage.kind != "log"
         waiting = self._waiting.get(row.seq, () if large else (row.seq,))
-        return all(map(self._in_packs, waiting))
+        # Leases are asked last: they take longest, and most rows wait for their bodies.
+        return (
+            all(map(self._in_packs, waiting)) and row.seq not in self.refused and not self._stores.leases.held(row.seq)
+        )
 
     def _in_packs(self, seq: int) -> bool:
         """Whether a body has left the commit log."""
@@ -284,7 +286,7 @@ class Eraser:
         started = time.monotonic()
         if len(erasures) < MAX_ROWS and started >= self._keys_rest_until:
             self._destroy_keys(erasures)
-            self._keys_rest_until = time.monotonic() + REST * (time.monotonic() - started)
+            self._keys_rest_until = time.monotonic() + self._rest * (time.monotonic() - started)
         crash_point("erase.keys")
 
     def _destroy_keys(self, erasures: Sequence[_Erasure]) -> None:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from vault.storage.leases import Leases
     from vault.storage.packs import PackStore
 
-#: MiB that 256 records and their bodies of at most 128 KiB take, rounded up.
-_RUN_MIB: Final = 34
+#: MiB that 256 records and their bodies of at most 128 KiB take, documents included, and what is never taken.
+_RUN_MIB: Final = 42
 #: What stands for the month of a version that is under a legal hold and has no retention.
 HELD: Final = "held"
 

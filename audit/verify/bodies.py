@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _TAG_BYTES: Final = 16
 #: Plaintext bytes in a chunk, at most: a chunk is hashed in one piece.
 MAX_CHUNK_BYTES: Final = 64 * 1024 * 1024
+#: What is said of a blob that is not there.
+MISSING: Final = "the blob is missing"
 _SUITES: Final = frozenset((1,))
 
 
@@ -136,7 +138,7 @@ def check_blob(blob: Blob) -> list[Finding]:
     try:
         file = open_regular(blob.path, blob.place)
         if file is None:
-            return [Finding(blob.seq, blob.place, "the blob is missing")]
+            return [Finding(blob.seq, blob.place, MISSING)]
         with file:
             length = file.seek(0, 2)
             if length != body.length:

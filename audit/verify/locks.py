@@ -164,7 +164,8 @@ class Locks:
         ordinal, prev = int(event.ordinal), event.prev_manifest
         if not (bucket.there or self.inherits):
             self._bad(event, "there was no such bucket")
-        known = chain is not None or bucket.created
+        # A bucket that is made again goes on with the chains of its keys, which may be in a stream that is not here.
+        known = chain is not None or (bucket.created and not self.inherits)
         if chain is None:
             chain = self._chains[name] = _Chain()
         if known and (ordinal, prev) != (chain.ordinal + 1, chain.manifest):

@@ -3,13 +3,13 @@
 Checked, beside what :mod:`audit.verify.locks` says of locks that stand:
 
 8. A version has the lock that its request asked for, and a legal hold where one was asked for. A multipart object has
-   that of the request which began the upload.
+   that of the request which began the upload. A lock or a hold that is set later is set as it was asked for.
 9. Without one it has the default retention that its bucket had then, from the later of the record's two clocks on. A
    default also stands in for a lock that was over before its upload was completed.
-10. In a strict bucket no version is made of a key that has one, and none is hidden by a delete marker.
+10. In a strict bucket no version is made of a key that has one, and none is hidden, or removed without being named.
 
-A lock that is stronger than it had to be is no finding. Buckets and uploads that another stream made are not known
-here; of those only what the record itself says is checked.
+A new version's lock that lasts longer than it had to is no finding. Buckets and uploads that another stream made are
+not known here; of those only what the records at hand say is checked.
 """
 
 from __future__ import annotations
@@ -41,16 +41,20 @@ class _Default(NamedTuple):
 
     def ends(self, start: bytes) -> bytes:
         """When it ends if it starts then; S3 shows milliseconds, and the start is rounded up to one."""
-        moment = datetime.fromisoformat(start[:19].decode())
         fraction = -(-int(start[20:29]) // _MILLISECOND) * _MILLISECOND
         try:
+            moment = datetime.fromisoformat(start[:19].decode())
             moment += timedelta(days=self.days, seconds=fraction // 10**9)
             if self.years and (moment.month, moment.day) == (2, 29) and not _leap(moment.year + self.years):
                 moment = moment.replace(month=3, day=1)
             moment = moment.replace(year=moment.year + self.years)
-        except (OverflowError, ValueError):  # beyond the year 9999
+        except (OverflowError, ValueError):  # beyond the year 9999; or the clock's date is none
             return _LATEST
         return b"%b.%09dZ" % (moment.isoformat().encode(), fraction % 10**9)
+
+
+#: What is not known of a bucket that another stream made, until its configuration is set in this one.
+_UNKNOWN: Final = _Default(b"", 0, 0)
 
 
 class Promises:
@@ -65,6 +69,16 @@ class Promises:
         self._defaults: dict[bytes, _Default | None] = {}
         self._strict: set[bytes] = set()
         self._uploads: dict[bytes, _Owed] = {}
+        self._steps: Final[dict[bytes, Callable[[Event], None]]] = {
+            b"object.put": self._put,
+            b"object.retention.put": self._changed,
+            b"object.hold.put": self._changed,
+            b"multipart.create": self._begun,
+            b"multipart.complete": self._completed,
+            b"multipart.abort": self._aborted,
+            b"bucket.create": self._bucket_created,
+            b"bucket.lock.put": self._bucket_set,
+        }
 
     def apply(self, event: Event, *, current: bool) -> None:
         """Replay the next successful operation.
@@ -73,32 +87,48 @@ class Promises:
             event: What it did.
             current: The key had a version that was not deleted, before it.
         """
-        op, bucket = event.op, event.bucket
-        if op == b"object.put":
-            self._made(event, _asked(event))
-        elif op == b"multipart.create":
-            self._uploads[event.upload] = owed = _asked(event)
-            self._compare(event, owed)
-        elif op == b"multipart.complete":
-            self._completed(event)
-        elif op == b"multipart.abort":
-            self._uploads.pop(event.upload, None)
-        elif op == b"bucket.create":
-            self._defaults[bucket] = None
-            (self._strict.add if event.strict == b"true" else self._strict.discard)(bucket)
-        elif op == b"bucket.lock.put" and bucket in self._defaults:
-            self._defaults[bucket] = _default(event)
-        if bucket in self._strict and event.version_id and current:
-            if op in {b"object.put", b"multipart.complete"}:
+        step = self._steps.get(event.op)
+        if step is not None:
+            step(event)
+        if event.bucket in self._strict and event.version_id and current:
+            if event.op in {b"object.put", b"multipart.complete"}:
                 self._bad(event, "an object of a strict bucket was overwritten")
-            elif op == b"object.delete" and event.marker == b"true" and not event.named:
-                self._bad(event, "an object of a strict bucket was hidden by a delete marker")
+            elif event.op == b"object.delete" and not event.named:
+                self._bad(event, "an object of a strict bucket was hidden or removed by its name alone")
+
+    def _bucket_created(self, event: Event) -> None:
+        self._defaults[event.bucket] = None
+        (self._strict.add if event.strict == b"true" else self._strict.discard)(event.bucket)
+
+    def _bucket_set(self, event: Event) -> None:
+        mode = event.default_mode[1:-1]
+        self._defaults[event.bucket] = _Default(mode, int(event.days or 0), int(event.years or 0)) if mode else None
+
+    def _put(self, event: Event) -> None:
+        self._made(event, _asked(event))
+
+    def _begun(self, event: Event) -> None:
+        self._uploads[event.upload] = owed = _asked(event)
+        self._compare(event, owed)
+
+    def _aborted(self, event: Event) -> None:
+        self._uploads.pop(event.upload, None)
+
+    def _changed(self, event: Event) -> None:
+        """A lock was set on a version that is there: to just what was asked for."""
+        asked = _asked(event)
+        if event.op == b"object.hold.put":
+            if event.asked_hold and asked.hold != (event.hold == b"true"):
+                self._bad(event, "the legal hold is not as it was asked for")
+        elif asked.mode and (asked.mode, asked.until) != (event.mode, event.until):
+            self._bad(event, "the retention is not as it was asked for")
 
     def _completed(self, event: Event) -> None:
         owed = self._uploads.pop(event.upload, None)
         if owed is None:
             return
-        if self._defaults.get(event.bucket) is not None and owed.mode and owed.until <= event.late:
+        # Only a bucket that is known to have no default keeps a lock that is over.
+        if self._defaults.get(event.bucket, _UNKNOWN) is not None and owed.mode and owed.until <= event.late:
             owed = _Owed(hold=owed.hold)
         self._made(event, owed)
 
@@ -118,11 +148,6 @@ class Promises:
 
 def _asked(event: Event) -> _Owed:
     return _Owed(event.asked_mode[1:-1], event.asked_until[1:-1], event.asked_hold == b"true")
-
-
-def _default(event: Event) -> _Default | None:
-    mode = event.default_mode[1:-1]
-    return _Default(mode, int(event.days or 0), int(event.years or 0)) if mode else None
 
 
 def _leap(year: int) -> bool:

@@ -34,7 +34,7 @@ def test_disk_space_is_a_problem_below_the_reserve_and_advice_near_it(free_mib: 
     assert [finding.kind for finding in examine(status, [OWNER], SETTINGS)] == kinds
 
 
-@pytest.mark.parametrize(("reserve", "segment", "least"), [(512, 32, 0), (512, 160, 531), (20, 4, 63), (63, 4, 0)])
+@pytest.mark.parametrize(("reserve", "segment", "least"), [(512, 32, 0), (512, 160, 543), (20, 4, 75), (75, 4, 0)])
 def test_a_reserve_that_settling_could_use_up_is_to_be_raised(reserve: int, segment: int, least: int) -> None:
     settings = Settings(disk=DiskSection(reserve_mib=reserve), ledger=LedgerSection(segment_mib=segment))
     texts = [finding.text for finding in examine(replace(HEALTHY, disk_free=1 << 40), [OWNER], settings)]

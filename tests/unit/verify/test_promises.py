@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audit.verify.promises import _Default
 from tests.doubles.logbuilder import LogBuilder, instant
-from tests.unit.verify.test_locks import found
+from tests.unit.verify.test_locks import found, replay
 from vault.record import DefaultRetention
 from vault.retention import default_until
 from vault.times import Now, parse_rfc3339, rfc3339
@@ -49,6 +49,12 @@ FORGOTTEN: Final = [
     (lambda log: (default(log, days=30), whole(log, LONG, SHORT)), "lock until"),
     (lambda log: (default(log, days=30), whole(log, OVER, OVER)), "lock until"),
     (lambda log: whole(log, LONG, None), "has none"),
+    (lambda log: log.on("object.hold.put", log.put("k"), request={"hold": True}), "not as it was asked"),
+    (
+        lambda log: log.on("object.retention.put", log.put("k"), request=LONG, lock=LONG | {"mode": "GOVERNANCE"}),
+        "not as it was asked",
+    ),
+    (lambda log: log.on("object.retention.put", log.put("k"), request=LONG, lock=SHORT), "not as it was asked"),
 ]
 
 
@@ -69,7 +75,9 @@ KEPT: Final = [
     lambda log: (default(log, days=30), whole(log, SHORT, SHORT)),
     lambda log: (default(log, days=30), whole(log, OVER, LONG)),
     lambda log: whole(log, OVER, OVER),
-    lambda log: (default(log, days=30), log.on("object.delete", log.put("k", lock=LONG), named=False)),
+    lambda log: log.on("object.hold.put", log.put("k"), request={"hold": True}, lock={"hold": True}),
+    lambda log: log.on("object.hold.put", log.put("k", lock={"hold": True}), request={"hold": False}),
+    lambda log: log.on("object.retention.put", log.put("k"), request=LONG, lock=LONG),
 ]
 
 
@@ -94,6 +102,75 @@ def test_an_object_of_a_strict_bucket_is_neither_overwritten_nor_hidden(*, stric
         assert found(lambda log, hide=hide: build(log, hide=hide, delete=True)) == []  # type: ignore[misc]
         told = found(lambda log, hide=hide: build(log, hide=hide, delete=False))  # type: ignore[misc]
         assert ["strict" in why for _, why in told] == [True] * strict
+
+
+def test_an_object_of_a_strict_bucket_goes_only_by_its_version() -> None:
+    def build(log: LogBuilder, *, named: bool) -> None:
+        log.record("bucket.create", object={"bucket": "c"}, bucket={"strict": True})
+        log.on("object.delete", log.put("k", bucket="c", null=True), named=named)
+
+    assert found(lambda log: build(log, named=True)) == []
+    assert [why for _, why in found(lambda log: build(log, named=False))] == [
+        "an object of a strict bucket was hidden or removed by its name alone"
+    ]
+
+
+def later_stream(build: Callable[[LogBuilder], object], *, keep: int) -> list[str]:
+    """What is found in the records of a stream that took another over, of which only it is here."""
+    log = LogBuilder()
+    log.start()
+    build(log)
+    del log.entries[4 : 4 + keep]
+    for seq, entry in enumerate(log.entries):
+        entry.fields["seq"] = seq
+    log.rechain()
+    return [finding.why for finding in replay(log, inherits=True).findings]
+
+
+def test_what_another_stream_set_is_not_guessed() -> None:
+    def over(log: LogBuilder) -> None:
+        log.record("bucket.create", object={"bucket": "c"})
+        log.put("k", bucket="c", request=OVER, lock=OVER)
+
+    def made_again(log: LogBuilder) -> None:
+        log.on("object.delete", log.put("k"))
+        log.record("bucket.delete", object={"bucket": "b"})
+        log.record("bucket.create", object={"bucket": "b"})
+        log.put("k")
+
+    assert later_stream(over, keep=1) == []
+    assert later_stream(made_again, keep=2) == []
+
+    def expired_upload(log: LogBuilder) -> None:
+        whole(log, OVER, {"mode": "GOVERNANCE", "until": instant(0, 60)})
+
+    log = LogBuilder()
+    log.start()
+    del log.entries[3]  # the bucket, and whatever default it had
+    log.rechain()
+    expired_upload(log)
+    for seq, entry in enumerate(log.entries):
+        entry.fields["seq"] = seq
+    log.rechain()
+    assert [finding.why for finding in replay(log, inherits=True).findings] == []
+
+
+def test_a_default_that_is_set_here_counts_whoever_made_the_bucket() -> None:
+    log = LogBuilder()
+    log.start()
+    del log.entries[3]
+    log.rechain()
+    default(log, days=30)
+    log.put("k")
+    for seq, entry in enumerate(log.entries):
+        entry.fields["seq"] = seq
+    log.rechain()
+    assert ["has none" in finding.why for finding in replay(log, inherits=True).findings] == [True]
+
+
+def test_a_date_that_is_none_hides_nothing() -> None:
+    assert _Default(b"COMPLIANCE", 1, 0).ends(b"2027-02-30T00:00:00.000000000Z") > b"9999-12-31"
+    assert _Default(b"COMPLIANCE", 1, 0).ends(b"0000-01-01T00:00:00.000000000Z") > b"9999-12-31"
 
 
 @given(
