@@ -52,6 +52,7 @@ class Exchange:
         keep_alive: Whether another request may follow.
         more_body: The request has not arrived whole.
         disconnected: The client is gone.
+        broken: What came of the body is no HTTP: there will be no more of it.
         response_complete: The answer is written.
         message_event: Set when any of these, or the body, goes on.
     """
@@ -60,20 +61,22 @@ class Exchange:
         self.keep_alive = keep_alive
         self.more_body = True
         self.disconnected = False
+        self.broken = False
         self.response_complete = False
         self.message_event = asyncio.Event()
         self._connection = connection
         self._transport = connection.transport
         self._flow = connection.flow
         self._scope = scope
-        self._is_head = scope["method"] == "HEAD"
+        self._bare = scope["method"] == "HEAD"
+        self._chunks = scope["http_version"] != "1.0"
         self._expects = connection.expect_100_continue
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
         self._delivered = False
         self._head = b""
         self._started = False
-        self._left = 0
+        self._left: int | None = None
         self._chunked = False
 
     async def run_asgi(self, app: App) -> None:
@@ -86,9 +89,15 @@ class Exchange:
             _log.exception("the application failed")
         finally:
             if not self.response_complete and not self.disconnected:
-                if not self._started:
+                if self._started:
+                    self._transport.abort()
+                else:
+                    self.response_complete = True
                     self._transport.write(_ERROR)
-                self._transport.close()
+                    self._connection.end(unread=True)
+
+    def _over(self) -> bool:
+        return self.disconnected or self.broken or self.response_complete
 
     def take(self, piece: bytes) -> None:
         """Keep a piece of the body."""
@@ -107,11 +116,12 @@ class Exchange:
         if self._expects and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects = False
-        while not (self.disconnected or self.response_complete or (self.ready() and not self._delivered)):
-            self._flow.resume_reading()
+        while not (self._over() or (self.ready() and not self._delivered)):
+            if not self._connection.pipeline:  # else what comes is another request's
+                self._flow.resume_reading()
             self.message_event.clear()
             await self.message_event.wait()
-        if self.disconnected or self.response_complete:
+        if self._over():
             return {"type": "http.disconnect"}
         piece = self._pieces.popleft() if self._pieces else b""
         self._waiting -= len(piece)
@@ -140,7 +150,7 @@ class Exchange:
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The bytes of an answer's head."""
-        length = None
+        length, ends = None, 2
         lines = [STATUS_LINE[status]]
         for name, value in (*self._connection.server_state.default_headers, *headers):
             if name == b"content-length":
@@ -149,11 +159,15 @@ class Exchange:
                 self.keep_alive = False
                 continue
             lines += (name, b": ", value, b"\r\n")
-        ends = lines.count(b"\r\n") + 2
-        if length is None and not self._is_head and status not in _NO_BODY:
-            self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
             ends += 1
+        self._bare = self._bare or status in _NO_BODY
+        if length is None and not self._bare:
+            self._chunked = self._chunks
+            if self._chunks:
+                lines.append(b"transfer-encoding: chunked\r\n")
+                ends += 1
+            else:
+                self.keep_alive = False  # its end is that of the connection
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
             ends += 1
@@ -161,15 +175,15 @@ class Exchange:
         head = b"".join(lines)
         if not head.count(b"\r") == head.count(b"\n") == ends or head.translate(None, _CONTROLS) != head:
             raise RuntimeError("a header of the answer has control characters")
-        self._left = length or 0
+        self._left = length
         return head
 
     def _write(self, body: bytes, *, more: bool) -> None:
-        if self._is_head:
+        if self._bare:
             body = b""
         elif self._chunked:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        else:
+        elif self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the answer is not as long as its content-length says")

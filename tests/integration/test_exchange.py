@@ -162,7 +162,7 @@ def test_an_answer_of_unknown_length_is_chunked_where_it_has_a_body(method: byte
     assert (b"chunked" in answer) is (method == b"GET" and status == 200)
 
 
-@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb", b"a\0b", b"a\x7fb"])
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"\r\n", b"a\nb", b"a\rb", b"a\0b", b"a\x7fb"])
 def test_a_header_cannot_carry_another_one(value: bytes) -> None:
     async def app(_: Any, __: Any, send: Any) -> None:
         await send({**START, "headers": [(b"content-length", b"0"), (b"x-meta", value)]})

@@ -155,7 +155,7 @@ def test_forwarded_headers_do_not_change_who_the_peer_is() -> None:
 def test_more_connections_than_allowed_are_answered_503() -> None:
     async def run() -> None:
         app = Echo()
-        async with answering(app, limits=LimitsSection(connections=2)) as listener:
+        async with answering(app, limits=LimitsSection(connections=1)) as listener:
             first = asyncio.create_task(exchange(listener, b"GET /wait HTTP/1.1\r\nConnection: close\r\n\r\n"))
             await app.waiting.wait()
             assert (await exchange(listener, GET + b"\r\n")).startswith(b"HTTP/1.1 503 ")

@@ -83,6 +83,12 @@ class Completion:
         """
         core, op = self._core, "multipart.complete"
         named, asked = ObjectRef(bucket, key, upload_id=upload_id), Request(http=caller.http)
+
+        async def again(refused: S3Error) -> PutResult | None:
+            if refused.s3_code != "NoSuchUpload":
+                return None
+            return await core.run(self._completed, named, named_parts, checksum, checksum_type, size)
+
         with ExitStack() as held:
             try:
                 upload = upload_row(core, partial(intent, caller, op, named, asked), named, caller.received)
@@ -99,9 +105,7 @@ class Completion:
                 domain = await foresight.domain(core, unstored, bucket, upload.until, caller.received)
                 held.callback(core.keyring.give_back, domain)
             except S3Error as refused:
-                before = None
-                if refused.s3_code == "NoSuchUpload":
-                    before = await core.run(self._completed, named, named_parts)
+                before = await again(refused)
                 if before is not None:
                     refused.reason = "completed_before"
                 try:
@@ -114,23 +118,38 @@ class Completion:
             listed = [(number, core.documents.seq_of(position), size) for number, position, size in parts]
             stored = Sealer(domain).of_parts(document, encode_parts(listed))
             named = ObjectRef(bucket, key, upload_id=upload_id, size=document.size, content=stored.content)
-            committed = await core.commit(
-                intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
-            )
+            try:
+                committed = await core.commit(
+                    intent(caller, op, named, asked, storage=stored.storage, body=stored.body, parts=resolved)
+                )
+            except S3Error as refused:  # the same request may have been decided while this one was on its way
+                before = await again(refused)
+                if before is None:
+                    raise
+                return replace(before, record=refused.record)
             core.documents.remember(committed.position, document)
         return put_result(core, bucket, committed, document)
 
-    def _completed(self, named: ObjectRef, parts: Sequence[CompletedPart]) -> PutResult | None:
-        """What came of an upload that was completed from just these parts; in a thread."""
+    def _completed(
+        self,
+        named: ObjectRef,
+        parts: Sequence[CompletedPart],
+        claimed: tuple[str, str] | None,
+        claimed_type: str,
+        size: int | None,
+    ) -> PutResult | None:
+        """What came of an upload that was completed from just these parts, if every claim holds; in a thread."""
         core = self._core
         for row in islice(lookup.versions(core.state, named.bucket, named.key), _RECENT):
             if row.upload != named.upload_id or row.storage is None:
                 continue
             try:
                 document = core.documents.load(row.seq, row.storage, row.content)
-                if document.etag != _etag([bytes.fromhex(part.etag) for part in parts]):
-                    return None
-            except (CorruptError, IntegrityError, KeyringError, ValueError):  # erased meanwhile; or no ETags of parts
+                _, found = self._resolve(named.upload_id, parts, document.checksum)
+                whole = _whole_checksum(document.checksum, found, claimed, claimed_type)
+            except (S3Error, CorruptError, IntegrityError, KeyringError):  # other parts, or erased meanwhile
+                return None
+            if (_etag(found), whole) != (document.etag, document.checksum) or size not in {None, document.size}:
                 return None
             shown = shown_id(core.bucket(named.bucket), row.version_id, null=row.null)
             return PutResult(shown, document.etag, document.checksum, "")
@@ -147,7 +166,7 @@ class Completion:
         documents = self._core.documents
         try:
             begun = documents.load(upload.seq, upload.storage, upload.content)
-            parts, found = self._resolve(upload, named, begun.checksum)
+            parts, found = self._resolve(upload.upload_id, named, begun.checksum)
         except (CorruptError, IntegrityError, KeyringError) as error:
             if self._core.upload(upload.bucket, upload.key, upload.upload_id) is None:  # aborted meanwhile
                 raise S3Error("NoSuchUpload", UploadId=upload.upload_id) from error
@@ -159,7 +178,7 @@ class Completion:
             v=VERSION,
             salt=new_salt(),
             size=size,
-            etag=_etag([bytes.fromhex(document.md5) for document in found]),
+            etag=_etag(found),
             checksum=_whole_checksum(begun.checksum, found, claimed, claimed_type),
             headers=begun.headers,
             metadata=begun.metadata,
@@ -168,7 +187,7 @@ class Completion:
         return parts, whole
 
     def _resolve(
-        self, upload: UploadRow, named: Sequence[CompletedPart], kind: Checksum | None
+        self, upload_id: str, named: Sequence[CompletedPart], kind: Checksum | None
     ) -> tuple[list[Part], list[ContentDocument]]:
         if not named:
             raise S3Error("MalformedXML")
@@ -177,7 +196,7 @@ class Completion:
         parts: list[Part] = []
         found = []
         for place, wanted in enumerate(named):
-            row = self._core.state.get(rows.part_key(upload.upload_id, wanted.number))
+            row = self._core.state.get(rows.part_key(upload_id, wanted.number))
             if not isinstance(row, PartRow):
                 raise _invalid(wanted)
             document = self._core.documents.load(row.seq, row.storage, row.content)
@@ -197,9 +216,10 @@ class Completion:
         return parts, found
 
 
-def _etag(digests: Sequence[bytes]) -> str:
+def _etag(parts: Sequence[ContentDocument]) -> str:
     """The ETag of a multipart object, from the MD5 of each part."""
-    return f"{md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+    digests = b"".join(bytes.fromhex(document.md5) for document in parts)
+    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
 def upload_row(core: Core, unstored: Callable[[], Intent], named: ObjectRef, received: int) -> UploadRow:
