@@ -88,7 +88,7 @@ class Exchange:
         except Exception:  # noqa: BLE001 - the loop that owns it
             _log.exception("the application failed")
         finally:
-            if not self.response_complete and not self.disconnected:
+            if not (self.response_complete or self.disconnected or self._transport.is_closing()):
                 if self._started:
                     self._transport.abort()
                 else:
