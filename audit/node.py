@@ -19,6 +19,7 @@ from audit import start
 from audit.anchor.place import anchor_url, require_outside
 from audit.anchor.url import open_anchor
 from audit.background import Background
+from audit.blob_names import BlobNames, named_blobs
 from audit.clock import ComplianceClock, HostSource
 from audit.commit import commit_all
 from audit.feed import furthest
@@ -26,7 +27,7 @@ from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
 from audit.principals import Principals
-from audit.replay import clock_account, named_blobs, replay
+from audit.replay import clock_account, replay
 from audit.sealing import adopt, known, start_sealer
 from audit.status import NodeStatus, status_of
 from audit.stores import Stores
@@ -158,7 +159,7 @@ class Node:
             published=notes[1],
             durable_size=found.next_seq,
         )
-        stores.blobs.sweep(named_blobs(stores.index).__contains__)
+        stores.blobs.sweep(BlobNames(named_blobs(stores.index)).__contains__)
         SecretStore(layout.secrets, keyring).sweep(lambda name: lookup.principal(stores.index, name) is not None)
         newest = clock_account(stores.strands)
         clock = ComplianceClock(source, *newest) if newest is not None else ComplianceClock(source)

@@ -1,4 +1,4 @@
-"""What a start reads back from the ledger: the index's missing rows, the clock's account, the blobs that count."""
+"""What a start reads back from the ledger: the index's missing rows, and the clock's account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from audit.feed import Feed
 from vault.errors import S3Error
 from vault.record import decode
 from vault.state.apply import apply, changes_nothing
-from vault.state.rows import GarbageRow, PartRow, VersionRow
 from vault.storage.index import Sequenced
 from vault.times import parse_rfc3339
 
@@ -131,13 +130,3 @@ def _last_clock_state(settled: SettledLedger, log: CommitLog) -> tuple[ClockStat
     if not bare:
         raise LedgerCorrupt(str(log.directory), "no record holds the compliance clock's account")
     return (None, newest) if newest else None
-
-
-def named_blobs(index: Index) -> set[str]:
-    """Every blob that a durable record names and the eraser has not removed."""
-    found: set[str] = set()
-    for kind in (b"v", b"p", b"e"):
-        for _, row in index.scan(kind, bytes((kind[0] + 1,))):
-            if isinstance(row, VersionRow | PartRow | GarbageRow) and row.storage is not None and row.storage.blob:
-                found.add(row.storage.blob)
-    return found
