@@ -99,18 +99,18 @@ def test_whoever_reads_on_after_the_body_learns_that_the_client_left() -> None:
     told: list[str] = []
 
     async def run() -> None:
-        done = asyncio.Event()
+        read, done = asyncio.Event(), asyncio.Event()
 
         async def app(_: Any, receive: Any, __: Any) -> None:
             told.append((await receive())["type"])
+            read.set()
             told.append((await receive())["type"])
             done.set()
 
         async with answering(app) as listener:
             _, writer = await connected(listener)
             writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab")
-            await asyncio.sleep(0.1)
-            assert told == ["http.request"]
+            await asyncio.wait_for(read.wait(), 10)
             writer.close()
             await asyncio.wait_for(done.wait(), 10)
 
