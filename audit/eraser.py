@@ -272,8 +272,10 @@ class Eraser:
 
     def _remove_blobs(self, erasures: Sequence[_Erasure]) -> None:
         for erasure in erasures:
+            if erasure.row.seq in self._waiting:  # they went before
+                continue
             for storage in erasure.bodies.values():
-                if storage.blob and erasure.row.seq not in self._waiting:  # else they went before
+                if storage.blob:
                     self._stores.blobs.remove(storage.blob, erasure.token)
 
     def _destroy(self, erasures: Sequence[_Erasure]) -> None:

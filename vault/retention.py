@@ -12,6 +12,7 @@ Not handled here: who may ask (``vault.policy``), and preconditions (``vault.sta
 
 from __future__ import annotations
 
+from calendar import isleap
 from datetime import MAXYEAR, UTC, datetime
 from typing import Final, NamedTuple
 
@@ -168,13 +169,9 @@ def default_until(default: DefaultRetention, now: Now) -> int:
     year = moment.year + default.years
     if year > MAXYEAR:
         return MAX_NS
-    if moment.month == 2 and moment.day == 29 and not _leap(year):
+    if moment.month == 2 and moment.day == 29 and not isleap(year):
         moment = moment.replace(month=3, day=1)
     return int(moment.replace(year=year).timestamp()) * NS + fraction
-
-
-def _leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def check_default(default: DefaultRetention) -> None:

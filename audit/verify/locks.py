@@ -108,7 +108,7 @@ class Locks:
         self._uploads: dict[bytes, dict[bytes, int]] = {}  # the latest part of each number
         self._part_of: dict[int, Version] = {}
         self.findings: list[Finding] = []
-        self._promises = Promises(self._bad)
+        self._promises = Promises(self._bad, self._current)
         self._steps: Final[dict[bytes, Callable[[Event], None]]] = {
             b"object.put": self._made,
             b"multipart.complete": self._made,
@@ -129,7 +129,7 @@ class Locks:
             self._bodies[event.seq // 8] |= 1 << event.seq % 8
         if bool(event.mode) != bool(event.until):
             self._bad(event, "its lock has a mode and no date, or a date and no mode")
-        self._promises.apply(event, current=self._current(event))
+        self._promises.apply(event)
         step = self._steps.get(event.op)
         if step is not None:
             step(event)

@@ -14,6 +14,7 @@ not known here; of those only what the records at hand say is checked.
 
 from __future__ import annotations
 
+from calendar import isleap
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,7 +46,7 @@ class _Default(NamedTuple):
         try:
             moment = datetime.fromisoformat(start[:19].decode())
             moment += timedelta(days=self.days, seconds=fraction // 10**9)
-            if self.years and (moment.month, moment.day) == (2, 29) and not _leap(moment.year + self.years):
+            if self.years and (moment.month, moment.day) == (2, 29) and not isleap(moment.year + self.years):
                 moment = moment.replace(month=3, day=1)
             moment = moment.replace(year=moment.year + self.years)
         except (OverflowError, ValueError):  # beyond the year 9999; or the clock's date is none
@@ -62,10 +63,12 @@ class Promises:
 
     Args:
         bad: Takes what is bad about an event.
+        current: Whether the key of an event had a version that was not deleted, before it.
     """
 
-    def __init__(self, bad: Callable[[Event, str], None]) -> None:
+    def __init__(self, bad: Callable[[Event, str], None], current: Callable[[Event], bool]) -> None:
         self._bad = bad
+        self._current = current
         self._defaults: dict[bytes, _Default | None] = {}
         self._strict: set[bytes] = set()
         self._uploads: dict[bytes, _Owed] = {}
@@ -80,17 +83,12 @@ class Promises:
             b"bucket.lock.put": self._bucket_set,
         }
 
-    def apply(self, event: Event, *, current: bool) -> None:
-        """Replay the next successful operation.
-
-        Args:
-            event: What it did.
-            current: The key had a version that was not deleted, before it.
-        """
+    def apply(self, event: Event) -> None:
+        """Replay the next successful operation."""
         step = self._steps.get(event.op)
         if step is not None:
             step(event)
-        if event.bucket in self._strict and event.version_id and current:
+        if event.bucket in self._strict and event.version_id and self._current(event):
             if event.op in {b"object.put", b"multipart.complete"}:
                 self._bad(event, "an object of a strict bucket was overwritten")
             elif event.op == b"object.delete" and not event.named:
@@ -148,7 +146,3 @@ class Promises:
 
 def _asked(event: Event) -> _Owed:
     return _Owed(event.asked_mode[1:-1], event.asked_until[1:-1], event.asked_hold == b"true")
-
-
-def _leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

@@ -18,7 +18,7 @@ from sortedcontainers import SortedDict
 
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
 from vault.ports import Committed
-from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, Head, Tail, decode, splice
+from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, Tail, decode, splice
 from vault.state import rows
 from vault.state.apply import apply
 from vault.state.decide import decide
@@ -38,6 +38,23 @@ START = parse_rfc3339("2026-11-22T12:00:00Z")
 #: What the journal's half of a record takes at most.
 HEAD_BYTES = 2048
 LEASED = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
+
+
+def head_of(decision: Decision, now: Now, seq: int, prev: bytes = b"") -> Head:
+    """The head that the committer gives a record."""
+    error = decision.error
+    return Head(
+        v=VERSION,
+        stream=STREAM,
+        seq=seq,
+        prev=prev.hex(),
+        time=rfc3339(now.wall),
+        clock=rfc3339(now.clock),
+        outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
+        reason=error.reason if error is not None else "",
+        version=decision.version,
+        lock=decision.lock,
+    )
 
 
 @dataclass(frozen=True)
@@ -135,18 +152,7 @@ class MemoryLedger:
             decision = Decision(error=intent.refused)
         error = decision.error
         prev = self.records[-1].leaf if self.records else hashlib.sha256().digest()
-        head = Head(
-            v=1,
-            stream=STREAM,
-            seq=seq,
-            prev=prev.hex(),
-            time=rfc3339(self.now.wall),
-            clock=rfc3339(self.now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
-            reason=error.reason if error is not None else "",
-            version=decision.version,
-            lock=decision.lock,
-        )
+        head = head_of(decision, self.now, seq, prev)
         record = splice(head, intent.encoded)
         assert len(record) <= MAX_RECORD_BYTES
         assert decode(record) == (head, tail)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.doubles.ledger import MemoryState
+from tests.doubles.ledger import MemoryState, head_of
 from tests.doubles.s3_model import DISABLED, USERS, Model, Refused
 from vault.policy import SYSTEM
 from vault.record import (
-    DENIED,
-    FAILURE,
     SUCCESS,
     Actor,
     DefaultRetention,
@@ -28,7 +26,7 @@ from vault.state import rows
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.rows import BucketRow, KeyRow, PartRow, UploadRow, VersionRow
-from vault.times import Now, parse_rfc3339, rfc3339
+from vault.times import Now, parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,19 +61,7 @@ class Pair:
         now = Now(self.model.wall, self.model.clock)
         guarded = self.guarded()
         decision = decide(tail, self.state, now, parts)
-        error = decision.error
-        head = Head(
-            v=1,
-            stream="s",
-            seq=len(self.records),
-            prev="",
-            time=rfc3339(now.wall),
-            clock=rfc3339(now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
-            reason=error.reason if error is not None else "",
-            version=decision.version,
-            lock=decision.lock,
-        )
+        head = head_of(decision, now, len(self.records))
         record = splice(head, encode_tail(tail))
         self.state.put(apply(head, tail, self.state))
         self.records.append((record, parts))

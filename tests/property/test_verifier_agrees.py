@@ -15,16 +15,11 @@ from hypothesis import strategies as st
 
 from audit.verify.locks import Locks
 from audit.verify.records import Checker
-from tests.doubles.ledger import MemoryState
+from tests.doubles.ledger import STREAM, MemoryState, head_of
 from vault.record import (
-    DENIED,
-    FAILURE,
-    SUCCESS,
-    VERSION,
     Actor,
     BucketConfig,
     DefaultRetention,
-    Head,
     ObjectRef,
     Origin,
     PrincipalRef,
@@ -37,6 +32,7 @@ from vault.record import (
 from vault.state import lookup
 from vault.state.apply import apply
 from vault.state.decide import decide
+from vault.state.decision import Decision
 from vault.times import DAY_NS, MAX_NS, NS, Now, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
@@ -45,7 +41,6 @@ if TYPE_CHECKING:
     from audit.verify.records import Event
     from audit.verify.report import Finding
 
-STREAM: Final = "site-a.node-1"
 BUCKETS: Final = ("b1", "b2")
 KEYS: Final = ("k", "l")
 MODES: Final = ("GOVERNANCE", "COMPLIANCE")
@@ -92,25 +87,13 @@ class History:
         wall = self._clock + random.choice([0, 0, 1, 5 * NS, -NS, 20 * DAY_NS, -20 * DAY_NS])
         now = Now(min(wall, MAX_NS), min(self._clock, MAX_NS))
         made = Tail(op=op, actor=Actor("p1", roles=("root",)), origin=Origin("s3"), **tail)
-        decision = decide(made, self._state, now, parts) if self.records else None
-        error = decision.error if decision is not None else None
-        head = Head(
-            v=VERSION,
-            stream=STREAM,
-            seq=len(self.records),
-            prev=self._prev.hexdigest(),
-            time=rfc3339(now.wall),
-            clock=rfc3339(now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
-            reason=error.reason if error is not None else "",
-            version=decision.version if decision is not None else None,
-            lock=decision.lock if decision is not None else None,
-        )
+        decision = decide(made, self._state, now, parts) if self.records else Decision()
+        head = head_of(decision, now, len(self.records), self._prev.digest())
         record = splice(head, encode_tail(made))
         self._state.put(apply(head, made, self._state))
         self._prev = hashlib.sha256(b"\0" + record)
         self.records.append(record)
-        return error is None
+        return decision.error is None
 
     def _object(self, **more: Any) -> ObjectRef:
         return ObjectRef(self._random.choice(BUCKETS), self._random.choice(KEYS), **more)
