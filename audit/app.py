@@ -102,7 +102,10 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         service = _service(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
-        listeners = [Listener(s3_app, s3, settings.limits), Listener(make_app(node), audit, settings.limits)]
+        listeners = [
+            Listener(s3_app, s3, settings.limits),
+            Listener(make_app(node, service.windows.count), audit, settings.limits),
+        ]
         control = ControlServer(node, node.layout.socket)
         await control.start()
         try:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from audit import __version__
-from audit.api import health, log, problems
+from audit.api import health, log, problems, records
+from audit.api.access import Count, Fetches, Rates
 from audit.node import Node
 
 
-def make_app(node: Node) -> FastAPI:
+def make_app(node: Node, count: Count) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
+
+    Args:
+        node: Open.
+        count: Counts a request without a valid token by address and reason, durably (``vault.service.windows``).
     """
     app = FastAPI(
         title="Strongroom audit",
@@ -23,7 +28,11 @@ def make_app(node: Node) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.node = node
+    app.state.count = count
+    app.state.fetches = Fetches()
+    app.state.rates = Rates(node.settings.audit.requests_per_minute)
     app.include_router(health.router)
     app.include_router(log.router)
+    app.include_router(records.router)
     problems.install(app)
     return app
