@@ -6,7 +6,7 @@ Names carry their units. All of it is judged before anything starts: an unknown 
 known one it resembles, so that a misspelt setting never silently leaves its default in force.
 
 Not handled here: what belongs to a vault for good (``vault.json``: site, node, profile), secrets, which have files
-of their own, and reading the TLS files (``audit.listener``).
+of their own, reading the TLS files (``audit.tls``), and which settings can change at run time (``audit.reload``).
 """
 
 from __future__ import annotations
@@ -202,6 +202,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anchor: AnchorSection = AnchorSection()
     limits: LimitsSection = LimitsSection()
 
+    @property
+    def ports(self) -> tuple[tuple[str, PortSection], ...]:
+        """Both ports, with the names of their sections."""
+        return ("s3", self.s3), ("audit", self.audit)
+
+    def flat(self) -> dict[str, object]:
+        """The value of each setting by its dotted name, in README's order."""
+        sections = msgspec.to_builtins(self).items()
+        return {f"{section}.{key}": value for section, values in sections for key, value in values.items()}
+
 
 def _types() -> dict[str, Any]:
     return {
@@ -309,8 +319,7 @@ def _worded(error: msgspec.ValidationError) -> str:
 
 def _check(settings: Settings) -> None:
     """What no single type can say."""
-    ports: tuple[tuple[str, PortSection], ...] = (("s3", settings.s3), ("audit", settings.audit))
-    for name, port in ports:
+    for name, port in settings.ports:
         try:
             address = port.address
         except ConfigInvalid as error:

@@ -89,6 +89,7 @@ class Node:
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
+        self.notices: Callable[[], list[str]] = list  # what its server would have somebody look at
         self._lock_fd = lock_fd
         self._background = background
         self._fatal: Exception | None = None
@@ -279,7 +280,7 @@ class Node:
             reserve=self.settings.disk.reserve_mib << 20,
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
-            warnings=warnings,
+            warnings=[*warnings, *self.notices()],
         )
 
     @property

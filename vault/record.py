@@ -39,7 +39,7 @@ OPS: Final = frozenset(
         "multipart.complete", "multipart.abort",
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable",
-        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
+        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "server.reload", "clock.status",
     }
 )  # fmt: skip
 
@@ -237,6 +237,25 @@ class LedgerRef(_Part, frozen=True):
     takes_over: Takeover | None = None
 
 
+class TlsRef(_Part, frozen=True):
+    """A port's TLS, as SHA-256 in hex: of its own certificate (DER), and of the file of client authorities, if any."""
+
+    certificate: str
+    clients: str = ""
+
+
+class ServerRef(_Part, frozen=True):
+    """What a server goes on with after a reload: SHA-256 in hex of its settings, and the TLS of the ports that have it.
+
+    ``config`` is over all settings as JSON (no whitespace, in the order of README's table, by section). No secret is
+    among them.
+    """
+
+    config: str
+    s3: TlsRef | None = None
+    audit: TlsRef | None = None
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 
@@ -263,6 +282,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
     window: Window | None = None
+    server: ServerRef | None = None
     ref: int = -1
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")

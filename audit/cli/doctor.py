@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit import tls
 from audit.cli import NO, options
 from audit.control.client import open_control
 from audit.doctor import examine
@@ -26,7 +27,7 @@ def doctor(ctx: click.Context, data: Path, config: Path | None, *, as_json: bool
     """
     settings = options.settings(config)
     with open_control(data, lambda: settings) as control:
-        found = examine(control.status(), control.principals(), settings)
+        found = examine(control.status(), control.principals(), settings, *tls.examine(settings))
     if as_json:
         options.write_json([finding._asdict() for finding in found])
     else:

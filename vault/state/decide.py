@@ -57,7 +57,8 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
 _ALWAYS: Final = frozenset(
     {
         "bucket.list", "object.read.failed", "object.erased", "request.refused", "auth.window.open",
-        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
+        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "server.reload",
+        "clock.status",
     }
 )  # fmt: skip
 
