@@ -169,9 +169,13 @@ class AnchorSection(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         url: Replaces the anchor that ``init`` was given; empty: that one.
+        credentials_file: Of an anchor on S3: a file of profiles, as AWS's tools have it; empty: where those look.
+        ca_file: Of an anchor on S3: PEM certificates that sign its server's; empty: those that this host trusts.
     """
 
     url: str = ""
+    credentials_file: str = ""
+    ca_file: str = ""
 
 
 class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,11 +210,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def ports(self) -> tuple[tuple[str, PortSection], ...]:
         """Both ports, with the names of their sections."""
         return ("s3", self.s3), ("audit", self.audit)
-
-    def flat(self) -> dict[str, object]:
-        """The value of each setting by its dotted name, in README's order."""
-        sections = msgspec.to_builtins(self).items()
-        return {f"{section}.{key}": value for section, values in sections for key, value in values.items()}
 
 
 def _types() -> dict[str, Any]:

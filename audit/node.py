@@ -134,7 +134,7 @@ class Node:
         home = layout.stream(identity.stream)
         place = anchor_url(settings, identity, layout)
         require_outside(place, layout.root)
-        anchor = open_anchor(place)
+        anchor = open_anchor(place, settings.anchor)
         published = home / "checkpoint"
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]

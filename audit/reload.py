@@ -100,7 +100,7 @@ class Reloader:
             ConfigInvalid: It cannot be used, or not without a start.
         """
         new = self._read()
-        before, after = self._settings.flat(), new.flat()
+        before, after = by_name(self._settings), by_name(new)
         fixed = [name for name in after if after[name] != before[name] and name not in AT_RUN_TIME]
         if fixed:
             raise ConfigInvalid(f"{', '.join(fixed)} can be changed by a restart only: restart, or take it back")
@@ -109,6 +109,12 @@ class Reloader:
                 raise ConfigInvalid(f"TLS of {name} is begun or ended by a restart only: restart, or take it back")
         self._allow(new)
         return new, {name: load(name, port) for name, port in new.ports}
+
+
+def by_name(settings: Settings) -> dict[str, object]:
+    """The value of each setting by its dotted name."""
+    sections = msgspec.to_builtins(settings).items()
+    return {f"{section}.{key}": value for section, values in sections for key, value in values.items()}
 
 
 def _tail(settings: Settings, found: Mapping[str, Tls | None]) -> Tail:

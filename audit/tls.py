@@ -16,7 +16,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import ssl
-import stat
 from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,12 +25,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from audit.errors import ConfigInvalid
+from audit.setting_files import read_setting_file
 
 if TYPE_CHECKING:
     from audit.config import PortSection, Settings
 
-#: A TLS file, in bytes; the bundle of all public authorities is a quarter of it.
-MAX_FILE_BYTES: Final = 1024 * 1024
 #: How long before its end a certificate is to be replaced, in days.
 RENEW_DAYS: Final = 30
 #: Of TLS 1.2; 1.3 has none but good ones.
@@ -96,8 +94,9 @@ def load(name: str, port: PortSection) -> Tls | None:
     certificate = f"{name}.tls_cert_file = {port.tls_cert_file!r}"
     key = f"{name}.tls_key_file = {port.tls_key_file!r}"
     authorities = f"{name}.tls_client_ca_file = {port.tls_client_ca_file!r}"
-    chain_pem, key_pem = _read(certificate, port.tls_cert_file), _read(key, port.tls_key_file, secret=True)
-    clients_pem = _read(authorities, port.tls_client_ca_file) if port.tls_client_ca_file else b""
+    chain_pem = read_setting_file(certificate, port.tls_cert_file)
+    key_pem = read_setting_file(key, port.tls_key_file, secret=True)
+    clients_pem = read_authorities(authorities, port.tls_client_ca_file) if port.tls_client_ca_file else b""
     chain = _certificates(certificate, chain_pem)
     _judge_key(certificate, chain, key, key_pem)
     _judge_chain(certificate, chain)
@@ -111,7 +110,6 @@ def load(name: str, port: PortSection) -> Tls | None:
     except (ssl.SSLError, OSError) as error:  # too weak a key, say
         raise ConfigInvalid(f"{certificate} and {key} cannot be used: {error}") from error
     if port.tls_client_ca_file:
-        _judge_authorities(authorities, _certificates(authorities, clients_pem))
         try:
             context.load_verify_locations(cadata=clients_pem.decode())
         except (ssl.SSLError, ValueError) as error:
@@ -154,38 +152,6 @@ def examine(settings: Settings) -> tuple[list[str], list[str]]:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
-
-
-def _read(setting: str, file: str, *, secret: bool = False) -> bytes:
-    """Read a file.
-
-    Raises:
-        ConfigInvalid: It cannot be read, is too large, or is a secret that others can read.
-    """
-    try:
-        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
-            about = os.fstat(opened.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise ConfigInvalid(f"{setting} is no file: name the PEM file")
-            data = opened.read(MAX_FILE_BYTES + 1)
-    except IsADirectoryError as error:
-        raise ConfigInvalid(f"{setting} is a directory: name the PEM file in it") from error
-    except FileNotFoundError as error:
-        raise ConfigInvalid(f"{setting} is missing") from error
-    except PermissionError as error:
-        raise ConfigInvalid(f"{setting} cannot be read by this user (user id {os.geteuid()})") from error
-    except OSError as error:
-        raise ConfigInvalid(f"{setting} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigInvalid(f"{setting} is larger than {MAX_FILE_BYTES} bytes")
-    # A secret manager mounts its files as root's, for a group that the server is in.
-    theirs = stat.S_IRWXO | (stat.S_IWGRP if about.st_uid == 0 and os.geteuid() != 0 else stat.S_IRWXG)
-    if secret and about.st_mode & theirs:
-        raise ConfigInvalid(
-            f"{setting} has mode {stat.S_IMODE(about.st_mode):04o}: others than this user can use the private key; "
-            f"chmod 600 it, and make a new key and certificate if somebody may have read it"
-        )
-    return data
 
 
 def _certificates(setting: str, pem: bytes) -> list[x509.Certificate]:
@@ -235,9 +201,23 @@ def _judge_chain(setting: str, chain: list[x509.Certificate]) -> None:
             )
 
 
-def _judge_authorities(setting: str, authorities: list[x509.Certificate]) -> None:
+def read_authorities(setting: str, file: str) -> bytes:
+    """Read and judge a file of certificates that sign others'.
+
+    Args:
+        setting: Setting and file, as messages begin.
+        file: Where it is.
+
+    Returns:
+        Its bytes, PEM.
+
+    Raises:
+        ConfigInvalid: It cannot be used.
+    """
+    pem = read_setting_file(setting, file)
+    authorities = _certificates(setting, pem)
     if all(one.not_valid_after_utc < _now() for one in authorities):
-        raise ConfigInvalid(f"{setting}: all authorities in it have expired, so nobody could be let in")
+        raise ConfigInvalid(f"{setting}: all authorities in it have expired, so they sign nothing that is good")
     for one in authorities:
         try:
             authority = one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -245,8 +225,9 @@ def _judge_authorities(setting: str, authorities: list[x509.Certificate]) -> Non
             continue  # OpenSSL judges it at each handshake
         if not authority:
             raise ConfigInvalid(
-                f"{setting}: {_subject(one)} is no authority: name the certificate that signed those of the clients"
+                f"{setting}: {_subject(one)} is no authority: name the certificate that signed the others"
             )
+    return pem
 
 
 def _subject(certificate: x509.Certificate) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from audit.config import AuditSection, LimitsSection, S3Section, Settings
 from audit.listener import Listener, bind
-from audit.reload import AT_RUN_TIME, Reloader
+from audit.reload import AT_RUN_TIME, Reloader, by_name
 from tests.doubles.certificates import Authority, fingerprint
 from vault.errors import OutcomeUnknown, Unavailable
 
@@ -26,7 +26,7 @@ async def nothing(*_: object) -> None:
 
 
 def test_what_may_change_are_settings() -> None:
-    assert Settings().flat().keys() >= AT_RUN_TIME
+    assert by_name(Settings()).keys() >= AT_RUN_TIME
 
 
 class Reloaded:

@@ -13,7 +13,8 @@ import pytest
 from audit import tls
 from audit.config import AuditSection, S3Section, Settings
 from audit.errors import ConfigInvalid
-from audit.tls import MAX_FILE_BYTES, expiring, load
+from audit.setting_files import MAX_FILE_BYTES
+from audit.tls import expiring, load
 from tests.doubles.certificates import Authority, fingerprint
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def test_files_that_cannot_be_used_are_named_with_what_is_wrong(tmp_path: Path) 
         (tmp_path, key, "", "s3.tls_cert_file = '%s' is a directory"),
         (cert, tmp_path, "", "s3.tls_key_file = '%s' is a directory"),
         (cert, tmp_path / "none", "", "s3.tls_key_file = '%s/none' is missing"),
-        (pipe, key, "", "s3.tls_cert_file = '%s/pipe' is no file"),
+        (pipe, key, "", "s3.tls_cert_file = '%s/pipe' is no regular file"),
         (large, key, "", "s3.tls_cert_file = '%s/large' is larger than"),
         (cert / "x", key, "", "s3.tls_cert_file = '%s/server.pem/x' cannot be read: Not a directory"),
         (cert, other, "", "s3.tls_key_file = '%s/other.key' is not the key of s3.tls_cert_file"),
@@ -155,8 +156,8 @@ def test_a_key_that_root_gave_the_servers_group_is_good(
     cert, key = Authority(tmp_path).issue("server")
     key.chmod(mode)
     found = os.stat_result((key.stat().st_mode, 0, 0, 1, 0, 0, 0, 0, 0, 0))
-    monkeypatch.setattr("audit.tls.os.fstat", lambda _: found)
-    monkeypatch.setattr("audit.tls.os.geteuid", lambda: 10001)
+    monkeypatch.setattr("audit.setting_files.os.fstat", lambda _: found)
+    monkeypatch.setattr("audit.setting_files.os.geteuid", lambda: 10001)
     if good:
         assert load("s3", port(cert, key)) is not None
     else:
@@ -172,7 +173,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
             raise PermissionError(13, "Permission denied")
         return opening(path, flags)
 
-    monkeypatch.setattr("audit.tls.os.open", denied)
+    monkeypatch.setattr("audit.setting_files.os.open", denied)
     assert f"s3.tls_key_file = '{key}' cannot be read by this user" in refusal(cert, key)
 
 
