@@ -111,8 +111,8 @@ def load(name: str, port: PortSection) -> Tls | None:
         raise ConfigInvalid(f"{certificate} and {key} cannot be used: {error}") from error
     if port.tls_client_ca_file:
         try:
-            context.load_verify_locations(cadata=clients_pem.decode())
-        except (ssl.SSLError, ValueError) as error:
+            context.load_verify_locations(cadata=clients_pem.decode("ascii", "ignore"))  # comments may be anything
+        except ssl.SSLError as error:
             raise ConfigInvalid(f"{authorities} cannot be used: {error}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return Tls(

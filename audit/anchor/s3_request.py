@@ -187,12 +187,14 @@ class S3Client:
         """
         if self._tls is None:
             return ""
-        context = ssl.create_default_context(cadata=self._authorities.decode("ascii", "replace") or None)
+        authorities = self._authorities.decode("ascii", "ignore")
         seconds = min(max(deadline - time.monotonic(), 0.1), _ASK_SECONDS)
         try:
             with (
                 socket.create_connection((self.place.host, self.place.port), seconds) as plain,
-                context.wrap_socket(plain, server_hostname=self.place.host),
+                ssl.create_default_context(cadata=authorities or None).wrap_socket(
+                    plain, server_hostname=self.place.host
+                ),
             ):
                 return ""
         except ssl.SSLCertVerificationError as error:

@@ -49,6 +49,27 @@ def test_good_files_say_whose_they_are_and_how_long(tmp_path: Path) -> None:
     assert load("s3", S3Section()) is None
 
 
+def test_the_forms_in_which_tools_write_files_are_read(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("server")
+    written = ["openssl", "ec", "-in", str(key)]  # as `openssl ecparam -genkey` has it, parameters first
+    older = subprocess.run(written, capture_output=True, check=True).stdout
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    for form in (
+        parameters + older,
+        b"Bag Attributes\n    friendlyName: Gr\xf6\xdfe\n" + key.read_bytes(),
+        key.read_bytes().replace(b"\n", b"\r\n"),
+        key.read_bytes().rstrip(),
+        cert.read_bytes() + key.read_bytes(),
+    ):
+        key.write_bytes(form)
+        assert load("s3", port(cert, key)) is not None
+    assert load("s3", port(key, key)) is not None, "one file holds both"
+    cert.write_bytes(b"Gr\xf6\xdfe\n" + cert.read_bytes())
+    authority.ca.write_bytes(b"Gr\xf6\xdfe\n" + authority.ca.read_bytes())
+    assert load("s3", port(cert, key, authority.ca)) is not None
+
+
 def test_only_ciphers_with_forward_secrecy_and_authentication_are_spoken(tmp_path: Path) -> None:
     found = load("s3", port(*Authority(tmp_path).issue("server")))
     assert found is not None
