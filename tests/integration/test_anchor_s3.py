@@ -137,6 +137,21 @@ def test_a_restored_backup_does_not_sign_a_second_history(keeper: Keeper, anchor
     anchored.start()
 
 
+def test_a_file_anchor_moves_there_by_copying_its_files(keeper: Keeper, tmp_path: Path) -> None:
+    served = Server(tmp_path)
+    assert served.stop() == 0
+    env = keeper.anchoring("moved")
+    options = ("--s3", "127.0.0.1:0", "--audit", "127.0.0.1:0")
+    early = command("serve", "--data", served.data, *options, env=env)
+    assert (early.returncode, "is empty, while this ledger has published" in early.stderr) == (2, True)
+    (value,) = (path for path in served.data.with_name("data.anchor").iterdir() if path.suffix != ".lock")
+    keeper.client.put_object(Bucket="anchors", Key=f"moved/{value.name}", Body=value.read_bytes())
+    served.start(env)
+    write(served, "after")
+    awaited(lambda: sealed(served), "it is not sealed")
+    assert served.stop() == 0
+
+
 def test_while_the_anchor_is_away_records_are_kept_and_nothing_is_signed(keeper: Keeper, anchored: Server) -> None:
     assert keeper.stop() == 0
     try:
