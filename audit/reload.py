@@ -71,10 +71,15 @@ class Reloader:
         self._commit = commit
         self._refused = ""
         self._turn = asyncio.Lock()
+        self._waits = False
 
     async def reload(self) -> None:
-        """Reload, or say why not. Another one that is under way is waited for."""
+        """Reload, or say why not. One that is under way is waited for; one that waits already will read what is new."""
+        if self._waits:
+            return
+        self._waits = True
         async with self._turn:
+            self._waits = False
             try:
                 settings, found = await asyncio.to_thread(self._judge)
                 await asyncio.to_thread(self._commit, _tail(settings, found))
