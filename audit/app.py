@@ -29,9 +29,11 @@ from audit.api.app import make_app
 from audit.config import Settings
 from audit.control.server import ControlServer
 from audit.errors import AuditError, ConfigInvalid, NotInitialised
+from audit.hangup import Hangup
 from audit.identity import Layout, load_identity
 from audit.listener import Bound, Listener, bind
 from audit.node import Node
+from audit.reload import Reloader
 from vault.errors import VaultError
 from vault.s3.app import S3App
 from vault.service import Service, assemble
@@ -50,12 +52,12 @@ GC_OBJECTS: Final = 20_000
 _log: Final = logging.getLogger(__name__)
 
 
-def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
-    """Serve a vault until SIGTERM, SIGINT, SIGHUP or a fatal error.
+def serve(root: Path, read: Callable[[], Settings], ready: Callable[[str], None]) -> int:
+    """Serve a vault until SIGTERM, SIGINT, the end of its terminal or a fatal error; SIGHUP reloads.
 
     Args:
         root: An initialised data directory.
-        settings: Validated.
+        read: Reads the settings, now and for each reload.
         ready: Called with one line once requests are answered.
 
     Returns:
@@ -67,15 +69,18 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
         AuditError: The vault cannot be opened.
         VaultError: The vault cannot be opened.
     """
+    settings = read()
     load_identity(Layout(root))  # a directory that is no vault is refused before anything else
-    raise_descriptors(DESCRIPTORS + 2 * settings.limits.connections)
-    with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
+    allow_connections(settings)
+    with Hangup() as hangup, closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
         node = Node.open(root, settings)
         _require_somebody(node)
         code = FATAL
         try:
-            with closing(node), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                code = runner.run(_answer(node, s3, audit, ready))
+            with closing(node):
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    code = runner.run(_answer(node, s3, audit, ready, hangup, read))
+                hangup.catch()  # a terminal's end tells more than once, and the node is yet to be closed in order
         except* (AuditError, VaultError) as errors:
             code = FATAL
             _log.critical("the server stops: %s", "; ".join(map(str, errors.exceptions)))
@@ -94,7 +99,14 @@ def _require_somebody(node: Node) -> None:
         raise NotInitialised(f"init of {root} was cut short: complete it with `strongroom init --data {root}`")
 
 
-async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None]) -> int:
+async def _answer(  # noqa: PLR0917 - all that a server is made of
+    node: Node,
+    s3: Bound,
+    audit: Bound,
+    ready: Callable[[str], None],
+    hangup: Hangup,
+    read: Callable[[], Settings],
+) -> int:
     """Answer requests from the first to the last; the exit code."""
     settings = node.settings
     fatal = asyncio.Event()
@@ -102,17 +114,19 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         service = _service(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
-        listeners = [
-            Listener(s3_app, s3, settings.limits),
-            Listener(make_app(node, service.windows.count), audit, settings.limits),
-        ]
+        audit_app = make_app(node, service.windows.count)
+        listeners = [Listener(s3_app, s3, settings.limits), Listener(audit_app, audit, settings.limits)]
+        named = dict(zip(("s3", "audit"), listeners, strict=True))
+        reloader = Reloader(settings, named, read=read, allow=allow_connections, commit=node.commit)
+        node.notices = reloader.notices
         control = ControlServer(node, node.layout.socket)
         await control.start()
         try:
             async with asyncio.TaskGroup() as running:
                 counting = running.create_task(service.windows.run())
                 answering = [running.create_task(listener.run_until_stopped()) for listener in listeners]
-                _stop_when_told(node, listeners, fatal)
+                stop = _stop_when_told(node, listeners, fatal)
+                _take_hangups(hangup, listeners, stop, lambda: running.create_task(reloader.reload()))
                 for listener in listeners:
                     await listener.ready.wait()
                 gc.freeze()  # what is here now stays: looking for cycles in it would cost for nothing, and late answers
@@ -128,12 +142,13 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
     return FATAL if fatal.is_set() else 0
 
 
-def raise_descriptors(wanted: int) -> None:
+def allow_connections(settings: Settings) -> None:
     """Let this process have as many descriptors as it may, and at least as many as its connections and files can take.
 
     Raises:
         ConfigInvalid: It may not.
     """
+    wanted = DESCRIPTORS + 2 * settings.limits.connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise ConfigInvalid(
@@ -156,8 +171,26 @@ def _service(node: Node, pool: Executor) -> Service:
     return Service.of(core, node.secrets)
 
 
-def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Event) -> None:
-    """Have a signal or a fatal error stop the listeners."""
+def _take_hangups(
+    hangup: Hangup, listeners: Sequence[Listener], stop: Callable[[], None], reload: Callable[[], object]
+) -> None:
+    """Have SIGHUP stop or reload, also one that came while the vault was opened."""
+
+    def hung_up() -> None:
+        if any(listener.should_exit for listener in listeners):
+            return
+        if hangup.stops():
+            stop()
+        else:
+            reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
+    if hangup.came:
+        hung_up()
+
+
+def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Event) -> Callable[[], None]:
+    """Have a signal or a fatal error stop the listeners; what does so is returned."""
     loop = asyncio.get_running_loop()
 
     def stop(within_s: int | None = None) -> None:
@@ -171,8 +204,9 @@ def _stop_when_told(node: Node, listeners: Sequence[Listener], fatal: asyncio.Ev
     def tell(_: Exception) -> None:  # from whichever thread of the node it is
         loop.call_soon_threadsafe(stop_for_error)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the last when its terminal is closed
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     node.on_fatal = tell
     if node.failed:  # it failed before it could tell us
         stop_for_error()
+    return stop

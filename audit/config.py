@@ -6,7 +6,7 @@ Names carry their units. All of it is judged before anything starts: an unknown 
 known one it resembles, so that a misspelt setting never silently leaves its default in force.
 
 Not handled here: what belongs to a vault for good (``vault.json``: site, node, profile), secrets, which have files
-of their own, and reading the TLS files (``audit.listener``).
+of their own, reading the TLS files (``audit.tls``), and which settings can change at run time (``audit.reload``).
 """
 
 from __future__ import annotations
@@ -174,9 +174,13 @@ class AnchorSection(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         url: Replaces the anchor that ``init`` was given; empty: that one.
+        credentials_file: Of an anchor on S3: a file of profiles, as AWS's tools have it; empty: where those look.
+        ca_file: Of an anchor on S3: PEM certificates that sign its server's; empty: those that this host trusts.
     """
 
     url: str = ""
+    credentials_file: str = ""
+    ca_file: str = ""
 
 
 class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +210,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clock: ClockSection = ClockSection()
     anchor: AnchorSection = AnchorSection()
     limits: LimitsSection = LimitsSection()
+
+    @property
+    def ports(self) -> tuple[tuple[str, PortSection], ...]:
+        """Both ports, with the names of their sections."""
+        return ("s3", self.s3), ("audit", self.audit)
 
 
 def _types() -> dict[str, Any]:
@@ -314,8 +323,7 @@ def _worded(error: msgspec.ValidationError) -> str:
 
 def _check(settings: Settings) -> None:
     """What no single type can say."""
-    ports: tuple[tuple[str, PortSection], ...] = (("s3", settings.s3), ("audit", settings.audit))
-    for name, port in ports:
+    for name, port in settings.ports:
         try:
             address = port.address
         except ConfigInvalid as error:

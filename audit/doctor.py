@@ -31,19 +31,27 @@ class Finding(NamedTuple):
     text: str
 
 
-def examine(status: NodeStatus, principals: Sequence[PrincipalRow], settings: Settings) -> list[Finding]:
+def examine(
+    status: NodeStatus,
+    principals: Sequence[PrincipalRow],
+    settings: Settings,
+    problems: Sequence[str] = (),
+    advice: Sequence[str] = (),
+) -> list[Finding]:
     """Look at a vault.
 
     Args:
         status: How it stands.
         principals: Everybody.
         settings: Its configuration, for the disk reserve and the length of segments.
+        problems: Already found elsewhere: in files that the next start needs.
+        advice: The same, which can wait.
 
     Returns:
         Findings, problems first; none where all is as it should be.
     """
-    found = [Finding(PROBLEM, text) for text in status.problems]
-    advice = list(status.warnings)
+    found = [Finding(PROBLEM, text) for text in (*status.problems, *problems)]
+    advice = list(dict.fromkeys((*status.warnings, *advice)))  # a running server may have told it already
     enabled = [principal for principal in principals if principal.enabled]
     roots = [principal.access_key for principal in enabled if "root" in principal.roles]
     if not enabled:

@@ -1,31 +1,31 @@
-"""One HTTP port: its socket, its TLS, and the server behind it.
+"""One HTTP port: its socket and the server behind it.
 
 Forwarded headers are never believed: a record's origin is the socket's (``vault.record.Origin``).
 
-Not handled here: single connections (``audit.connection``), what is served (``vault.s3``, ``audit.api``), and when to
-stop (``audit.app``).
+Not handled here: TLS files (``audit.tls``), single connections (``audit.connection``), what is served (``vault.s3``,
+``audit.api``), and when to stop (``audit.app``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 import ssl
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
 
 from audit.connection import Connection
 from audit.errors import ConfigInvalid
+from audit.tls import SwitchedContext, load
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from audit.config import LimitsSection, PortSection
+    from audit.tls import Tls
 
 #: Connections that wait to be accepted.
 BACKLOG: Final = 1024
@@ -35,7 +35,7 @@ class Bound(NamedTuple):
     """A port that is taken, with its TLS."""
 
     socket: socket.socket
-    tls: ssl.SSLContext | None
+    tls: Tls | None
 
     @property
     def url(self) -> str:
@@ -58,7 +58,7 @@ def bind(name: str, port: PortSection) -> Bound:
     Raises:
         ConfigInvalid: The address cannot be bound, or a TLS file cannot be used.
     """
-    context = _tls(name, port) if port.tls else None
+    tls = load(name, port)
     address = port.address
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
@@ -76,7 +76,7 @@ def bind(name: str, port: PortSection) -> Bound:
             raise
     except OSError as error:
         raise ConfigInvalid(f"{name}.listen: {port.listen!r} cannot be bound: {error.strerror}") from error
-    return Bound(bound, context)
+    return Bound(bound, tls)
 
 
 class Listener(uvicorn.Server):
@@ -89,10 +89,11 @@ class Listener(uvicorn.Server):
 
     Attributes:
         ready: Set once connections are answered.
+        tls: In force for new connections; None for plaintext.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], bound: Bound, limits: LimitsSection) -> None:
-        tls = bound.tls
+        context = self._context = SwitchedContext(ssl.PROTOCOL_TLS_SERVER)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -109,11 +110,26 @@ class Listener(uvicorn.Server):
                 limit_concurrency=limits.connections,
                 timeout_keep_alive=limits.idle_s,
                 timeout_graceful_shutdown=limits.stop_s,
-                ssl_context_factory=None if tls is None else lambda *_: tls,
+                ssl_context_factory=None if bound.tls is None else lambda *_: context,
             )
         )
         self.ready = asyncio.Event()
         self._bound = bound
+        self.take(bound.tls, limits)
+
+    def take(self, tls: Tls | None, limits: LimitsSection) -> None:
+        """Begin new connections under other TLS files and limits; those that are open keep theirs. Cannot fail.
+
+        Args:
+            tls: None where, and only where, the port was bound without TLS.
+            limits: As at the start; ``stop_s`` holds for all.
+        """
+        self.tls = tls
+        if tls is not None:
+            self._context.inner = tls.context
+        self.config.limit_concurrency = limits.connections
+        self.config.timeout_keep_alive = limits.idle_s
+        self.config.timeout_graceful_shutdown = limits.stop_s
 
     async def run_until_stopped(self) -> None:
         """Answer until :meth:`stop`, and then until requests in flight are done or their time is over."""
@@ -143,42 +159,3 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process, which has more than one port."""
         yield
-
-
-def _tls(name: str, port: PortSection) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    settings = {f"{name}.{key}": getattr(port, key) for key in ("tls_cert_file", "tls_key_file", "tls_client_ca_file")}
-    for setting, file in settings.items():
-        if file:
-            _require_readable(setting, Path(file))
-    cert, key, ca = settings
-    try:
-        context.load_cert_chain(port.tls_cert_file, port.tls_key_file, password="")  # never ask at the terminal
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigInvalid(
-            f"{cert} = {port.tls_cert_file!r} and {key} = {port.tls_key_file!r} are not a PEM certificate and its key, "
-            f"which must not be encrypted: {error}"
-        ) from error
-    try:
-        if port.tls_client_ca_file:
-            context.load_verify_locations(port.tls_client_ca_file)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigInvalid(f"{ca} = {port.tls_client_ca_file!r} holds no PEM certificates: {error}") from error
-    return context
-
-
-def _require_readable(setting: str, file: Path) -> None:
-    """Refuse what is no file, or none that this user can read.
-
-    Raises:
-        ConfigInvalid: With the setting's name.
-    """
-    if file.is_dir():
-        raise ConfigInvalid(f"{setting} = {str(file)!r} is a directory: name the PEM file in it")
-    if not file.exists():
-        raise ConfigInvalid(f"{setting} = {str(file)!r} is missing")
-    if not os.access(file, os.R_OK):
-        raise ConfigInvalid(f"{setting} = {str(file)!r} cannot be read by this user (user id {os.geteuid()})")

@@ -100,6 +100,7 @@ class Node:
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
+        self.notices: Callable[[], list[str]] = list  # what its server would have somebody look at
         self._lock_fd = lock_fd
         self._background = background
         self._fatal: Exception | None = None
@@ -144,7 +145,7 @@ class Node:
         home = layout.stream(identity.stream)
         place = anchor_url(settings, identity, layout)
         require_outside(place, layout.root)
-        anchor = open_anchor(place)
+        anchor = open_anchor(place, settings.anchor)
         published = home / "checkpoint"
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
@@ -297,7 +298,7 @@ class Node:
             reserve=self.settings.disk.reserve_mib << 20,
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
-            warnings=warnings,
+            warnings=[*warnings, *self.notices()],
         )
 
     @property

@@ -171,7 +171,7 @@ def take_over(root: Path, settings: Settings, node: str, progress: Callable[[int
     try:
         keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
         key = load_signer(layout, identity, keyring).verifier
-        anchor = open_anchor(anchor_url(settings, identity, layout))
+        anchor = open_anchor(anchor_url(settings, identity, layout), settings.anchor)
         known = known_checkpoints(layout, identity, identity.stream, anchor, key)
         strands, _ = open_to_read(layout, identity, identity.streams, settings.ledger.segment_mib << 20)
         takeover, roots = survey(strands[-1], known, progress)

@@ -32,8 +32,10 @@ from vault.record_parts import (
     PrincipalRef,
     ProductionRef,
     Request,
+    ServerRef,
     Storage,
     Takeover,
+    TlsRef,
     TokenRef,
     VersionRef,
     Window,
@@ -58,9 +60,11 @@ __all__ = [
     "PrincipalRef",
     "ProductionRef",
     "Request",
+    "ServerRef",
     "Storage",
     "Tail",
     "Takeover",
+    "TlsRef",
     "TokenRef",
     "VersionRef",
     "Window",
@@ -90,7 +94,9 @@ OPS: Final = frozenset(
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
-        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
+        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover",
+        "server.reload",
+        "clock.status",
     }
 )  # fmt: skip
 
@@ -130,6 +136,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
     window: Window | None = None
+    server: ServerRef | None = None
     ref: int = -1
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")

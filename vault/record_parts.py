@@ -218,6 +218,25 @@ class LedgerRef(_Part, frozen=True):
     takes_over: Takeover | None = None
 
 
+class TlsRef(_Part, frozen=True):
+    """A port's TLS, as SHA-256 in hex: of its own certificate (DER), and of the file of client authorities, if any."""
+
+    certificate: str
+    clients: str = ""
+
+
+class ServerRef(_Part, frozen=True):
+    """What a server goes on with after a reload: SHA-256 in hex of its settings, and the TLS of the ports that have it.
+
+    ``config`` is over all settings as JSON (no whitespace, in the order of README's table, by section). No secret is
+    among them.
+    """
+
+    config: str
+    s3: TlsRef | None = None
+    audit: TlsRef | None = None
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from audit.anchor.url import anchor_directory
-from audit.errors import ConfigInvalid
+from audit.anchor.url import anchor_directory, open_anchor, s3_place
+from audit.config import Address
+from audit.errors import AnchorUnavailable, ConfigInvalid
 from vault import durable
 from vault.errors import DurabilityError
 
@@ -35,6 +36,8 @@ def require_outside(url: str, root: Path) -> None:
     Raises:
         ConfigInvalid: It is the data directory, or inside it; or the URL has another form than those that work.
     """
+    if s3_place(url) is not None:
+        return
     place, home = anchor_directory(url).resolve(), root.resolve()
     if place.is_relative_to(home):
         raise ConfigInvalid(
@@ -46,11 +49,13 @@ def make_anchor_directory(url: str) -> Path | None:
     """Make the directory of an anchor that was named, where it is missing, and see that it can be written.
 
     Returns:
-        The uppermost directory that was made; None where all of them were there.
+        The uppermost directory that was made; None where all of them were there, or the anchor is no directory.
 
     Raises:
         ConfigInvalid: It cannot be made or written.
     """
+    if s3_place(url) is not None:
+        return None
     place = anchor_directory(url).absolute()
     missing = [folder for folder in (place, *place.parents) if not folder.exists()]
     try:
@@ -62,11 +67,36 @@ def make_anchor_directory(url: str) -> Path | None:
     return missing[-1] if missing else None
 
 
+def require_reachable(url: str, settings: Settings, origin: str) -> None:
+    """See that an anchor on S3 can be read with the credentials of this process; of another one nothing is asked.
+
+    Raises:
+        AnchorUnavailable: It cannot.
+        ConfigInvalid: It is of no use as an anchor.
+    """
+    if s3_place(url) is not None:
+        open_anchor(url, settings.anchor).read(origin)
+
+
+def unreachable(url: str, settings: Settings, origin: str) -> str:
+    """Why :func:`require_reachable` refuses an anchor; empty where it does not."""
+    try:
+        require_reachable(url, settings, origin)
+    except (AnchorUnavailable, ConfigInvalid) as error:
+        return str(error)
+    return ""
+
+
 def local_warning(url: str, layout: Layout) -> str:
-    """Why an anchor guards against accidents only; empty where it is on another file system than the data directory.
+    """Why an anchor guards against accidents only; empty where it is on another host or another file system.
 
     That may still be within this host's control: only its operator knows.
     """
+    remote = s3_place(url)
+    if remote is not None:
+        if not Address(remote.host, remote.port).loopback:
+            return ""
+        return f"anchor=local: {remote} is this host's own address, not outside this host's control"
     place = anchor_directory(url)
     if place == layout.default_anchor:
         return "anchor=local: the anchor lies beside the data directory, not outside this host's control"

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit import tls
+from audit.anchor.place import anchor_url, unreachable
 from audit.cli import NO, options
 from audit.control.client import open_control
 from audit.doctor import examine
+from audit.identity import Layout, load_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +27,14 @@ def doctor(ctx: click.Context, data: Path, config: Path | None, *, as_json: bool
 
     Asks the running server; where none runs, the vault is opened as a start would, and that is recorded.
     """
-    settings = options.settings(config)
+    settings, layout = options.settings(config), Layout(data)
     with open_control(data, lambda: settings) as control:
-        found = examine(control.status(), control.principals(), settings)
+        identity = load_identity(layout)
+        problems, advice = tls.examine(settings)
+        away = unreachable(anchor_url(settings, identity, layout), settings, identity.origin)
+        if away:  # the credentials of this shell may be others than the server's, which tells itself how it fares
+            advice.append(f"asked from here: {away}")
+        found = examine(control.status(), control.principals(), settings, problems, advice)
     if as_json:
         options.write_json([finding._asdict() for finding in found])
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from audit.anchor.place import require_reachable
 from audit.cli import options
 from audit.errors import AlreadyInitialised, AlreadyRunning, ConfigInvalid
 from audit.identity import PROFILES
@@ -42,6 +43,8 @@ def init(*, data: Path, profile: str, site: str, node: str, anchor: str, config:
     settings = options.settings(config)
     wanted = _anchor(anchor, settings.anchor.url)
     require_room(data, settings)
+    if wanted:
+        require_reachable(wanted, settings, "strongroom")  # any log's name does
     made = prepare(data, profile=profile, site=site, node=node, anchor=wanted, environ=os.environ)
     found = made.identity
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -31,18 +32,18 @@ _LOG_FORMAT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message
 @options.config
 @click.pass_context
 def serve(ctx: click.Context, data: Path, s3: str | None, audit: str | None, config: Path | None) -> None:
-    """Serve a vault until SIGTERM or SIGINT: finish what is in flight, seal, and end.
+    """Serve a vault until SIGTERM or SIGINT: finish what is in flight, seal, and end. SIGHUP reloads.
 
     One line with both addresses goes to standard output once requests are answered. Beyond loopback a port speaks
     TLS only. A second signal does not wait for requests in flight. Exit code 3: a fatal error; the next start
-    recovers.
+    recovers. A reload takes new TLS files and limits; what cannot be used is refused, in the log and in /readyz. A
+    server whose terminal is closed stops.
     """
     _log_to_stderr()
-    settings = options.settings(config, s3__listen=s3, audit__listen=audit)
     for name in (ACCESS_KEY, SECRET_KEY):
         if name in os.environ:
             options.warn(f"{name} is ignored: the first principal was made by init")
-    ctx.exit(app.serve(data, settings, click.echo))
+    ctx.exit(app.serve(data, partial(options.settings, config, s3__listen=s3, audit__listen=audit), click.echo))
 
 
 def _log_to_stderr() -> None:

@@ -26,7 +26,7 @@ OPS: Final = frozenset(
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete "
-    b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
+    b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
 )
 
 # A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
@@ -188,6 +188,8 @@ _WINDOW: Final = _object(
     _maybe("count", _NAT),
     _maybe("reasons", rf"\{{(?:{_STR}:{_NAT}(?:,{_STR}:{_NAT})*+)?+\}}"),
 )
+_TLS: Final = _object(_field("certificate", f'"{_HEX}"'), _maybe("clients", f'"{_HEX}"'))
+_SERVER: Final = _object(_field("config", f'"{_HEX}"'), _maybe("s3", _TLS), _maybe("audit", _TLS))
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -211,6 +213,7 @@ _FIELDS: Final = (
     ("ledger", False, _LEDGER),
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),
+    ("server", False, _SERVER),
     ("ref", False, _group("ref", _NAT)),
 )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
 from audit.anchor.file import FileAnchor
+from audit.anchor.url import open_anchor
+from audit.config import AnchorSection
 from audit.errors import AnchorConflict, AnchorUnavailable, AnchorUnknown
 from tests.doubles.anchor import Fault, FaultyAnchor
+from tests.doubles.s3_server import Does
 from vault import durable
 from vault.errors import DurabilityError
 
@@ -50,9 +53,19 @@ class Insistent:
             return
 
 
-@pytest.fixture(params=["file", "faulty", *Fault, "unreadable"], ids=str)
+#: Building MinIO takes minutes, once.
+MINIO = pytest.param("minio", marks=pytest.mark.timeout(1200))
+
+
+@pytest.fixture(params=["file", "strongroom", MINIO, *Does, "faulty", *Fault, "unreadable"], ids=str)
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Anchor]:
     """Connects to an anchor; one whose first swaps or reads fail is one to its user in the end."""
+    if request.param in {"strongroom", "minio"}:
+        return cast("Callable[[], Anchor]", request.getfixturevalue(f"on_{request.param}"))
+    if isinstance(request.param, Does):
+        fake = request.getfixturevalue("fake_s3")
+        fake.puts.extend([request.param] * 2)
+        return lambda: Insistent(open_anchor(f"s3://anchors/x?endpoint={fake.endpoint}", AnchorSection()))
     if request.param == "file":
         return lambda: FileAnchor(tmp_path / "vault.anchor")
     faulty = FaultyAnchor(*[request.param] * 2 if isinstance(request.param, Fault) else [])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit.anchor.url import open_anchor
 from audit.checkpoint import Checkpoint
+from audit.config import AnchorSection
 from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
 from audit.journal import segment as format_
@@ -101,5 +102,5 @@ class Forger:
         signer = load_signer(self._layout, self._identity, keyring)
         note = sign_note(Checkpoint(self._identity.origin, tree.size, tree.root()).text(), signer)
         (self._home / "checkpoint").write_bytes(note)
-        anchor = open_anchor(self._identity.anchor or str(self._layout.default_anchor))
+        anchor = open_anchor(self._identity.anchor or str(self._layout.default_anchor), AnchorSection())
         anchor.swap(self._identity.origin, anchor.read(self._identity.origin), note)

@@ -31,7 +31,7 @@ def command(
     return subprocess.run(
         [*program, *map(str, arguments)],
         input=stdin,
-        env=_environment(env or {}),
+        env=environment(env or {}),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -39,7 +39,7 @@ def command(
     )
 
 
-def _environment(env: Mapping[str, str]) -> dict[str, str]:
+def environment(env: Mapping[str, str]) -> dict[str, str]:
     """Ours without its settings, with small segments, which are written faster."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")}
     return {**inherited, "STRONGROOM_LEDGER__SEGMENT_MIB": "8", **env}
@@ -90,7 +90,7 @@ class Server:
         with self._errors.open("a") as errors:
             self._process = subprocess.Popen(
                 [*self.program, "serve", "--data", self.data, "--s3", ports[0], "--audit", ports[1], *self._options],
-                env=_environment({**self._env, **(env or {})}),
+                env=environment({**self._env, **(env or {})}),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

@@ -262,43 +262,6 @@ def test_clients_show_a_certificate_where_one_is_asked_for(tmp_path: Path) -> No
     asyncio.run(run())
 
 
-def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    cert, key = authority.issue("server")
-    _, other = authority.issue("other")
-    _, locked = authority.issue("locked", b"password")
-    empty = tmp_path / "empty"
-    empty.write_text("")
-    for cert_file, key_file, ca_file, says in (
-        (tmp_path / "none", key, "", "audit.tls_cert_file = '%s/none' is missing"),
-        (tmp_path, key, "", "audit.tls_cert_file = '%s' is a directory"),
-        (cert, tmp_path, "", "audit.tls_key_file = '%s' is a directory"),
-        (cert, tmp_path / "none", "", "audit.tls_key_file = '%s/none' is missing"),
-        (cert, other, "", "audit.tls_key_file = '%s/other.key' are not a PEM certificate and its key"),
-        (cert, locked, "", "audit.tls_key_file = '%s/locked.key' are not a PEM certificate and its key"),
-        (empty, key, "", "audit.tls_cert_file = '%s/empty' and"),
-        (cert, key, empty, "audit.tls_client_ca_file = '%s/empty' holds no PEM certificates"),
-        (cert, key, tmp_path / "none", "audit.tls_client_ca_file = '%s/none' is missing"),
-        (cert, key, tmp_path, "audit.tls_client_ca_file = '%s' is a directory"),
-    ):
-        port = PortSection(
-            listen="127.0.0.1:0",
-            tls_cert_file=str(cert_file),
-            tls_key_file=str(key_file),
-            tls_client_ca_file=str(ca_file),
-        )
-        with pytest.raises(ConfigInvalid) as caught:
-            bind("audit", port)
-        assert says % tmp_path in str(caught.value)
-
-
-def test_a_tls_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cert, key = Authority(tmp_path).issue("server")
-    monkeypatch.setattr("audit.listener.os.access", lambda path, _: path != key)
-    with pytest.raises(ConfigInvalid, match=r"s3\.tls_key_file = '.*server\.key' cannot be read by this user"):
-        bind("s3", PortSection(listen="127.0.0.1:0", tls_cert_file=str(cert), tls_key_file=str(key)))
-
-
 def test_a_bound_port_says_where_it_is_and_refuses_until_it_answers() -> None:
     bound = bind("s3", LOOPBACK)
     port = bound.socket.getsockname()[1]

@@ -32,6 +32,7 @@ def built(struct: type[msgspec.Struct], /, **fields: st.SearchStrategy[Any]) -> 
 
 
 LOCKS = built(writer.LockRef, mode=st.sampled_from(["GOVERNANCE", "COMPLIANCE"]), until=TIMES, hold=st.booleans())
+TLS = built(writer.TlsRef, certificate=HASHES, clients=HASHES)
 DEFAULTS = built(writer.DefaultRetention, mode=TEXT, days=NUMBERS, years=NUMBERS)
 PAIRS = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
 TAILS = built(
@@ -71,6 +72,7 @@ TAILS = built(
         offset=st.integers(-(1 << 40), 1 << 40), max_error=NUMBERS, synchronised=st.none() | st.booleans(),
     ),
     window=built(writer.Window, opened=TIMES, count=NUMBERS, reasons=st.dictionaries(TEXT, NUMBERS, max_size=3)),
+    server=built(writer.ServerRef, config=HASHES, s3=TLS, audit=TLS),
     ref=NUMBERS,
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())

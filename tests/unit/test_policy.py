@@ -48,7 +48,7 @@ def test_roles_add_up_and_no_role_may_nothing() -> None:
 
 
 def test_nobody_but_the_server_writes_the_ledgers_own_records() -> None:
-    own = {op for op in OPS if op.startswith(("ledger.", "clock.", "auth.", "request."))} | {
+    own = {op for op in OPS if op.startswith(("ledger.", "server.", "clock.", "auth.", "request."))} | {
         "object.erased",
         "object.read.failed",
     }

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from audit.config import Settings, load
+from audit.reload import AT_RUN_TIME
 from tests.doubles.logbuilder import LogBuilder
 from tests.doubles.node import FakeNode
 from tests.readme import ROOT
@@ -41,7 +42,12 @@ def test_the_table_of_settings_has_each_with_its_variable_default_and_unit() -> 
         for key, value in values.items()
     ]
     assert [row[:4] for row in rows("Setting")] == described
-    assert all(len(row) == 5 and row[4] for row in rows("Setting"))
+    assert all(len(row) == 6 and row[4] for row in rows("Setting"))
+
+
+def test_the_table_of_settings_says_which_a_reload_takes() -> None:
+    assert {row[0].strip("`") for row in rows("Setting") if row[5] == "takes it"} == AT_RUN_TIME
+    assert {row[5] for row in rows("Setting")} == {"takes it", ""}
 
 
 @pytest.mark.parametrize("row", rows("Setting"), ids=lambda row: row[0].strip("`"))

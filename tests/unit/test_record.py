@@ -23,8 +23,10 @@ from vault.record import (
     PrincipalRef,
     ProductionRef,
     Request,
+    ServerRef,
     Storage,
     Tail,
+    TlsRef,
     TokenRef,
     VersionRef,
     Window,
@@ -71,6 +73,7 @@ TAIL = Tail(
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
+    server=ServerRef("dd" * 32, TlsRef("11" * 32, "22" * 32), TlsRef("33" * 32)),
     ref=811,
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -101,6 +104,8 @@ GOLDEN = (
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
     '"window":{"opened":"2026-11-22T16:46:08.000000000Z","count":3,"reasons":{"expired":2,"signature":1}},'
+    '"server":{"config":"' + "dd" * 32 + '","s3":{"certificate":"' + "11" * 32 + '","clients":"' + "22" * 32 + '"},'
+    '"audit":{"certificate":"' + "33" * 32 + '"}},'
     '"ref":811}'
 ).encode()
 LEAST = (
@@ -198,17 +203,6 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    assert kinds == {
-        "bucket",
-        "object",
-        "multipart",
-        "request",
-        "auth",
-        "principal",
-        "token",
-        "record",
-        "production",
-        "ledger",
-        "clock",
-    }
+    named = "bucket object multipart request auth principal token record production ledger server clock"
+    assert kinds == set(named.split())
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)
