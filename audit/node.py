@@ -24,8 +24,10 @@ from audit.clock import ComplianceClock, HostSource
 from audit.commit import commit_all
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
-from audit.init import kek_provider, load_signer
+from audit.init import load_signer
 from audit.journal.committer import Committer
+from audit.keys.custody import Custody
+from audit.keys.kek import open_keyring
 from audit.principals import Principals
 from audit.replay import clock_account, replay
 from audit.sealing import adopt, known, start_sealer
@@ -37,7 +39,6 @@ from audit.tile_store import TileStore
 from audit.tiles import Tile, root_at
 from audit.writer_lock import require_owner, take_lock
 from vault import durable
-from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
 from vault.errors import Unavailable
 from vault.record import LedgerRef
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from audit.config import Settings
     from audit.identity import Identity
     from audit.streams import Opened
+    from vault.crypto.keyring import Keyring
     from vault.ports import Committed
     from vault.record import Tail, Takeover
 
@@ -85,6 +87,7 @@ class Node:
         self.keyring = keyring
         self.secrets = SecretStore(layout.secrets, keyring)
         self.principals = Principals(self.commit, stores.index, self.secrets)
+        self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.stores = stores
         self.committer = committer
         self.clock = clock
@@ -128,7 +131,7 @@ class Node:
 
     @classmethod
     def _open_locked(cls, layout: Layout, identity: Identity, settings: Settings, source: Source, lock_fd: int) -> Self:
-        keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
+        keyring = open_keyring(layout, os.environ)
         signer = load_signer(layout, identity, keyring)
         home = layout.stream(identity.stream)
         place = anchor_url(settings, identity, layout)
@@ -203,6 +206,7 @@ class Node:
             taken = survey(old, known_checkpoints(layout, identity, old.name, anchor, key)).takeover
         committer.start()
         node._record_start(opened, settings.anchor.url or identity.anchor or "local", taken)
+        node.custody.record_left()
         background.start()
         return node
 
@@ -280,6 +284,7 @@ class Node:
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
             warnings=warnings,
+            keys=self.custody.standing(),
         )
 
     @property

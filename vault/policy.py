@@ -44,7 +44,7 @@ _OWNER: Final = (
     }
 )  # fmt: skip
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
-_SECURITY: Final = frozenset({"principal.add", "principal.disable"})
+_SECURITY: Final = frozenset({"principal.add", "principal.disable", "key.backup", "key.restore", "key.rotate"})
 
 #: What a role may do in every bucket. ``owner`` stands apart: only in the buckets it created.
 _ANYWHERE: Final[dict[str, frozenset[str]]] = {

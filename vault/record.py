@@ -38,7 +38,7 @@ OPS: Final = frozenset(
         "multipart.create", "multipart.part", "multipart.list", "multipart.parts",
         "multipart.complete", "multipart.abort",
         "request.refused", "auth.window.open", "auth.window.close",
-        "principal.add", "principal.disable",
+        "principal.add", "principal.disable", "key.backup", "key.restore", "key.rotate",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }
 )  # fmt: skip
@@ -245,6 +245,26 @@ class Window(_Part, frozen=True):
     reasons: dict[str, int] = {}
 
 
+class KeysRef(_Part, frozen=True):
+    """What a ``key.*`` record says of the vault's keys; never a key.
+
+    ``kek`` is the id of the KEK, ``before`` that of the one it took the place of; ``generation`` and ``domains`` are of
+    the keyring, ``beyond`` those of its domain keys that the restored backup lacks. ``digest`` (SHA-256) is of the
+    backup, ``principals`` and ``streams`` count secrets and signing keys in it, ``files`` those put back from it.
+    """
+
+    kek: str
+    generation: int
+    domains: int
+    before: str = ""
+    beyond: int = 0
+    digest: str = ""
+    principals: int = 0
+    streams: int = 0
+    files: int = 0
+    holds_kek: bool = False
+
+
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
     """What the front end knows.
 
@@ -263,6 +283,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
     window: Window | None = None
+    keys: KeysRef | None = None
     ref: int = -1
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")

@@ -34,6 +34,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "serve": "audit.cli.serve",
     "run": "audit.cli.run",
     "principal": "audit.cli.principal",
+    "key": "audit.cli.key",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

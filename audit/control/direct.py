@@ -13,8 +13,10 @@ from vault.record import Actor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.keys import KeyMaterial, Rotated
     from audit.node import Node
     from audit.status import NodeStatus
+    from vault.record import KeysRef
     from vault.state.rows import PrincipalRow
 
 
@@ -53,6 +55,18 @@ class NodeControl:
     def disable_principal(self, access_key: str) -> None:
         """See :meth:`Control.disable_principal`."""
         self._node.principals.disable(self._actor, access_key)
+
+    def key_material(self) -> KeyMaterial:
+        """See :meth:`KeyControl.key_material`."""
+        return self._node.custody.material()
+
+    def record_key_backup(self, keys: KeysRef) -> str:
+        """See :meth:`KeyControl.record_key_backup`."""
+        return self._node.custody.record_backup(self._actor, keys)
+
+    def rotate_kek(self, new: str) -> Rotated:
+        """See :meth:`KeyControl.rotate_kek`."""
+        return self._node.custody.rotate(self._actor, new)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

@@ -21,9 +21,12 @@ from audit.control.messages import (
     Entries,
     ListPrincipals,
     Problem,
+    RecordBackup,
     Reply,
     Request,
+    RotateKek,
     Status,
+    TakeKeys,
     decode_request,
     encode,
 )
@@ -35,7 +38,7 @@ from vault.errors import S3Error, VaultError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from audit.control import Control
+    from audit.control import Control, KeyControl
     from audit.node import Node
 
 #: How long a peer may think before its next request, in seconds.
@@ -80,6 +83,18 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
         case Entries():
             start = request.index * WIDTH
             return None, entry_bundle(control.records(request.stream, start, start + request.width))
+        case TakeKeys() | RecordBackup() | RotateKek():
+            return _do_with_keys(control, request)
+
+
+def _do_with_keys(control: KeyControl, request: TakeKeys | RecordBackup | RotateKek) -> tuple[object, bytes]:
+    match request:
+        case TakeKeys():
+            return None, msgspec.json.encode(control.key_material())
+        case RecordBackup():
+            return control.record_key_backup(request.keys), b""
+        case RotateKek():
+            return control.rotate_kek(request.new), b""
 
 
 class ControlServer:

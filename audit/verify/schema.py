@@ -24,7 +24,7 @@ OPS: Final = frozenset(
     b"object.retention.get object.retention.put object.hold.get object.hold.put object.read.failed object.erased "
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
-    b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
+    b"key.backup key.restore key.rotate ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
 # A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
@@ -169,6 +169,18 @@ _WINDOW: Final = _object(
     _maybe("count", _NAT),
     _maybe("reasons", rf"\{{(?:{_STR}:{_NAT}(?:,{_STR}:{_NAT})*+)?+\}}"),
 )
+_KEYS: Final = _object(
+    _field("kek", _STR),
+    _field("generation", _NAT),
+    _field("domains", _NAT),
+    _maybe("before", _STR),
+    _maybe("beyond", _NAT),
+    _maybe("digest", _STR),
+    _maybe("principals", _NAT),
+    _maybe("streams", _NAT),
+    _maybe("files", _NAT),
+    _maybe("holds_kek", _BOOL),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -190,6 +202,7 @@ _FIELDS: Final = (
     ("ledger", False, _LEDGER),
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),
+    ("keys", False, _KEYS),
     ("ref", False, _group("ref", _NAT)),
 )
 

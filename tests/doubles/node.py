@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoint import Checkpoint
+from audit.errors import ConfigInvalid
 from audit.identity import Identity
+from audit.keys import KeyMaterial, Rotated
 from audit.note import Signer, sign_note
 from audit.status import NodeStatus
 from audit.tiles import HEIGHT, WIDTH, Tile, TileTree
 from tests.doubles import commitlog
 from vault.errors import S3Error
 from vault.merkle import EMPTY_ROOT
+from vault.record import KeysRef
 from vault.state.rows import PrincipalRow
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class FakeNode:
     actors: list[Actor] = field(default_factory=list)
     written: list[bytes] = field(default_factory=list)
     sealed: Checkpoint | None = None
+    keys: KeysRef = field(default_factory=lambda: KeysRef("12345678", 4, 2))
     _tree: TileTree = field(default_factory=TileTree)
     _tiles: dict[str, bytes] = field(default_factory=dict)
     _prev: bytes = EMPTY_ROOT
@@ -87,6 +91,25 @@ class FakeNode:
     def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         assert stream == self.identity.stream
         yield from list(enumerate(self.written))[start:end]
+
+    @property
+    def custody(self) -> FakeNode:
+        return self
+
+    def material(self) -> KeyMaterial:
+        return KeyMaterial(self.identity.vault, {"keys/keyring-a": bytes(range(256))}, self.keys, ["the secret of p9"])
+
+    def record_backup(self, actor: Actor, keys: KeysRef) -> str:
+        self.actors.append(actor)
+        self.keys = keys
+        return f"{self.identity.stream}/7"
+
+    def rotate(self, actor: Actor, new: str = "") -> Rotated:
+        self.actors.append(actor)
+        if not new:
+            raise ConfigInvalid("give the new one with --kek-file")
+        self.keys = KeysRef("0" * 8, self.keys.generation + 1, 2, before=self.keys.kek)
+        return Rotated(self.keys, f"{self.identity.stream}/8", kept_here=False)
 
     @property
     def principals(self) -> FakeNode:

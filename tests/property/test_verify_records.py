@@ -71,6 +71,10 @@ TAILS = built(
         offset=st.integers(-(1 << 40), 1 << 40), max_error=NUMBERS, synchronised=st.none() | st.booleans(),
     ),
     window=built(writer.Window, opened=TIMES, count=NUMBERS, reasons=st.dictionaries(TEXT, NUMBERS, max_size=3)),
+    keys=built(
+        writer.KeysRef, kek=TEXT, generation=NUMBERS, domains=NUMBERS, before=TEXT, beyond=NUMBERS, digest=TEXT,
+        principals=NUMBERS, streams=NUMBERS, files=NUMBERS, holds_kek=st.booleans(),
+    ),
     ref=NUMBERS,
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())

@@ -17,11 +17,11 @@ WRITES = LOOKS | UPLOADS | {"object.put", "object.head", "object.list", "object.
 OWNS = READS | WRITES | {
     "bucket.create", "bucket.delete", "bucket.versioning.put", "bucket.lock.put", "object.delete", "object.hold.put",
 }  # fmt: skip
-PRINCIPALS = {"principal.add", "principal.disable"}
+SECURITY = {"principal.add", "principal.disable", "key.backup", "key.restore", "key.rotate"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
-    "root": (OWNS | PRINCIPALS, OWNS | PRINCIPALS),
-    "security": (PRINCIPALS, PRINCIPALS),
+    "root": (OWNS | SECURITY, OWNS | SECURITY),
+    "security": (SECURITY, SECURITY),
     "operator": (set(), set()),
     "auditor": (set(), set()),
     "examiner": (set(), set()),

@@ -16,6 +16,7 @@ from vault.record import (
     ClockState,
     DefaultRetention,
     Head,
+    KeysRef,
     LedgerRef,
     LockRef,
     ObjectRef,
@@ -67,6 +68,7 @@ TAIL = Tail(
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
+    keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
     ref=811,
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -93,6 +95,8 @@ GOLDEN = (
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
     '"window":{"opened":"2026-11-22T16:46:08.000000000Z","count":3,"reasons":{"expired":2,"signature":1}},'
+    '"keys":{"kek":"0a1b2c3d","generation":9,"domains":4,"before":"4d3c2b1a","beyond":1,"digest":"' + "dd" * 32 + '",'
+    '"principals":2,"streams":3,"files":5,"holds_kek":true},'
     '"ref":811}'
 ).encode()
 LEAST = (
@@ -190,5 +194,5 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    assert kinds == {"bucket", "object", "multipart", "request", "auth", "principal", "ledger", "clock"}
+    assert kinds == {"bucket", "object", "multipart", "request", "auth", "principal", "key", "ledger", "clock"}
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

@@ -102,6 +102,15 @@ class SecretStore:
         return self._directory / principal_id
 
 
+def is_secret_of(keyring: Keyring, principal_id: str, data: bytes) -> bool:
+    """Whether a file's bytes are a principal's sealed secret, of this site."""
+    try:
+        _unwrap(AESGCM(keyring.derive("secrets")), _SECRET_MAGIC, principal_id, data, "")
+    except KeyringError:
+        return False
+    return _ID.fullmatch(principal_id) is not None
+
+
 def wrap_signing_key(keyring: Keyring, stream: str, private: bytes) -> bytes:
     """Seal a stream's private signing key; the result is what ``keys/<stream>.signing`` holds."""
     return _wrap(AESGCM(keyring.derive("signing")), _SIGNING_MAGIC, stream, private)

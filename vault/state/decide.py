@@ -5,7 +5,8 @@ Nothing else decides. A record alone holds all a decision looked at (apart from 
 are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
-:mod:`vault.state.multipart`, :mod:`vault.state.principals` the rest; the lock gate is :mod:`vault.retention`.
+:mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.custody` the rest; the lock gate is
+:mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.state import buckets, lookup, multipart, objects, principals, rows
+from vault.state import buckets, custody, lookup, multipart, objects, principals, rows
 from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
@@ -52,6 +53,9 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "multipart.abort": multipart.abort,
     "principal.add": principals.add,
     "principal.disable": principals.disable,
+    "key.backup": custody.told,
+    "key.restore": custody.told,
+    "key.rotate": custody.told,
 }
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(

@@ -65,7 +65,7 @@ def test_examples_in_help_texts_are_commands_and_options_that_exist(run: Run) ->
         assert {option for option in options if option not in run(*path, "--help").stdout} == set()
 
 
-@pytest.mark.parametrize("path", [(), ("log",), ("principal",)])
+@pytest.mark.parametrize("path", [(), ("log",), ("principal",), ("key",)])
 def test_a_list_of_commands_shows_their_helps_whole(run: Run, path: tuple[str, ...]) -> None:
     shown = " ".join(run(*path, "--help").stdout.split())
     assert "..." not in shown.replace("[ARGS]...", "")
