@@ -20,6 +20,7 @@ OPS = st.sampled_from(
     ["status", "principal.list", "principal.add", "principal.disable", "entries", "key.take", "key.backup",
      "key.rotate", "x"]
 )  # fmt: skip
+FIELDS = st.sampled_from(["name", "roles", "access_key", "secret", "index", "width", "keys", "new", "x"])
 REQUESTS = st.builds(
     lambda op, fields: msgspec.json.encode({"op": op, **fields}),
     OPS,

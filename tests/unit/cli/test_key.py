@@ -1,0 +1,369 @@
+"""``strongroom key`` without a server: what is refused, what is written, and that no secret is shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import stat
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit.identity import Layout, load_identity
+from audit.keys.kek import open_keyring
+from tests.demo.exported import records
+from vault.crypto import backup_file
+from vault.crypto.backup_file import KeyBackup, seal, unseal
+from vault.crypto.kek import VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
+
+    Run = Callable[..., Result]
+
+PASSPHRASE = "a passphrase of the test"
+STREAM = "site-a.node-1"
+KEK = base64.b64encode(bytes(range(32))).decode()
+OTHER = base64.b64encode(bytes(range(1, 33))).decode()
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_file, "COST", (16, 1, 1))
+
+
+@pytest.fixture
+def vault(tmp_path: Path, run: Run) -> Path:
+    assert run("init", "--data", tmp_path / "d").exit_code == 0
+    return tmp_path / "d"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, vault: Path, run: Run) -> Path:
+    """A backup of the vault's keys."""
+    made = run("key", "backup", tmp_path / "keys", "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+    assert made.exit_code == 0, made.output
+    return tmp_path / "keys"
+
+
+def restore(
+    run: Run, file: Path, data: Path, passphrase: str = PASSPHRASE, env: dict[str, str] | None = None
+) -> Result:
+    return run("key", "restore", file, "--passphrase-stdin", "--data", data, stdin=passphrase, env=env)
+
+
+def keys_of(data: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(data)): path.read_bytes() for path in (data / "keys").rglob("*") if path.is_file()}
+
+
+def told(run: Run, data: Path, op: str) -> list[dict[str, object]]:
+    """What the records of one operation say of the keys."""
+    target = data.with_name("exported")
+    assert run("log", "export", STREAM, target, "--data", data).exit_code == 0
+    found = [json.loads(record) for _, record in sorted(records(target).items())]
+    shutil.rmtree(target)
+    return [record["keys"] for record in found if record["op"] == op]
+
+
+def test_a_backup_is_one_private_file_whose_digest_is_recorded(vault: Path, run: Run, tmp_path: Path) -> None:
+    made = run("key", "backup", tmp_path / "k", "--passphrase-stdin", "--data", vault, "--json", stdin=PASSPHRASE)
+    shown = json.loads(made.stdout)
+    data = (tmp_path / "k").read_bytes()
+    assert stat.S_IMODE((tmp_path / "k").stat().st_mode) == 0o600
+    assert (shown["sha256"], shown["bytes"], shown["missing"]) == (sha256(data).hexdigest(), len(data), [])
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+    (record,) = told(run, vault, "key.backup")
+    assert (record["digest"], record["kek"], record["holds_kek"]) == (shown["sha256"], shown["kek"], True)
+    opened = unseal(data, PASSPHRASE)
+    here = keys_of(vault)
+    assert opened.files.keys() == {"vault.json", *here} - {"keys/keyring-b"}
+    for name in opened.files.keys() - {"vault.json", "keys/keyring-a"}:
+        assert opened.files[name] == here[name]
+    assert opened.files["vault.json"] == (vault / "vault.json").read_bytes()
+
+
+def test_it_says_what_is_in_it_and_what_is_not(vault: Path, run: Run, tmp_path: Path) -> None:
+    made = run("key", "backup", tmp_path / "k", "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+    assert "in it: the key-encryption key " in made.stdout
+    assert "secrets (principals: 1)" in made.stdout
+    assert "not in it: objects and records (back up DIR), the anchor, settings, root.credentials" in made.stdout
+
+
+def test_a_kek_of_the_environment_is_not_in_it_and_that_is_said(tmp_path: Path, run: Run) -> None:
+    env, data = {VARIABLE: KEK}, tmp_path / "d"
+    assert run("init", "--data", data, env=env).exit_code == 0
+    made = run("key", "backup", tmp_path / "k", "--passphrase-stdin", "--data", data, stdin=PASSPHRASE, env=env)
+    assert f"which comes from {VARIABLE}; keep it as long as this file" in made.stdout
+    opened = unseal((tmp_path / "k").read_bytes(), PASSPHRASE)
+    assert "keys/kek" not in opened.files
+    assert all(bytes(range(32)) not in content for content in opened.files.values())
+    shutil.rmtree(data / "keys")
+    lost = restore(run, tmp_path / "k", data)
+    assert (lost.exit_code, f"put it into {VARIABLE}" in lost.stderr) == (2, True)
+    wrong = restore(run, tmp_path / "k", data, env={VARIABLE: OTHER})
+    assert (wrong.exit_code, "which is not in the backup" in wrong.stderr) == (2, True)
+    assert keys_of(data) == {}
+    assert restore(run, tmp_path / "k", data, env=env).exit_code == 0
+    assert not (data / "keys" / "kek").exists()
+    assert run("principal", "list", "--data", data, env=env).exit_code == 0
+
+
+def test_nothing_is_written_over_and_nothing_into_the_vault(vault: Path, kept: Path, run: Run, tmp_path: Path) -> None:
+    before = kept.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "way").symlink_to(vault)
+    for file, says in (
+        (kept, "no backup is written over"),
+        (tmp_path / "link", "no backup is written over"),
+        (vault / "k", "would be lost with it"),
+        (vault / "keys" / "k", "would be lost with it"),
+        (tmp_path / "way" / "k", "would be lost with it"),
+        (tmp_path / "none" / "k", "is no directory"),
+    ):
+        refused = run("key", "backup", file, "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+        assert (refused.exit_code, says in refused.stderr) == (2, True), refused.stderr
+    assert kept.read_bytes() == before
+    assert told(run, vault, "key.backup")[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin", "says"),
+    [
+        ((), "", "nobody types here"),
+        (("--passphrase-stdin",), "", "at least 12 characters"),
+        (("--passphrase-stdin",), "short\n", "at least 12 characters"),
+        (("--passphrase-stdin",), "x" * 1025, "1 to 1024 bytes"),
+        (("--passphrase-stdin", "--passphrase-file", "x"), "", "not both"),
+        (("--passphrase-file", "none"), "", "none"),
+    ],
+)
+def test_a_passphrase_that_cannot_be_one_is_refused(
+    vault: Path, run: Run, tmp_path: Path, options: tuple[str, ...], stdin: str, says: str
+) -> None:
+    refused = run("key", "backup", tmp_path / "k", *options, "--data", vault, stdin=stdin)
+    assert (refused.exit_code, says in refused.stderr) == (2, True), refused.stderr
+    assert not (tmp_path / "k").exists()
+
+
+def test_a_passphrase_file_is_its_owners_alone(vault: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p").write_text(f"{PASSPHRASE}\nsecond line\n")
+    (tmp_path / "p").chmod(0o640)
+    arguments = ("key", "backup", tmp_path / "k", "--passphrase-file", tmp_path / "p", "--data", vault)
+    refused = run(*arguments)
+    assert (refused.exit_code, "chmod 600" in refused.stderr) == (2, True)
+    (tmp_path / "p").chmod(0o600)
+    assert run(*arguments).exit_code == 0
+    assert unseal((tmp_path / "k").read_bytes(), PASSPHRASE).vault == load_identity(Layout(vault)).vault
+
+
+def test_keys_that_are_all_lost_come_back_and_it_is_recorded(vault: Path, kept: Path, run: Run) -> None:
+    before = keys_of(vault)
+    shutil.rmtree(vault / "keys")
+    done = restore(run, kept, vault)
+    assert done.exit_code == 0, done.output
+    assert "recorded" in done.stdout
+    after = keys_of(vault)
+    assert after.keys() == before.keys()
+    assert all(after[name] == before[name] for name in before if "keyring" not in name)
+    (record,) = told(run, vault, "key.restore")
+    assert (record["digest"], record["files"]) == (sha256(kept.read_bytes()).hexdigest(), len(before))
+    assert run("verify", vault).exit_code == 0
+    assert "no backup" not in run("doctor", "--data", vault).stdout
+
+
+def test_vault_json_comes_back_too(vault: Path, kept: Path, run: Run) -> None:
+    named = (vault / "vault.json").read_bytes()
+    (vault / "vault.json").unlink()
+    assert restore(run, kept, vault).exit_code == 0
+    assert (vault / "vault.json").read_bytes() == named
+    (vault / "vault.json").write_bytes(named[:20])
+    refused = restore(run, kept, vault)
+    assert (refused.exit_code, "move it away" in refused.stderr) == (2, True)
+
+
+def test_what_is_there_and_good_stays(vault: Path, kept: Path, run: Run) -> None:
+    before = keys_of(vault)
+    nothing = restore(run, kept, vault)
+    assert (nothing.exit_code, "nothing was put back" in nothing.stdout) == (0, True)
+    assert keys_of(vault) == before
+    assert told(run, vault, "key.restore") == []
+    path = vault / "keys" / f"{STREAM}.signing"
+    path.write_bytes(path.read_bytes()[:-1])
+    (vault / "keys" / f"{STREAM}.vkey").unlink()
+    done = restore(run, kept, vault)
+    assert [line for line in done.stdout.splitlines() if line.startswith("put back")] == [
+        f"put back keys/{STREAM}.signing", f"put back keys/{STREAM}.vkey",
+    ]  # fmt: skip
+    assert keys_of(vault) == before
+
+
+def test_a_public_key_of_another_is_not_passed_over(vault: Path, kept: Path, run: Run, tmp_path: Path) -> None:
+    assert run("init", "--data", tmp_path / "other").exit_code == 0
+    shutil.copy(tmp_path / "other" / "keys" / f"{STREAM}.vkey", vault / "keys" / f"{STREAM}.vkey")
+    refused = restore(run, kept, vault)
+    assert (refused.exit_code, "is not the public half" in refused.stderr) == (2, True)
+
+
+def test_backups_that_are_none_of_this_vault_are_refused_and_change_nothing(
+    vault: Path, kept: Path, run: Run, tmp_path: Path
+) -> None:
+    assert run("init", "--data", tmp_path / "other").exit_code == 0
+    shutil.rmtree(vault / "keys")
+    whole = kept.read_bytes()
+    flipped = bytes((*whole[:200], whole[200] ^ 1, *whole[201:]))
+    for data in (whole[:-9], flipped, b"", b"SRKEYS1\n" + whole[8:]):
+        (tmp_path / "file").write_bytes(data)
+        refused = restore(run, tmp_path / "file", vault)
+        assert refused.exit_code == 2
+        assert "no key backup" in refused.stderr or "damaged or cut short" in refused.stderr
+    wrong = restore(run, kept, vault, passphrase="another passphrase")
+    assert (wrong.exit_code, "the passphrase is not that of this key backup" in wrong.stderr) == (2, True)
+    foreign = restore(run, kept, tmp_path / "other")
+    assert (foreign.exit_code, "this is a key backup of vault" in foreign.stderr) == (2, True)
+    assert not (vault / "keys").exists() or keys_of(vault) == {}
+    assert restore(run, kept, vault).exit_code == 0
+
+
+def test_keys_are_not_put_where_no_records_are(kept: Path, vault: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for directory in (tmp_path / "none", tmp_path / "empty"):
+        refused = restore(run, kept, directory)
+        assert (refused.exit_code, "first" in refused.stderr) == (2, True), refused.stderr
+    assert list((tmp_path / "empty").iterdir()) == []
+    for path in (vault / "streams" / STREAM / "commit").iterdir():
+        path.unlink()
+    shutil.rmtree(vault / "keys")
+    refused = restore(run, kept, vault)
+    assert (refused.exit_code, "holds no records" in refused.stderr) == (2, True)
+
+
+def test_a_stream_that_the_backup_does_not_know_keeps_vault_json_away(vault: Path, kept: Path, run: Run) -> None:
+    (vault / "vault.json").unlink()
+    (vault / "streams" / "site-a.node-1-r1").mkdir()
+    refused = restore(run, kept, vault)
+    assert (refused.exit_code, "knows nothing of" in refused.stderr) == (2, True)
+    assert not (vault / "vault.json").exists()
+
+
+def test_a_vault_that_does_not_open_yet_has_its_keys_and_is_told_of_at_the_next_start(
+    vault: Path, kept: Path, run: Run, tmp_path: Path
+) -> None:
+    shutil.rmtree(vault / "keys")
+    anchor = vault.with_name("d.anchor")
+    anchor.rename(tmp_path / "away")
+    done = restore(run, kept, vault)
+    assert (done.exit_code, "the next start records it" in done.stderr) == (0, True)
+    found = json.loads(run("verify", vault, "--json").stdout)
+    assert "unrecorded" in {state["name"] for state in found["states"]}
+    shutil.rmtree(anchor, ignore_errors=True)
+    (tmp_path / "away").rename(anchor)
+    assert run("principal", "list", "--data", vault).exit_code == 0
+    assert len(told(run, vault, "key.restore")) == 1
+    assert not (vault / "keys" / "unrecorded.json").exists()
+
+
+def test_a_principal_added_since_and_lost_is_named(vault: Path, kept: Path, run: Run) -> None:
+    made = json.loads(run("principal", "add", "late", "--role", "reader", "--data", vault, "--json").stdout)
+    assert "principals added: 1" in run("doctor", "--data", vault).stdout
+    shutil.rmtree(vault / "keys")
+    done = restore(run, kept, vault)
+    assert done.exit_code == 0
+    assert f"the secret of principal {made['principal']} is neither here nor in the backup" in done.stderr
+
+
+def test_a_rotation_makes_a_new_kek_and_the_old_one_is_gone(vault: Path, run: Run) -> None:
+    before = keys_of(vault)
+    done = json.loads(run("key", "rotate", "--data", vault, "--json").stdout)
+    after = keys_of(vault)
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"keys/kek", "keys/keyring-a", "keys/keyring-b"}
+    assert after.keys() == before.keys()
+    assert stat.S_IMODE((vault / "keys" / "kek").stat().st_mode) == 0o600
+    (record,) = told(run, vault, "key.rotate")
+    assert (record["kek"], record["before"], record["generation"]) == (done["kek"], done["before"], done["generation"])
+    assert run("verify", vault).exit_code == 0
+
+
+def test_a_rotation_to_a_given_kek(vault: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text(KEK)
+    (tmp_path / "new").chmod(0o644)
+    arguments = ("key", "rotate", "--kek-file", tmp_path / "new", "--data", vault)
+    refused = run(*arguments)
+    assert (refused.exit_code, "chmod 600" in refused.stderr) == (2, True)
+    (tmp_path / "new").chmod(0o600)
+    assert run(*arguments).exit_code == 0
+    assert (vault / "keys" / "kek").read_text().strip() == KEK
+    again = run(*arguments)
+    assert (again.exit_code, "is the key-encryption key in use" in again.stderr) == (2, True)
+    (tmp_path / "new").write_text("nonsense")
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_rotation_of_a_kek_of_the_environment_needs_a_given_one(tmp_path: Path, run: Run) -> None:
+    env, data = {VARIABLE: KEK}, tmp_path / "d"
+    assert run("init", "--data", data, env=env).exit_code == 0
+    refused = run("key", "rotate", "--data", data, env=env)
+    assert (refused.exit_code, "--kek-file" in refused.stderr) == (2, True)
+    (tmp_path / "new").write_text(OTHER)
+    (tmp_path / "new").chmod(0o600)
+    done = run("key", "rotate", "--kek-file", tmp_path / "new", "--data", data, env=env)
+    assert f"next: set {VARIABLE} to the new key" in done.stdout
+    assert run("principal", "list", "--data", data, env=env).exit_code == 2
+    assert run("principal", "list", "--data", data, env={VARIABLE: OTHER}).exit_code == 0
+    assert not (data / "keys" / "kek").exists()
+
+
+def test_a_stolen_old_kek_opens_nothing_that_is_there_after_a_rotation(vault: Path, run: Run) -> None:
+    old = (vault / "keys" / "kek").read_text().strip()
+    assert run("key", "rotate", "--data", vault).exit_code == 0
+    refused = run("principal", "list", "--data", vault, env={VARIABLE: old})
+    assert (refused.exit_code, "no copy of the keyring can be used" in refused.stderr) == (2, True)
+
+
+def test_a_rotation_whose_secrets_do_not_open_goes_on_and_a_backup_names_them(
+    vault: Path, run: Run, tmp_path: Path
+) -> None:
+    (secret,) = (vault / "keys" / "secrets").iterdir()
+    secret.write_bytes(secret.read_bytes()[:-1])
+    assert run("key", "rotate", "--data", vault).exit_code == 0
+    made = run("key", "backup", tmp_path / "k", "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+    assert (made.exit_code, f"the secret of {secret.name} is missing or damaged" in made.stderr) == (0, True)
+    assert "principals added: 1" in run("doctor", "--data", vault).stdout
+
+
+def test_a_damaged_note_of_what_is_to_be_recorded_is_named(vault: Path, run: Run) -> None:
+    (vault / "keys" / "unrecorded.json").write_bytes(b"[{")
+    refused = run("principal", "list", "--data", vault)
+    assert (refused.exit_code, "unrecorded.json is damaged" in refused.stderr) == (2, True)
+
+
+def test_no_secret_is_in_any_output_or_record(vault: Path, kept: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text(KEK)
+    (tmp_path / "new").chmod(0o600)
+    kek = (vault / "keys" / "kek").read_text().strip()
+    secret = (vault / "root.credentials").read_text().split()[-1]
+    said = run("key", "rotate", "--kek-file", tmp_path / "new", "--data", vault).output
+    said += run("key", "backup", tmp_path / "k2", "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE).output
+    shutil.rmtree(vault / "keys")
+    said += restore(run, kept, vault, passphrase=f"{PASSPHRASE}!").output + restore(run, tmp_path / "k2", vault).output
+    site = open_keyring(Layout(vault), {}).derive("secrets").hex()
+    ledger = b"".join(path.read_bytes() for path in (vault / "streams").rglob("*") if path.is_file())
+    for hidden in (kek, KEK, secret, PASSPHRASE, site, base64.b64decode(kek).hex()):
+        assert hidden not in said
+        assert hidden.encode() not in ledger
+
+
+def test_a_file_that_leads_out_of_the_vault_is_not_written(vault: Path, kept: Path, run: Run, tmp_path: Path) -> None:
+    opened = unseal(kept.read_bytes(), PASSPHRASE)
+    files = opened.files | {"../outside": b"x", "keys/secrets/../../../outside": b"x", "keys/more": b"x"}
+    made = KeyBackup(opened.vault, opened.time, opened.kek, holds_kek=True, files=files)
+    (tmp_path / "made").write_bytes(seal(made, PASSPHRASE))
+    shutil.rmtree(vault / "keys")
+    assert restore(run, tmp_path / "made", vault).exit_code == 0
+    assert not (tmp_path / "outside").exists()
+    assert not (vault / "keys" / "more").exists()
