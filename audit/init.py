@@ -47,7 +47,7 @@ def load_signer(layout: Layout, identity: Identity, keyring: Keyring, stream: st
     try:
         wrapped = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
+        raise ConfigInvalid(f"{path} cannot be read ({error.strerror}); restore it from a key backup") from error
     private = unwrap_signing_key(keyring, stream, wrapped)
     return Signer(identity.origin_of(stream), Ed25519PrivateKey.from_private_bytes(private))
 

@@ -23,7 +23,7 @@ from audit.keys.kek import is_external, take_next
 from audit.keys.unrecorded import Change
 from vault import durable
 from vault.crypto import kek
-from vault.crypto.keyring import COPIES
+from vault.crypto.keyring import COPIES, wrapped_by
 from vault.crypto.secrets import SecretStore
 from vault.errors import KeyringError
 from vault.record import KeysRef, Origin, Tail
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vault.record import Actor
 
 _CLI: Final = Origin("cli")
+_RESTART: Final = "an earlier change of the keyring failed; restart, so that both copies are checked"
 
 
 class Custody:
@@ -79,7 +80,7 @@ class Custody:
             return KeyStanding()
         return KeyStanding(
             backed_up=rfc3339(row.backed_up),
-            domains=custody.made_since(row, self._keyring.generation, len(self._keyring.domains)),
+            domains=custody.made_since(row, *self._keyring.extent),
             principals=max(0, len(self._principals()) - row.principals),
             streams=max(0, len(self._identity.streams) - row.streams),
             rotations=row.rotations,
@@ -119,7 +120,9 @@ class Custody:
         Returns:
             The record, ``stream/seq``.
         """
-        return self._record(Change("key.backup", actor, keys))
+        with self._rotating:
+            self._complete()  # in their order: this record names the KEK too
+            return self._record(Change("key.backup", actor, keys))
 
     def rotate(self, actor: Actor, new: str = "") -> Rotated:
         """Put the keyring under another KEK; durable and recorded on return, and the old KEK's file is gone.
@@ -153,9 +156,9 @@ class Custody:
         if name == before:
             raise ConfigInvalid(f"{name} is the key-encryption key in use: give another one")
         if self._keyring.failed:
-            raise KeyringError("an earlier change of the keyring failed; restart, so that both copies are checked")
+            raise KeyringError(_RESTART)
         broken = self._unopened()
-        keys = KeysRef(name, self._keyring.generation + 1, len(self._keyring.domains), before=before)
+        keys = KeysRef(name, *self._keyring.extent, before=before)
         unrecorded.add(self._layout, Change("key.rotate", actor, keys))
         if not self._external:
             durable.replace(self._layout.next_kek, kek.encode(new))
@@ -178,14 +181,25 @@ class Custody:
         self._complete()
 
     def _complete(self) -> Rotated | None:
-        """Record what waits for it, and end a rotation that has only to be ended; which one, if any."""
-        done = None
+        """Record what waits for it, and end a rotation that has only to be ended; which one, if any.
+
+        Raises:
+            KeyringError: Nobody knows under which KEK the copies are; a start finds out.
+        """
         waiting = unrecorded.read(self._layout)
+        if waiting and self._keyring.failed:
+            raise KeyringError(_RESTART)
+        done = None
         for change in waiting:
             if change.op != "key.rotate":
                 self._record(replace(change, keys=self._now(change.keys)))
                 crash_point("restore.recorded")
-            elif change.keys.kek == self._keyring.kek_id:  # else it had not begun
+                continue
+            if change.keys.kek != self._keyring.kek_id and change.keys.kek in wrapped_by(self._layout.keys):
+                if self._external:  # there was no room for the second copy, and only who asks has the new KEK
+                    return None
+                self._keyring.rewrap(kek.FileKek(self._layout.next_kek))
+            if change.keys.kek == self._keyring.kek_id:  # else it had not begun
                 keys = self._now(change.keys)
                 told = custody.found(self._state).kek == change.keys.kek
                 made = "" if told else self._record(Change(change.op, change.actor, keys))
@@ -207,7 +221,8 @@ class Custody:
         unrecorded.clear(self._layout)
 
     def _now(self, keys: KeysRef) -> KeysRef:
-        return replace(keys, generation=self._keyring.generation, domains=len(self._keyring.domains))
+        generation, domains = self._keyring.extent
+        return replace(keys, generation=generation, domains=domains)
 
     def _record(self, change: Change) -> str:
         head = self._commit(Tail(op=change.op, actor=change.actor, origin=_CLI, keys=change.keys)).head

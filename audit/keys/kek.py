@@ -50,6 +50,7 @@ def open_keyring(layout: Layout, environ: Mapping[str, str]) -> Keyring:
         KeyringError: There is no KEK, or no copy is good.
         DurabilityError: Something could not be written.
     """
+    durable.sweep_temps(layout.keys)  # one may hold a KEK
     if is_external(environ) or not layout.next_kek.exists():
         return Keyring.open(layout.keys, kek_provider(layout, environ))
     following = kek.FileKek(layout.next_kek)

@@ -130,8 +130,8 @@ def _restore(  # noqa: PLR0917 - all of a restore
     names = ["keys/kek"] * plan.puts_kek + [f"keys/{name}" for name in COPIES] * plan.puts_keyring + [*files]
     keys = KeysRef(
         kek=ring.kek_id,
-        generation=ring.generation,
-        domains=len(ring.domains),
+        generation=plan.contents.generation,
+        domains=len(plan.contents.domains),
         beyond=plan.beyond,
         digest=digest,
         principals=sum(name.startswith("keys/secrets/") for name in backup.files),

@@ -6,7 +6,7 @@ rotation once and a restore perhaps twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ _MAX_BYTES: Final = 64 * 1024
 class Change(msgspec.Struct, frozen=True):
     """A record to be written: its operation, who did it, and to which keys."""
 
-    op: str
+    op: Literal["key.backup", "key.restore", "key.rotate"]
     actor: Actor
     keys: KeysRef
 

@@ -147,9 +147,10 @@ class Keyring:
         return kek_id(self._kek)
 
     @property
-    def generation(self) -> int:
-        """How often it was written."""
-        return self._contents.generation
+    def extent(self) -> tuple[int, int]:
+        """How often it was written, and how many domain keys it holds."""
+        contents = self._contents
+        return contents.generation, len(contents.domains)
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key of the site for one purpose (``secrets``, ``signing``), always the same."""
