@@ -35,12 +35,6 @@ def every_command(group: click.Group = cli, *path: str) -> Iterator[tuple[str, .
             yield from every_command(command, *path, name)
 
 
-@pytest.fixture
-def vault(tmp_path: Path, run: Run) -> Path:
-    assert run("init", "--data", tmp_path / "d").exit_code == 0
-    return tmp_path / "d"
-
-
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_every_command_explains_itself(run: Run, path: tuple[str, ...]) -> None:
     result = run(*path, "--help")
