@@ -88,4 +88,4 @@ def _of_backups(keys: KeyStanding) -> list[str]:
     }
     since = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
     when = f"since the last backup of the keys ({keys.backed_up[:19]}Z)"
-    return [f"{when} {since}: make another one with `strongroom key backup FILE`"] if since else []
+    return [f"{when} {since}; make another one with `strongroom key backup FILE`"] if since else []

@@ -84,12 +84,12 @@ def test_doctor_counts_what_no_backup_has(server: Server, s3: Any, tmp_path: Pat
     backup(server, tmp_path / "k1")
     assert advice(server) == ""
     store(s3, 2090, 2091, 2092)
-    assert "domain keys made: 2:" in advice(server)
+    assert "domain keys made: 2;" in advice(server)
     assert server.stop() == 0
     server.start()
-    assert "domain keys made: 2:" in advice(server)
+    assert "domain keys made: 2;" in advice(server)
     assert server.cli("key", "rotate").returncode == 0
-    assert "domain keys made: 2, rotations of the key-encryption key: 1:" in advice(server)
+    assert "domain keys made: 2, rotations of the key-encryption key: 1;" in advice(server)
     backup(server, tmp_path / "k2")
     assert advice(server) == ""
 

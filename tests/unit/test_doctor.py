@@ -66,10 +66,10 @@ def test_a_vault_whose_keys_no_backup_has_is_told_how_to_make_one() -> None:
 @pytest.mark.parametrize(
     ("behind", "says"),
     [
-        ({"domains": 3}, "domain keys made: 3:"),
-        ({"principals": 1}, "principals added: 1:"),
-        ({"streams": 1}, "streams begun: 1:"),
-        ({"rotations": 2, "domains": 1}, "domain keys made: 1, rotations of the key-encryption key: 2:"),
+        ({"domains": 3}, "domain keys made: 3;"),
+        ({"principals": 1}, "principals added: 1;"),
+        ({"streams": 1}, "streams begun: 1;"),
+        ({"rotations": 2, "domains": 1}, "domain keys made: 1, rotations of the key-encryption key: 2;"),
     ],
 )
 def test_what_was_made_since_the_last_key_backup_is_counted(behind: dict[str, Any], says: str) -> None:

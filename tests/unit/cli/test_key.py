@@ -106,6 +106,17 @@ def test_a_passphrase_that_cannot_be_one_is_refused(
     assert not (tmp_path / "k").exists()
 
 
+def test_a_passphrase_is_asked_for_where_somebody_types(
+    vault: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    made = run("key", "backup", tmp_path / "k", "--data", vault, stdin=f"{PASSPHRASE}\nx\n{PASSPHRASE}\n{PASSPHRASE}\n")
+    assert made.exit_code == 0, made.output  # the first two differed
+    assert PASSPHRASE not in made.output
+    done = run("key", "restore", tmp_path / "k", "--data", vault, stdin=f"{PASSPHRASE}\n")
+    assert done.exit_code == 0, done.output
+
+
 def test_a_passphrase_file_is_its_owners_alone(vault: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "p").write_text(f"{PASSPHRASE}\nsecond line\n")
     (tmp_path / "p").chmod(0o640)
