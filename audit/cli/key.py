@@ -244,7 +244,9 @@ def _passphrase(file: Path | None, *, from_stdin: bool, new: bool) -> str:
     elif from_stdin and not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(MAX_PASSPHRASE_BYTES + 3)
     elif sys.stdin.isatty():
-        line = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True)).encode()
+        line = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True)).encode(
+            errors="surrogateescape"
+        )
     else:
         raise click.UsageError("nobody types here: give --passphrase-file or --passphrase-stdin")
     try:
