@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audit.keys import KeyMaterial
     from audit.keys.restore import Restored
 
-#: Of the passphrase of a new backup, in characters: scrypt makes a try dear, and a short one short.
+#: Of the passphrase of a new backup, in characters: scrypt makes each try dear, and nothing makes few words many.
 MIN_PASSPHRASE: Final = 12
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
@@ -32,7 +32,7 @@ _passphrase_file: Final = click.option(
     "--passphrase-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Read the passphrase from FILE, one line.",
+    help="Passphrase in a file, one line, mode 0600.",
 )
 _passphrase_stdin: Final = click.option(
     "--passphrase-stdin", is_flag=True, help="Passphrase on standard input, one line."

@@ -268,3 +268,18 @@ def test_a_file_that_leads_out_of_the_vault_is_not_written(vault: Path, kept: Pa
     assert restore(run, tmp_path / "made", vault).exit_code == 0
     assert not (tmp_path / "outside").exists()
     assert not (vault / "keys" / "more").exists()
+
+
+def test_a_stream_that_was_opened_since_needs_a_newer_backup(vault: Path, kept: Path, run: Run, tmp_path: Path) -> None:
+    shutil.rmtree(vault.with_name("d.anchor"))
+    assert run("recover", "--data", vault).exit_code == 0
+    assert "streams begun: 1" in run("doctor", "--data", vault).stdout
+    newer = tmp_path / "newer"
+    made = run("key", "backup", newer, "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+    assert "signing keys (streams: 2)" in made.stdout
+    shutil.rmtree(vault / "keys")
+    refused = restore(run, kept, vault)
+    assert (refused.exit_code, f"the signing key of {STREAM}-r1 is neither here" in refused.stderr) == (2, True)
+    assert keys_of(vault) == {}
+    assert restore(run, newer, vault).exit_code == 0
+    assert run("verify", vault).exit_code == 0
