@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audit.config import Settings
+    from audit.keys import KeyStanding
     from audit.status import NodeStatus
     from vault.state.rows import PrincipalRow
 
@@ -76,6 +77,23 @@ def examine(
             f"full disk settling may not find the {room_mib(segment)} MiB that it takes before it gives any back; "
             f"set it to {needed} or more"
         )
+    advice += _of_backups(status.keys)
     if status.durable - status.sealed > _UNSEALED:
         advice.append(f"{status.durable - status.sealed} records wait for a checkpoint: look at the anchor")
     return found + [Finding(ADVICE, text) for text in advice]
+
+
+def _of_backups(keys: KeyStanding) -> list[str]:
+    """What would be lost with ``DIR/keys``, because no backup has it."""
+    if not keys.backed_up:
+        text = "no backup of the keys was recorded, and without them nothing can be read again: make one with "
+        return [f"{text}`strongroom key backup FILE`, and keep it elsewhere"]
+    counts = {
+        "domain keys made": keys.domains,
+        "principals added": keys.principals,
+        "streams begun": keys.streams,
+        "rotations of the key-encryption key": keys.rotations,
+    }
+    since = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
+    when = f"since the last backup of the keys ({keys.backed_up[:19]}Z)"
+    return [f"{when} {since}; make another one with `strongroom key backup FILE`"] if since else []

@@ -88,6 +88,21 @@ class Layout:
         return self.root / "keys"
 
     @property
+    def kek(self) -> Path:
+        """The KEK, where it is kept here."""
+        return self.keys / "kek"
+
+    @property
+    def next_kek(self) -> Path:
+        """The KEK that a rotation goes over to; there only while it does (``audit.keys.kek``)."""
+        return self.keys / "kek.next"
+
+    @property
+    def unrecorded(self) -> Path:
+        """What was done to the keys and no record tells yet (``audit.keys.unrecorded``)."""
+        return self.keys / "unrecorded.json"
+
+    @property
     def secrets(self) -> Path:
         """Principals' secrets."""
         return self.keys / "secrets"
@@ -195,7 +210,7 @@ def load_identity(layout: Layout) -> Identity:
 
 def save_identity(layout: Layout, identity: Identity) -> None:
     """Write ``vault.json``: from here on the directory is a vault. Durable on return."""
-    durable.write_new(layout.identity, _encoded(identity), 0o644)
+    durable.write_new(layout.identity, encoded(identity), 0o644)
 
 
 def replace_identity(layout: Layout, identity: Identity) -> None:
@@ -204,8 +219,9 @@ def replace_identity(layout: Layout, identity: Identity) -> None:
     Raises:
         DurabilityError: It could not be written.
     """
-    durable.replace(layout.identity, _encoded(identity), 0o644)
+    durable.replace(layout.identity, encoded(identity), 0o644)
 
 
-def _encoded(identity: Identity) -> bytes:
+def encoded(identity: Identity) -> bytes:
+    """What ``vault.json`` holds."""
     return msgspec.json.format(msgspec.json.encode(identity)) + b"\n"

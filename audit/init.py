@@ -12,6 +12,7 @@ from audit.anchor.place import make_anchor_directory, require_outside
 from audit.credentials import ACCESS_KEY, SECRET_KEY, first_of
 from audit.errors import AlreadyInitialised, ConfigInvalid
 from audit.identity import Layout, load_identity, new_identity, replace_identity, save_identity
+from audit.keys.kek import kek_provider, open_keyring
 from audit.note import Signer
 from vault import durable
 from vault.crypto import kek
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from audit.config import Settings
     from audit.identity import Identity
-    from vault.crypto.kek import KekProvider
 
 
 class Initialised(NamedTuple):
@@ -33,13 +33,6 @@ class Initialised(NamedTuple):
 
     identity: Identity
     warnings: list[str]
-
-
-def kek_provider(layout: Layout, environ: Mapping[str, str]) -> KekProvider:
-    """Where this vault's KEK is: the environment where it is set there, else ``keys/kek``."""
-    if kek.VARIABLE in environ:
-        return kek.EnvironmentKek(environ)
-    return kek.FileKek(layout.keys / "kek")
 
 
 def load_signer(layout: Layout, identity: Identity, keyring: Keyring, stream: str = "") -> Signer:
@@ -54,7 +47,7 @@ def load_signer(layout: Layout, identity: Identity, keyring: Keyring, stream: st
     try:
         wrapped = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
+        raise ConfigInvalid(f"{path} cannot be read ({error.strerror}); restore it from a key backup") from error
     private = unwrap_signing_key(keyring, stream, wrapped)
     return Signer(identity.origin_of(stream), Ed25519PrivateKey.from_private_bytes(private))
 
@@ -139,12 +132,11 @@ def require_room(root: Path, settings: Settings) -> None:
 
 def _keyring(layout: Layout, environ: Mapping[str, str]) -> Keyring:
     """The keyring, made unless an earlier try made it; the KEK too, unless it is kept elsewhere. Durable."""
-    if kek.VARIABLE not in environ and not (layout.keys / "kek").exists():
-        kek.write_new(layout.keys / "kek")
-    provider = kek_provider(layout, environ)
+    if kek.VARIABLE not in environ and not layout.kek.exists():
+        kek.write_new(layout.kek)
     if any((layout.keys / name).exists() for name in COPIES):
-        return Keyring.open(layout.keys, provider)
-    return Keyring.create(layout.keys, provider)
+        return open_keyring(layout, environ)
+    return Keyring.create(layout.keys, kek_provider(layout, environ))
 
 
 def _judge_credentials(layout: Layout, environ: Mapping[str, str]) -> list[str]:

@@ -24,8 +24,10 @@ from audit.clock import ComplianceClock, HostSource
 from audit.commit import commit_all
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
-from audit.init import kek_provider, load_signer
+from audit.init import load_signer
 from audit.journal.committer import Committer
+from audit.keys.custody import Custody
+from audit.keys.kek import open_keyring
 from audit.principals import Principals
 from audit.production.jobs import Jobs
 from audit.query.records import Asking
@@ -42,12 +44,10 @@ from audit.tiles import Tile, root_at
 from audit.tokens import Tokens
 from audit.writer_lock import require_owner, take_lock
 from vault import durable
-from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
 from vault.errors import S3Error, Unavailable
 from vault.record import LedgerRef
 from vault.state import lookup
-from vault.state.rows import UploadRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
 
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from audit.config import Settings
     from audit.identity import Identity
     from audit.streams import Opened
+    from vault.crypto.keyring import Keyring
     from vault.ports import Committed
     from vault.record import Tail, Takeover
 
@@ -94,6 +95,7 @@ class Node:
         self.tokens = Tokens(self.commit, stores.index, lambda: clock.now().wall)
         self.history = History(stores.strands)
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
+        self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.stores = stores
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self._view = view
@@ -140,7 +142,7 @@ class Node:
 
     @classmethod
     def _open_locked(cls, layout: Layout, identity: Identity, settings: Settings, source: Source, lock_fd: int) -> Self:
-        keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
+        keyring = open_keyring(layout, os.environ)
         signer = load_signer(layout, identity, keyring)
         home = layout.stream(identity.stream)
         place = anchor_url(settings, identity, layout)
@@ -218,6 +220,7 @@ class Node:
             taken = survey(old, known_checkpoints(layout, identity, old.name, anchor, key)).takeover
         committer.start()
         node._record_start(opened, settings.anchor.url or identity.anchor or "local", taken)
+        node.custody.record_left()
         background.start()
         return node
 
@@ -226,7 +229,7 @@ class Node:
         self._tell_start(opened)
         self.commit_all(start.tails(self.identity, anchor, opened.found, state, taken, opened.torn))
         self.clock.take(state)
-        self.commit_all(start.aborts(self._left_uploads()))
+        self.commit_all(start.aborts(start.left_uploads(self.stores.index, self.stores.current.base)))
 
     def _tell_start(self, opened: Opened) -> None:
         """Say in the server's log what was found."""
@@ -234,12 +237,6 @@ class Node:
         if found.next_seq and not start.is_stop(self.stores.current.feed.record(found.next_seq - 1)):
             _log.warning("the last writer did not stop in order: what it left was recovered")
         _log.info("%s: %d records recovered, incarnation %d", self.identity.stream, found.next_seq, found.incarnation)
-
-    def _left_uploads(self) -> list[UploadRow]:
-        """Uploads that were under way in streams that were taken over."""
-        base = self.stores.current.base
-        found = self.stores.index.scan(b"u", b"v") if base else ()
-        return [row for _, row in found if isinstance(row, UploadRow) and row.seq < base]
 
     def commit(self, tail: Tail, refused: S3Error | None = None) -> Committed:
         """Commit one record of the server's own or of the CLI, and wait until it is durable. Not for the event loop.
@@ -299,6 +296,7 @@ class Node:
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
             warnings=[*warnings, *self.notices()],
+            keys=self.custody.standing(),
         )
 
     @property

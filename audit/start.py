@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 from audit import __version__
 from vault.policy import SYSTEM
 from vault.record import Actor, LedgerRef, ObjectRef, Origin, Tail
+from vault.state.rows import UploadRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from audit.identity import Identity
     from audit.journal.recovery import Recovered, Torn
+    from vault.ports import State
     from vault.record import ClockState, Takeover
-    from vault.state.rows import UploadRow
 
 _SERVER: Final = Origin("server")
 _ACTOR: Final = Actor(SYSTEM)
@@ -66,6 +67,12 @@ def tails(  # noqa: PLR0917 - all of a start
 
 def _cut(found: Recovered, torn: Torn, stream: str = "") -> LedgerRef:
     return LedgerRef(found.incarnation, quarantined=torn.file, digest=torn.digest, bytes=torn.length, stream=stream)
+
+
+def left_uploads(state: State, base: int) -> list[UploadRow]:
+    """Uploads that were under way in streams that were taken over: those opened before position ``base``."""
+    found = state.scan(b"u", b"v") if base else ()
+    return [row for _, row in found if isinstance(row, UploadRow) and row.seq < base]
 
 
 def aborts(uploads: Iterable[UploadRow]) -> list[Tail]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit.anchor.place import local_warning
 from audit.journal import tiers
+from audit.keys import KeyStanding
 from vault.storage.room import free_bytes
 from vault.times import NS
 
@@ -29,6 +30,7 @@ class NodeStatus:
     settle_debt_bytes: int
     disk_free: int
     incarnation: int
+    keys: KeyStanding = field(default_factory=KeyStanding)
 
 
 def status_of(
@@ -41,6 +43,7 @@ def status_of(
     reserve: int,
     problems: list[str],
     warnings: list[str],
+    keys: KeyStanding,
 ) -> NodeStatus:
     """Gather a node's status.
 
@@ -53,6 +56,7 @@ def status_of(
         reserve: Bytes of disk kept free, see ``audit.journal.tiers``.
         problems: What keeps it from being ready; a disk too full to write is added here.
         warnings: What somebody should look at; more are added here.
+        keys: Whether they are backed up.
     """
     local = local_warning(anchor, layout)
     if local:
@@ -77,4 +81,5 @@ def status_of(
         settle_debt_bytes=sum(item.header.length for strand in stores.strands for item in strand.log.closed()),
         disk_free=free,
         incarnation=stores.log.incarnation,
+        keys=keys,
     )

@@ -30,13 +30,13 @@ from audit.crash import crash_point
 from audit.errors import AuditError, ConfigInvalid, NoteInvalid, RecoverRequired
 from audit.feed import furthest
 from audit.identity import Layout, load_identity, new_identity, replace_identity
-from audit.init import ensure_signing_key, kek_provider, load_signer
+from audit.init import ensure_signing_key, load_signer
+from audit.keys.kek import open_keyring
 from audit.sealing import adopt
 from audit.streams import open_to_read
 from audit.tiles import TileTree
 from audit.writer_lock import require_owner, take_lock
 from vault import durable
-from vault.crypto.keyring import Keyring
 from vault.errors import CorruptError
 from vault.merkle import leaf_hash
 from vault.record import Takeover
@@ -169,7 +169,7 @@ def take_over(root: Path, settings: Settings, node: str, progress: Callable[[int
     require_owner(layout)
     lock = take_lock(layout)
     try:
-        keyring = Keyring.open(layout.keys, kek_provider(layout, os.environ))
+        keyring = open_keyring(layout, os.environ)
         key = load_signer(layout, identity, keyring).verifier
         anchor = open_anchor(anchor_url(settings, identity, layout), settings.anchor)
         known = known_checkpoints(layout, identity, identity.stream, anchor, key)

@@ -18,7 +18,8 @@ def require_owner(layout: Layout) -> None:
     Raises:
         ConfigInvalid: The data directory belongs to another user.
     """
-    owner = layout.identity.stat().st_uid
+    place = layout.identity if layout.identity.exists() else layout.root  # it is what a restore of keys may put back
+    owner = place.stat().st_uid
     if owner != os.geteuid():
         raise ConfigInvalid(f"{layout.root} belongs to user id {owner}: run this as that user (sudo -u '#{owner}' …)")
 

@@ -44,7 +44,11 @@ _OWNER: Final = (
     }
 )  # fmt: skip
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
-_SECURITY: Final = frozenset({"principal.add", "principal.disable", "token.add", "token.revoke"})
+_SECURITY: Final = frozenset(
+    {
+        "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
+    }
+)  # fmt: skip
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
 _PRODUCTIONS: Final = frozenset({"production.create", "production.complete"})
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})

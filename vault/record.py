@@ -25,6 +25,7 @@ from vault.record_parts import (
     BucketConfig,
     ClockState,
     DefaultRetention,
+    KeysRef,
     LedgerRef,
     LockRef,
     ObjectRef,
@@ -53,6 +54,7 @@ __all__ = [
     "ClockState",
     "DefaultRetention",
     "Head",
+    "KeysRef",
     "LedgerRef",
     "LockRef",
     "ObjectRef",
@@ -95,7 +97,7 @@ OPS: Final = frozenset(
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover",
-        "server.reload",
+        "server.reload", "key.backup", "key.restore", "key.rotate",
         "clock.status",
     }
 )  # fmt: skip
@@ -137,6 +139,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     clock_state: ClockState | None = None
     window: Window | None = None
     server: ServerRef | None = None
+    keys: KeysRef | None = None
     ref: int = -1
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")

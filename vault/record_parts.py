@@ -237,6 +237,26 @@ class ServerRef(_Part, frozen=True):
     audit: TlsRef | None = None
 
 
+class KeysRef(_Part, frozen=True):
+    """What a ``key.*`` record says of the vault's keys; never a key.
+
+    ``kek`` is the id of the KEK, ``before`` that of the one it took the place of; ``generation`` and ``domains`` are of
+    the keyring, ``beyond`` those of its domain keys that the restored backup lacks. ``digest`` (SHA-256) is of the
+    backup, ``principals`` and ``streams`` count secrets and signing keys in it, ``files`` those put back from it.
+    """
+
+    kek: str
+    generation: int
+    domains: int
+    before: str = ""
+    beyond: int = 0
+    digest: str = ""
+    principals: int = 0
+    streams: int = 0
+    files: int = 0
+    holds_kek: bool = False
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

@@ -37,6 +37,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "token": "audit.cli.token",
     "records": "audit.cli.records",
     "production": "audit.cli.production",
+    "key": "audit.cli.key",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.keys import KeyMaterial, Rotated
     from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
+    from vault.record import KeysRef
     from vault.state.rows import PrincipalRow, TokenRow
 
 
@@ -33,7 +35,39 @@ class Credentials(NamedTuple):
     secret_key: str
 
 
-class Control(Protocol):
+class KeyControl(Protocol):
+    """An open vault's keys, for one command at a time (``audit.keys``). The promises of :class:`Control`."""
+
+    def key_material(self) -> KeyMaterial:
+        """All that a key backup holds, the KEK too where it is a file of ours. Records nothing.
+
+        Raises:
+            KeyringError: It cannot be read.
+        """
+
+    def record_key_backup(self, keys: KeysRef) -> str:
+        """Record a backup that is durable where somebody wants it.
+
+        Args:
+            keys: As :meth:`key_material` gave it, with the digest of the file.
+
+        Returns:
+            The record, ``stream/seq``.
+        """
+
+    def rotate_kek(self, new: str) -> Rotated:
+        """Put the keyring under another KEK.
+
+        Args:
+            new: The new KEK's text; made up where empty, unless the KEK comes from elsewhere.
+
+        Raises:
+            ConfigInvalid: Another new one is to be given.
+            KeyringError: It is none; or something did not open under it, and the old one counts too.
+        """
+
+
+class Control(KeyControl, Protocol):
     """An open vault, for one command at a time.
 
     What changes something is durable when it returns, is recorded also where it is refused, and is tried once: after

@@ -23,10 +23,13 @@ from audit.control.messages import (
     Entries,
     ListPrincipals,
     ListTokens,
+    RecordBackup,
     Request,
     RevokeToken,
+    RotateKek,
     ShowProduction,
     Status,
+    TakeKeys,
     decode_reply,
     encode,
     split_entries,
@@ -34,6 +37,7 @@ from audit.control.messages import (
 from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
+from audit.keys import KeyMaterial, Rotated
 from audit.node import Node
 from audit.production.jobs import JobStatus
 from audit.query.records import Page
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from audit.control import Control
     from audit.production.question import Question as Asked
     from audit.query.records import Question
+    from vault.record import KeysRef
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
 REPLY_SECONDS: Final = 120
@@ -170,12 +175,22 @@ class Client:
             _, bundle = self._ask(Entries(stream, index, width))
             yield from split_entries(bundle, width)[max(0, start - first) :]
 
+    def key_material(self) -> KeyMaterial:
+        """See :meth:`KeyControl.key_material`."""
+        _, material = self._ask(TakeKeys())
+        return _decoded(material, KeyMaterial)
+
+    def record_key_backup(self, keys: KeysRef) -> str:
+        """See :meth:`KeyControl.record_key_backup`."""
+        return self._result(RecordBackup(keys), str)
+
+    def rotate_kek(self, new: str) -> Rotated:
+        """See :meth:`KeyControl.rotate_kek`."""
+        return self._result(RotateKek(new), Rotated)
+
     def _result(self, request: Request, kind: type[_T]) -> _T:
         result, _ = self._ask(request)
-        try:
-            return msgspec.json.decode(result, type=kind)
-        except msgspec.DecodeError as error:
-            raise ControlFailed("the server answered something else than was asked") from error
+        return _decoded(result, kind)
 
     def _ask(self, request: Request) -> tuple[msgspec.Raw, bytes]:
         try:
@@ -204,3 +219,10 @@ class Client:
         """Let go."""
         self._answers.close()
         self._connection.close()
+
+
+def _decoded(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError:  # raised without the cause, whose message may quote a secret
+        raise ControlFailed("the server answered something else than was asked") from None

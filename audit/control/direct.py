@@ -14,12 +14,14 @@ from vault.record import Actor, Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.keys import KeyMaterial, Rotated
     from audit.node import Node
     from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
+    from vault.record import KeysRef
     from vault.state.rows import PrincipalRow, TokenRow
 
 
@@ -86,6 +88,18 @@ class NodeControl:
     def cancel_production(self, number: int) -> None:
         """See :meth:`Control.cancel_production`."""
         self._node.productions.cancel(number)
+
+    def key_material(self) -> KeyMaterial:
+        """See :meth:`KeyControl.key_material`."""
+        return self._node.custody.material()
+
+    def record_key_backup(self, keys: KeysRef) -> str:
+        """See :meth:`KeyControl.record_key_backup`."""
+        return self._node.custody.record_backup(self._actor, keys)
+
+    def rotate_kek(self, new: str) -> Rotated:
+        """See :meth:`KeyControl.rotate_kek`."""
+        return self._node.custody.rotate(self._actor, new)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

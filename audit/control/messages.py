@@ -1,4 +1,4 @@
-r"""The control socket's protocol: a JSON line each way, and for records bytes after the reply's line.
+r"""The control socket's protocol: a JSON line each way, and for records and keys bytes after the reply's line.
 
     → {"op":"entries","stream":"site-a.node-1","index":3,"width":256}\n
     ← {"payload":91235}\n ‖ 91,235 bytes
@@ -20,19 +20,22 @@ from msgspec import Meta
 from audit.errors import AuditError
 from audit.production.question import Question as Asked
 from audit.tiles import WIDTH
+from vault.crypto.backup_file import MAX_FILE_BYTES
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
-from vault.record import MAX_RECORD_BYTES
+from vault.record import MAX_RECORD_BYTES, KeysRef
 from vault.state.tokens import MAX_DAYS, MAX_NOTE
 
 #: One request's line, in bytes.
 MAX_REQUEST_BYTES: Final = 64 * 1024
 #: One reply's line, in bytes: a list of many thousand principals, or a page of the longest records.
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-#: What follows a reply's line, in bytes: one bundle of the longest records.
-MAX_PAYLOAD_BYTES: Final = WIDTH * (MAX_RECORD_BYTES + 2)
+#: What follows a reply's line, in bytes: one bundle of the longest records, or all keys.
+MAX_PAYLOAD_BYTES: Final = max(WIDTH * (MAX_RECORD_BYTES + 2), MAX_FILE_BYTES)
 #: A principal's or stream's name, in characters.
 MAX_NAME: Final = 128
+#: A KEK as text, in characters.
+MAX_KEK_TEXT: Final = 64
 
 
 class ControlFailed(AuditError):
@@ -124,6 +127,25 @@ class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
     width: Annotated[int, Meta(ge=1, le=WIDTH)]
 
 
+class TakeKeys(msgspec.Struct, frozen=True, tag_field="op", tag="key.take"):
+    """Asks for all that a key backup holds; it comes as the payload."""
+
+
+class RecordBackup(msgspec.Struct, frozen=True, tag_field="op", tag="key.backup"):
+    """Has a key backup recorded."""
+
+    keys: KeysRef
+
+
+class RotateKek(msgspec.Struct, frozen=True, tag_field="op", tag="key.rotate"):
+    """Puts the keyring under another KEK. Its ``repr`` hides it."""
+
+    new: Annotated[str, Meta(max_length=MAX_KEK_TEXT)]
+
+    def __repr__(self) -> str:
+        return "RotateKek()"
+
+
 Request = (
     Status
     | ListPrincipals
@@ -137,6 +159,9 @@ Request = (
     | BeginProduction
     | ShowProduction
     | CancelProduction
+    | TakeKeys
+    | RecordBackup
+    | RotateKek
 )
 
 

@@ -26,11 +26,14 @@ from audit.control.messages import (
     ListPrincipals,
     ListTokens,
     Problem,
+    RecordBackup,
     Reply,
     Request,
     RevokeToken,
+    RotateKek,
     ShowProduction,
     Status,
+    TakeKeys,
     decode_request,
     encode,
 )
@@ -79,6 +82,8 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
     if isinstance(request, Entries):
         start = request.index * WIDTH
         return None, entry_bundle(control.records(request.stream, start, start + request.width))
+    if isinstance(request, TakeKeys):
+        return None, msgspec.json.encode(control.key_material())
     return _ANSWERS[type(request)](control, request), b""
 
 
@@ -94,6 +99,8 @@ _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     BeginProduction: lambda control, it: control.begin_production(it.question, it.directory),
     ShowProduction: lambda control, it: control.production(it.number),
     CancelProduction: lambda control, it: control.cancel_production(it.number),
+    RecordBackup: lambda control, it: control.record_key_backup(it.keys),
+    RotateKek: lambda control, it: control.rotate_kek(it.new),
 }
 
 

@@ -1,6 +1,7 @@
 """Disk reserve in tiers: as space runs out, first reads stop, then writes, then denials (DESIGN §7).
 
-The last tier is for what must always be possible: holds, deletes, and the records of ledger, server and clock.
+The last tier is for what must always be possible: holds, deletes, and the records of ledger,
+server, clock and keys.
 Pure.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Ops of the last tier, beside everything of ``ledger.``, ``server.`` and ``clock.``.
+#: Ops of the last tier, beside everything of ``ledger.``, ``server.``, ``clock.`` and ``key.``.
 _ALWAYS: Final = frozenset(
     {"object.hold.put", "object.delete", "object.erased", "multipart.abort", "principal.disable", "token.revoke"}
 )
@@ -25,7 +26,7 @@ def tier(op: str, *, refused: bool) -> int:
     """The tier an operation belongs to: 0 stops last, 3 first."""
     if refused or op == "object.read.failed":  # what a read that was allowed came to
         return 1
-    if op in _ALWAYS or op.startswith(("ledger.", "server.", "clock.")):
+    if op in _ALWAYS or op.startswith(("ledger.", "server.", "clock.", "key.")):
         return 0
     return 2 if op in _WRITES else 3
 

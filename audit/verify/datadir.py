@@ -167,8 +167,14 @@ class Vault:
             else:
                 self._bad("keys/keyring-b", "the two copies of the keyring differ")
         kek = self._read("keys/kek", MAX_KEK_BYTES)  # which may be kept elsewhere
-        if kek is not None and first >= 0 and not opens(kek, copies[0] or b""):
+        following = self._read("keys/kek.next", MAX_KEK_BYTES)
+        if following is not None:
+            self._state("rotation unfinished", "keys/kek.next", "the next start completes it, or takes it back")
+        named = any(opens(key, copies[0] or b"") for key in (kek, following) if key is not None)
+        if kek is not None and first >= 0 and not named:
             self._bad("keys/kek", "it is not the key-encryption key that keys/keyring-a names")
+        if "keys/unrecorded.json" in files.plain:
+            self._state("unrecorded", "keys/unrecorded.json", "the next start records what was done to the keys")
         self._stream_keys(files, streams)
 
     def _stream_keys(self, files: Inventory, streams: list[str]) -> None:

@@ -22,7 +22,12 @@ _KEY: Final = re.compile(rf"keys/({_STREAM})\.(signing|vkey)")
 _SECRET: Final = re.compile(r"keys/secrets/([^/]+)")
 _PACK: Final = re.compile(r"packs/([^/]+)")
 _BLOB: Final = re.compile(r"blobs/([0-9A-Za-z_-][0-9A-Za-z_.-])/(\1[0-9A-Za-z_.-]*)")
-_PLAIN: Final = frozenset(("vault.json", "root.credentials", "keys/kek", "keys/keyring-a", "keys/keyring-b"))
+_PLAIN: Final = frozenset(
+    (
+        "vault.json", "root.credentials", "keys/kek", "keys/kek.next", "keys/keyring-a", "keys/keyring-b",
+        "keys/unrecorded.json",
+    )
+)  # fmt: skip
 _TEMPORARY: Final = ".tmp"
 
 

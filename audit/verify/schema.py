@@ -26,6 +26,7 @@ OPS: Final = frozenset(
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete "
+    b"key.backup key.restore key.rotate "
     b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
 )
 
@@ -190,6 +191,18 @@ _WINDOW: Final = _object(
 )
 _TLS: Final = _object(_field("certificate", f'"{_HEX}"'), _maybe("clients", f'"{_HEX}"'))
 _SERVER: Final = _object(_field("config", f'"{_HEX}"'), _maybe("s3", _TLS), _maybe("audit", _TLS))
+_KEYS: Final = _object(
+    _field("kek", _STR),
+    _field("generation", _NAT),
+    _field("domains", _NAT),
+    _maybe("before", _STR),
+    _maybe("beyond", _NAT),
+    _maybe("digest", _STR),
+    _maybe("principals", _NAT),
+    _maybe("streams", _NAT),
+    _maybe("files", _NAT),
+    _maybe("holds_kek", _BOOL),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -214,6 +227,7 @@ _FIELDS: Final = (
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),
     ("server", False, _SERVER),
+    ("keys", False, _KEYS),
     ("ref", False, _group("ref", _NAT)),
 )
 

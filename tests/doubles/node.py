@@ -9,13 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoint import Checkpoint
 from audit.config import Settings
+from audit.errors import ConfigInvalid
 from audit.identity import Identity
+from audit.keys import KeyMaterial, Rotated
 from audit.note import Signer, sign_note
 from audit.status import NodeStatus
 from audit.tiles import HEIGHT, WIDTH, Tile, TileTree
 from tests.doubles import commitlog
 from vault.errors import S3Error
 from vault.merkle import EMPTY_ROOT
+from vault.record import KeysRef
 from vault.state.rows import PrincipalRow
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class FakeNode:
     sealed: Checkpoint | None = None
     settings: Settings = field(default_factory=Settings)
     counted: list[tuple[str, str]] = field(default_factory=list)
+    keys: KeysRef = field(default_factory=lambda: KeysRef("12345678", 4, 2))
     _tree: TileTree = field(default_factory=TileTree)
     _tiles: dict[str, bytes] = field(default_factory=dict)
     _prev: bytes = EMPTY_ROOT
@@ -90,6 +94,25 @@ class FakeNode:
     def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         assert stream == self.identity.stream
         yield from list(enumerate(self.written))[start:end]
+
+    @property
+    def custody(self) -> FakeNode:
+        return self
+
+    def material(self) -> KeyMaterial:
+        return KeyMaterial(self.identity.vault, {"keys/keyring-a": bytes(range(256))}, self.keys, ["the secret of p9"])
+
+    def record_backup(self, actor: Actor, keys: KeysRef) -> str:
+        self.actors.append(actor)
+        self.keys = keys
+        return f"{self.identity.stream}/7"
+
+    def rotate(self, actor: Actor, new: str = "") -> Rotated:
+        self.actors.append(actor)
+        if not new:
+            raise ConfigInvalid("give the new one with --kek-file")
+        self.keys = KeysRef("0" * 8, self.keys.generation + 1, 2, before=self.keys.kek)
+        return Rotated(self.keys, f"{self.identity.stream}/8", kept_here=False)
 
     @property
     def principals(self) -> FakeNode:

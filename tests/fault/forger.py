@@ -15,15 +15,15 @@ from audit.anchor.url import open_anchor
 from audit.checkpoint import Checkpoint
 from audit.config import AnchorSection
 from audit.identity import Layout, load_identity
-from audit.init import kek_provider, load_signer
+from audit.init import load_signer
 from audit.journal import segment as format_
 from audit.journal.segment import BLOCK
+from audit.keys.kek import open_keyring
 from audit.ledger import SettledLedger
 from audit.ledger.segment import FRAME_RECORDS
 from audit.note import sign_note
 from audit.tile_store import TileStore
 from audit.tiles import TileTree
-from vault.crypto.keyring import Keyring
 from vault.merkle import EMPTY_ROOT, leaf_hash
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Forger:
         shutil.rmtree(self._home / "tile")
         tree, tiles = TileTree(), TileStore(self._home)
         tiles.write([*tree.append([leaf_hash(record) for record in self._forged]), *tree.partials()])
-        keyring = Keyring.open(self._layout.keys, kek_provider(self._layout, os.environ))
+        keyring = open_keyring(self._layout, os.environ)
         signer = load_signer(self._layout, self._identity, keyring)
         note = sign_note(Checkpoint(self._identity.origin, tree.size, tree.root()).text(), signer)
         (self._home / "checkpoint").write_bytes(note)

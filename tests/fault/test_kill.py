@@ -48,6 +48,12 @@ UNDER_LOAD: Final = {
 AT_START: Final = ("recover.quarantined", "recover.before-rewrite", "recover.opened", "recover.after-rewrite")
 #: Of a takeover: struck by ``test_recover``.
 TAKEOVER: Final = ("takeover.key", "takeover.views", "takeover.named")
+#: Of keys: struck by ``test_keys``.
+ROTATE: Final = (
+    "rotate.written", "rotate.first", "rotate.second", "rotate.opened", "rotate.recorded", "rotate.replaced",
+)  # fmt: skip
+RESTORE: Final = ("restore.noted", "restore.kek", "restore.keyring", "restore.files", "restore.recorded")
+BACKUP: Final = ("backup.written",)
 _BLOCK: Final = 4096
 
 
@@ -154,4 +160,6 @@ def test_every_crash_point_is_struck() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "crash_point"
     ]
-    assert {ast.literal_eval(call.args[0]) for call in calls} == {*UNDER_LOAD, *AT_START, *TAKEOVER}
+    assert {ast.literal_eval(call.args[0]) for call in calls} == {
+        *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP,
+    }  # fmt: skip

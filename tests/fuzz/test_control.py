@@ -16,8 +16,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-OPS = st.sampled_from(["status", "principal.list", "principal.add", "principal.disable", "entries", "x"])
-FIELDS = st.sampled_from(["name", "roles", "access_key", "secret", "index", "width", "x"])
+OPS = st.sampled_from(
+    ["status", "principal.list", "principal.add", "principal.disable", "entries", "key.take", "key.backup",
+     "key.rotate", "x"]
+)  # fmt: skip
+FIELDS = st.sampled_from(["name", "roles", "access_key", "secret", "index", "width", "keys", "new", "x"])
 REQUESTS = st.builds(
     lambda op, fields: msgspec.json.encode({"op": op, **fields}),
     OPS,

@@ -87,6 +87,9 @@ def test_a_client_uses_every_order_over_one_connection(tmp_path: Path) -> None:
             control.disable_principal("BOB")
             assert control.principals() == node.principals_
             assert not node.principals_[0].enabled
+            assert control.key_material() == node.material()
+            assert control.record_key_backup(node.keys) == f"{STREAM}/7"
+            assert control.rotate_kek("new").keys.before == "12345678"
             assert list(control.records(STREAM, 0, 600)) == node.written
             assert list(control.records(STREAM, 250, 520)) == node.written[250:520]
             with pytest.raises(ControlFailed, match="there is no record 600"):

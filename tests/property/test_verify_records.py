@@ -73,6 +73,10 @@ TAILS = built(
     ),
     window=built(writer.Window, opened=TIMES, count=NUMBERS, reasons=st.dictionaries(TEXT, NUMBERS, max_size=3)),
     server=built(writer.ServerRef, config=HASHES, s3=TLS, audit=TLS),
+    keys=built(
+        writer.KeysRef, kek=TEXT, generation=NUMBERS, domains=NUMBERS, before=TEXT, beyond=NUMBERS, digest=TEXT,
+        principals=NUMBERS, streams=NUMBERS, files=NUMBERS, holds_kek=st.booleans(),
+    ),
     ref=NUMBERS,
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from audit.config import DiskSection, LedgerSection, Settings
 from audit.doctor import ADVICE, PROBLEM, examine
+from audit.keys import KeyStanding
 from tests.doubles.node import STATUS
 from vault.state.rows import PrincipalRow
 
 ROOT = PrincipalRow("p0", "root", "ROOTKEY", ("root",))
 OWNER = PrincipalRow("p1", "trader", "OWNERKEY", ("owner",))
-HEALTHY = replace(STATUS, warnings=[])
+HEALTHY = replace(STATUS, warnings=[], keys=KeyStanding("2026-11-27T17:00:00.000000000Z"))
 SETTINGS = Settings(disk=DiskSection(reserve_mib=200))
 
 
@@ -53,3 +55,24 @@ def test_problems_come_first_and_warnings_are_passed_on() -> None:
 def test_records_without_a_checkpoint_point_at_the_anchor() -> None:
     (found,) = examine(replace(HEALTHY, durable=2_000_000), [OWNER], SETTINGS)
     assert "anchor" in found.text
+
+
+def test_a_vault_whose_keys_no_backup_has_is_told_how_to_make_one() -> None:
+    (found,) = examine(replace(HEALTHY, keys=KeyStanding()), [OWNER], SETTINGS)
+    assert found.kind == ADVICE
+    assert "strongroom key backup FILE" in found.text
+
+
+@pytest.mark.parametrize(
+    ("behind", "says"),
+    [
+        ({"domains": 3}, "domain keys made: 3;"),
+        ({"principals": 1}, "principals added: 1;"),
+        ({"streams": 1}, "streams begun: 1;"),
+        ({"rotations": 2, "domains": 1}, "domain keys made: 1, rotations of the key-encryption key: 2;"),
+    ],
+)
+def test_what_was_made_since_the_last_key_backup_is_counted(behind: dict[str, Any], says: str) -> None:
+    (found,) = examine(replace(HEALTHY, keys=replace(HEALTHY.keys, **behind)), [OWNER], SETTINGS)
+    assert f"(2026-11-27T17:00:00Z) {says}" in found.text
+    assert "strongroom key backup FILE" in found.text

@@ -17,13 +17,15 @@ WRITES = LOOKS | UPLOADS | {"object.put", "object.head", "object.list", "object.
 OWNS = READS | WRITES | {
     "bucket.create", "bucket.delete", "bucket.versioning.put", "bucket.lock.put", "object.delete", "object.hold.put",
 }  # fmt: skip
-PRINCIPALS = {"principal.add", "principal.disable", "token.add", "token.revoke"}
+SECURITY = {
+    "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
+}  # fmt: skip
 PRODUCTIONS = {"production.create", "production.complete"}
 RECORDS = {"record.query", "record.get", "record.tile"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
-    "root": (OWNS | PRINCIPALS, OWNS | PRINCIPALS),
-    "security": (PRINCIPALS, PRINCIPALS),
+    "root": (OWNS | SECURITY, OWNS | SECURITY),
+    "security": (SECURITY, SECURITY),
     "operator": (set(), set()),
     "auditor": (RECORDS, RECORDS),
     "examiner": (RECORDS, RECORDS),

@@ -16,6 +16,7 @@ from vault.record import (
     ClockState,
     DefaultRetention,
     Head,
+    KeysRef,
     LedgerRef,
     LockRef,
     ObjectRef,
@@ -74,6 +75,7 @@ TAIL = Tail(
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     server=ServerRef("dd" * 32, TlsRef("11" * 32, "22" * 32), TlsRef("33" * 32)),
+    keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
     ref=811,
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -106,6 +108,8 @@ GOLDEN = (
     '"window":{"opened":"2026-11-22T16:46:08.000000000Z","count":3,"reasons":{"expired":2,"signature":1}},'
     '"server":{"config":"' + "dd" * 32 + '","s3":{"certificate":"' + "11" * 32 + '","clients":"' + "22" * 32 + '"},'
     '"audit":{"certificate":"' + "33" * 32 + '"}},'
+    '"keys":{"kek":"0a1b2c3d","generation":9,"domains":4,"before":"4d3c2b1a","beyond":1,"digest":"' + "dd" * 32 + '",'
+    '"principals":2,"streams":3,"files":5,"holds_kek":true},'
     '"ref":811}'
 ).encode()
 LEAST = (
@@ -203,6 +207,6 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    named = "bucket object multipart request auth principal token record production ledger server clock"
+    named = "bucket object multipart request auth principal token record production key ledger server clock"
     assert kinds == set(named.split())
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

@@ -56,7 +56,27 @@ def write_new(path: Path) -> None:
         NameTaken: There is one already; it was not touched.
         DurabilityError: It could not be written.
     """
-    durable.write_new(path, base64.b64encode(secrets.token_bytes(KEK_BYTES)) + b"\n")
+    durable.write_new(path, encode(secrets.token_bytes(KEK_BYTES)))
+
+
+def encode(kek: bytes) -> bytes:
+    """A KEK as the text that every provider takes: one line of base64."""
+    return base64.b64encode(kek) + b"\n"
+
+
+class GivenKek:
+    """A KEK that is at hand already. Its ``repr`` hides it.
+
+    Args:
+        kek: :data:`KEK_BYTES` long.
+    """
+
+    def __init__(self, kek: bytes) -> None:
+        self._kek = kek
+
+    def load(self) -> bytes:
+        """Hand it out (:meth:`KekProvider.load`)."""
+        return self._kek
 
 
 class FileKek:
@@ -82,8 +102,8 @@ class FileKek:
                     raise KeyringError(f"{self._path} can be read by others (mode {mode:04o}); run chmod 600 on it")
                 text = file.read(_MAX_FILE_BYTES + 1)
         except OSError as error:
-            raise KeyringError(f"{self._path} cannot be read ({error.strerror}); restore it from backup") from error
-        return _decode(text, str(self._path))
+            raise KeyringError(f"{self._path} cannot be read ({error.strerror}); restore a key backup") from error
+        return decode(text, str(self._path))
 
 
 class EnvironmentKek:
@@ -101,14 +121,23 @@ class EnvironmentKek:
         text = self._environ.get(VARIABLE)
         if text is None:
             raise KeyringError(f"{VARIABLE} is not set; it must hold base64 of the {KEK_BYTES}-byte key-encryption key")
-        return _decode(text.encode(errors="replace"), VARIABLE)
+        return decode(text.encode(errors="replace"), VARIABLE)
 
 
-def _decode(text: bytes, place: str) -> bytes:
+def decode(text: bytes, place: str) -> bytes:
+    """Read a KEK's text.
+
+    Args:
+        text: Base64, with space around it or not.
+        place: Where it is from, for the message.
+
+    Raises:
+        KeyringError: It is no KEK; the message does not repeat it.
+    """
     try:
         kek = base64.b64decode(text.strip(), validate=True)
     except binascii.Error:
         kek = b""
     if len(kek) != KEK_BYTES:  # raised without the cause, whose message may quote the key
-        raise KeyringError(f"{place} does not hold base64 of {KEK_BYTES} bytes; restore the key-encryption key there")
+        raise KeyringError(f"{place} does not hold base64 of {KEK_BYTES} bytes; put the key-encryption key there")
     return kek

@@ -20,18 +20,20 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from vault import device, durable
 from vault.crypto import keyring_file
+from vault.crypto.kek import kek_id
 from vault.crypto.keyring_file import KEY_BYTES, MAX_DOMAINS, Contents, DomainKey
 from vault.errors import CorruptError, DurabilityError, KeyringError, Unavailable
 from vault.storage.token import domain_name, require
 from vault.times import MAX_NS, NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from vault.crypto.kek import KekProvider
@@ -52,6 +54,16 @@ def month_of(until: int) -> str:
         return UNLOCKED
     moment = datetime.fromtimestamp(min(until, MAX_NS) // NS, UTC)
     return f"{moment.year:04d}-{moment.month:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A keyring as of one moment: a copy of its file, the KEK that opens it, and how far its contents had come."""
+
+    data: bytes = field(repr=False)
+    kek: bytes = field(repr=False)
+    generation: int
+    domains: int
 
 
 class Keyring:
@@ -94,7 +106,7 @@ class Keyring:
             DurabilityError: The worse copy could not be written.
         """
         kek = provider.load()
-        copies = [_read(directory / name, kek) for name in COPIES]
+        copies = read_copies(directory, kek)
         good = [copy for copy in copies if isinstance(copy, tuple)]
         if not good:
             reasons = "; ".join(str(copy) for copy in copies)
@@ -110,6 +122,35 @@ class Keyring:
                 _write(directory / name, newest[1])
         durable.sweep_temps(directory, "keyring-")
         return cls(directory, kek, newest[0])
+
+    @classmethod
+    def put_back(cls, directory: Path, kek: bytes, contents: Contents) -> Keyring:
+        """Put a keyring in the place of what is left of one: both copies are durable on return, and read back.
+
+        Raises:
+            DurabilityError: A copy could not be written.
+        """
+        data = keyring_file.encode(contents, kek)
+        for name in COPIES:
+            _write(directory / name, data)
+        return cls(directory, kek, contents)
+
+    def snapshot(self) -> Snapshot:
+        """What a backup of it holds."""
+        with self._change:
+            contents, kek = self._contents, self._kek
+        return Snapshot(keyring_file.encode(contents, kek), kek, contents.generation, len(contents.domains))
+
+    @property
+    def kek_id(self) -> str:
+        """Names the KEK that it is wrapped by."""
+        return kek_id(self._kek)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """How often it was written, and how many domain keys it holds."""
+        contents = self._contents
+        return contents.generation, len(contents.domains)
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key of the site for one purpose (``secrets``, ``signing``), always the same."""
@@ -209,10 +250,14 @@ class Keyring:
             if self._places.get((gone.bucket, gone.month)) is gone:
                 del self._places[gone.bucket, gone.month]
 
-    def rewrap(self, provider: KekProvider) -> None:
+    def rewrap(self, provider: KekProvider, written: Callable[[str], None] = lambda _: None) -> None:
         """Wrap the keyring under another KEK, durably; data and secrets are not touched (rotation). May block.
 
         A crash between the copies leaves one under each KEK: a start with either finds all keys.
+
+        Args:
+            provider: Has the new KEK.
+            written: Called with a copy's name once it is under the new KEK and was read back.
 
         Raises:
             KeyringError: The provider has no KEK, or an earlier change failed.
@@ -220,14 +265,14 @@ class Keyring:
         """
         kek = provider.load()
         with self._change:
-            self._store(self._contents.domains, kek)
+            self._store(self._contents.domains, kek, written)
 
     @property
     def failed(self) -> bool:
         """Whether a change failed, so that no other one is made until the next start has checked both copies."""
         return self._failed
 
-    def _store(self, domains: Iterable[DomainKey], kek: bytes) -> None:
+    def _store(self, domains: Iterable[DomainKey], kek: bytes, written: Callable[[str], None] = lambda _: None) -> None:
         """Write both copies, then let the new contents count. Called with the change lock held."""
         if self._failed:
             raise KeyringError("an earlier change of the keyring failed; restart, so that both copies are checked")
@@ -237,6 +282,7 @@ class Keyring:
         try:
             for name in COPIES:
                 _write(self._directory / name, data)
+                written(name)
             failed = False
         except Unavailable:  # no room: the copy stands as it was; had the first been changed, it holds a key too many
             failed = False
@@ -244,6 +290,23 @@ class Keyring:
         finally:
             self._failed = failed
         self._contents, self._kek = contents, kek
+
+
+def read_copies(directory: Path, kek: bytes) -> list[tuple[Contents, bytes] | str]:
+    """Both copies as they are: contents and exact bytes of one that is good, of another why it is not."""
+    return [_read(directory / name, kek) for name in COPIES]
+
+
+def wrapped_by(directory: Path) -> set[str]:
+    """The ids of the KEKs that the copies' headers name, as far as they can be read."""
+    found = set()
+    for name in COPIES:
+        try:
+            with (directory / name).open("rb") as file:
+                found.add(keyring_file.kek_named(file.read(keyring_file.MAX_HEADER_BYTES)))
+        except OSError:
+            continue
+    return found - {""}
 
 
 def _read(path: Path, kek: bytes) -> tuple[Contents, bytes] | str:

@@ -32,6 +32,9 @@ MAX_DOMAINS: Final = 250_000
 #: Of one copy, in bytes.
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
+#: Of the clear part of a copy, in bytes.
+MAX_HEADER_BYTES: Final = 8 + 4 + 1024
+
 _MAGIC: Final = b"SRKEYS1\n"
 _MAX_HEADER_BYTES: Final = 1024
 _NONCE_BYTES: Final = 12
@@ -79,6 +82,20 @@ _lists: Final = msgspec.json.Decoder(list[_Entry])
 def derive(site: bytes, purpose: str) -> bytes:
     """Derive a 32-byte key from the site key: HKDF-SHA256 with info ``strongroom v1 <purpose>``."""
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"strongroom v1 " + purpose.encode()).derive(site)
+
+
+def kek_named(data: bytes) -> str:
+    """The id of the KEK that a keyring's header names; empty for what does not begin like one.
+
+    Args:
+        data: At least its first :data:`MAX_HEADER_BYTES`, where it is that long.
+    """
+    start = len(_MAGIC) + 4
+    length = int.from_bytes(data[len(_MAGIC) : start], "big")
+    try:
+        return _headers.decode(data[start : start + length]).kek if data[: len(_MAGIC)] == _MAGIC else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def encode(contents: Contents, kek: bytes) -> bytes:

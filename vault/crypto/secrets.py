@@ -77,7 +77,7 @@ class SecretStore:
             with path.open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         except OSError as error:
-            raise KeyringError(f"{path} cannot be read ({error.strerror}); restore it from backup") from error
+            raise KeyringError(f"{path} cannot be read ({error.strerror}); restore it from a key backup") from error
         return _unwrap(self._cipher, _SECRET_MAGIC, principal_id, data, str(path)).decode()
 
     def sweep(self, known: Callable[[str], bool]) -> None:
@@ -100,6 +100,15 @@ class SecretStore:
         if _ID.fullmatch(principal_id) is None:
             raise KeyringError(f"{principal_id[:64]!r} cannot be a principal's id")
         return self._directory / principal_id
+
+
+def is_secret_of(keyring: Keyring, principal_id: str, data: bytes) -> bool:
+    """Whether a file's bytes are a principal's sealed secret, of this site."""
+    try:
+        _unwrap(AESGCM(keyring.derive("secrets")), _SECRET_MAGIC, principal_id, data, "")
+    except KeyringError:
+        return False
+    return _ID.fullmatch(principal_id) is not None
 
 
 def wrap_signing_key(keyring: Keyring, stream: str, private: bytes) -> bytes:
@@ -127,9 +136,9 @@ def _unwrap(cipher: AESGCM, magic: bytes, name: str, data: bytes, place: str) ->
     sealed, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     try:
         if data[:start] != magic:
-            raise KeyringError(f"{place} does not begin as it must; restore it from backup")
+            raise KeyringError(f"{place} does not begin as it must; restore it from a key backup")
         if sha256(sealed + name.encode()).digest() != digest:
-            raise KeyringError(f"{place} is damaged, or was moved from another name; restore it from backup")
+            raise KeyringError(f"{place} is damaged, or was moved from another name; restore it from a key backup")
         return cipher.decrypt(sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :], name.encode())
     except (InvalidTag, ValueError) as error:
-        raise KeyringError(f"{place} does not authenticate; restore it from backup") from error
+        raise KeyringError(f"{place} does not authenticate; restore it from a key backup") from error

@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import lookup, rows
+from vault.state import custody, lookup, rows
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -309,6 +309,11 @@ def _revoke_token(_head: Head, tail: Tail, state: State) -> Changes:
     return [(rows.token_key(found.id), msgspec.structs.replace(found, revoked=True))]
 
 
+def _keep_keys(head: Head, tail: Tail, state: State) -> Changes:
+    row = custody.after(head, tail, state)
+    return [(rows.CUSTODY_KEY, row)] if row is not None else []
+
+
 _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "bucket.create": _create_bucket,
     "bucket.delete": _delete_bucket,
@@ -327,6 +332,9 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "principal.disable": _disable_principal,
     "token.add": _add_token,
     "token.revoke": _revoke_token,
+    "key.backup": _keep_keys,
+    "key.restore": _keep_keys,
+    "key.rotate": _keep_keys,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)
 _WITHOUT_EFFECT: Final = frozenset(op.encode() for op in OPS - _EFFECTS.keys())

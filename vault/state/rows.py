@@ -16,6 +16,7 @@ escaped so that no name is a prefix of another's key.
     i <principal id>                    PrincipalRow, by id
     t <token id>                        TokenRow
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
+    c                                   CustodyRow
     m <name>                            MetaRow
 """
 
@@ -154,13 +155,33 @@ class GarbageRow(_Row, frozen=True):
     storage: Storage | None
 
 
+class CustodyRow(_Row, frozen=True):
+    """What the ledger told last of the vault's keys (``vault.state.custody``).
+
+    ``kek`` is the id of the KEK; ``backed_up`` when the last backup was recorded, in ns since the epoch (wall), 0 where
+    none was. Generation and number of domain keys are of the keyring then, ``beyond`` those of them that the backup
+    lacks, ``principals`` and ``streams`` whose secrets and signing keys are in it; ``rotations`` came after it.
+    """
+
+    kek: str = ""
+    backed_up: int = 0
+    generation: int = 0
+    domains: int = 0
+    beyond: int = 0
+    principals: int = 0
+    streams: int = 0
+    rotations: int = 0
+
+
 class MetaRow(_Row, frozen=True):
     """A number the index keeps about itself."""
 
     value: int
 
 
-Row = BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | GarbageRow | MetaRow
+Row = (
+    BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | GarbageRow | CustodyRow | MetaRow
+)
 
 _KINDS: Final[dict[int, type[Row]]] = {
     ord("b"): BucketRow,
@@ -172,8 +193,11 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("i"): PrincipalRow,
     ord("t"): TokenRow,
     ord("e"): GarbageRow,
+    ord("c"): CustodyRow,
     ord("m"): MetaRow,
 }
+#: Where the row of the vault's keys stands.
+CUSTODY_KEY: Final = b"c"
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
 _ORDINALS: Final = (1 << 64) - 1

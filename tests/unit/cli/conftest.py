@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from audit.cli import cli
+from tests.unit.cli.keys import PASSPHRASE
+from vault.crypto import backup_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,3 +33,22 @@ def run() -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_file, "COST", (16, 1, 1))
+
+
+@pytest.fixture
+def vault(tmp_path: Path, run: Callable[..., Result]) -> Path:
+    assert run("init", "--data", tmp_path / "d").exit_code == 0
+    return tmp_path / "d"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, vault: Path, run: Callable[..., Result]) -> Path:
+    """A backup of the vault's keys."""
+    made = run("key", "backup", tmp_path / "keys", "--passphrase-stdin", "--data", vault, stdin=PASSPHRASE)
+    assert made.exit_code == 0, made.output
+    return tmp_path / "keys"

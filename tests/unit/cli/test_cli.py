@@ -35,12 +35,6 @@ def every_command(group: click.Group = cli, *path: str) -> Iterator[tuple[str, .
             yield from every_command(command, *path, name)
 
 
-@pytest.fixture
-def vault(tmp_path: Path, run: Run) -> Path:
-    assert run("init", "--data", tmp_path / "d").exit_code == 0
-    return tmp_path / "d"
-
-
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_every_command_explains_itself(run: Run, path: tuple[str, ...]) -> None:
     result = run(*path, "--help")
@@ -65,7 +59,7 @@ def test_examples_in_help_texts_are_commands_and_options_that_exist(run: Run) ->
         assert {option for option in options if option not in run(*path, "--help").stdout} == set()
 
 
-@pytest.mark.parametrize("path", [(), ("log",), ("principal",)])
+@pytest.mark.parametrize("path", [(), ("log",), ("principal",), ("key",)])
 def test_a_list_of_commands_shows_their_helps_whole(run: Run, path: tuple[str, ...]) -> None:
     shown = " ".join(run(*path, "--help").stdout.split())
     assert "..." not in shown.replace("[ARGS]...", "")

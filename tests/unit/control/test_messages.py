@@ -9,15 +9,19 @@ from audit.control.messages import (
     Entries,
     ListPrincipals,
     Problem,
+    RecordBackup,
     Reply,
     Request,
+    RotateKek,
     Status,
+    TakeKeys,
     decode_reply,
     decode_request,
     encode,
     split_entries,
 )
 from audit.tiles import entry_bundle
+from vault.record import KeysRef
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,9 @@ from audit.tiles import entry_bundle
         AddPrincipal("bob", ("writer",), "KEY", "a secret"),
         DisablePrincipal("KEY"),
         Entries("site-a.node-1", 7, 256),
+        TakeKeys(),
+        RecordBackup(KeysRef("12345678", 4, 2, digest="ab" * 32)),
+        RotateKek("c2VjcmV0"),
     ],
     ids=lambda request_: type(request_).__name__,
 )
@@ -59,6 +66,8 @@ def test_a_reply_comes_back_as_it_was_written() -> None:
         b'{"op":"principal.add","name":"x","roles":["a"],"access_key":"KEY\\n","secret":""}\n',
         b'{"op":"principal.add","name":"x","roles":["1","2","3","4","5","6","7","8","9","10"],"access_key":"","secret":""}\n',
         b'{"op":"principal.disable","access_key":""}\n',
+        b'{"op":"key.backup","keys":{"kek":"x"}}\n',
+        b'{"op":"key.rotate","new":"' + b"A" * 65 + b'"}\n',
         b"[" * 10_000,
     ],
 )
@@ -75,6 +84,7 @@ def test_a_payload_that_could_never_be_is_refused() -> None:
 def test_a_secret_is_not_shown_by_its_request() -> None:
     assert "hunter2222" not in repr(AddPrincipal("bob", ("writer",), "KEY", "hunter2222"))
     assert "hunter2222" not in f"{AddPrincipal('bob', ('writer',), 'KEY', 'hunter2222')}"
+    assert "hunter2222" not in repr(RotateKek("hunter2222"))
 
 
 def test_entries_of_a_bundle_are_taken_apart_again() -> None:

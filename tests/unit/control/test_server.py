@@ -9,14 +9,18 @@ from audit.control.messages import (
     DisablePrincipal,
     Entries,
     ListPrincipals,
+    RecordBackup,
     Reply,
     Request,
+    RotateKek,
     Status,
+    TakeKeys,
     decode_reply,
     encode,
     split_entries,
 )
 from audit.control.server import answer
+from audit.keys import KeyMaterial, Rotated
 from tests.doubles.node import IDENTITY, FakeNode
 from vault.state.rows import PrincipalRow
 
@@ -50,6 +54,21 @@ def test_a_refusal_comes_back_with_its_code() -> None:
     assert reply.error is not None
     assert reply.error.code == "InvalidArgument"
     assert reply.error.message == "There is no such principal."
+
+
+def test_keys_come_as_the_payload_and_what_is_done_to_them_is_told() -> None:
+    node = FakeNode()
+    reply, payload = ask(node, TakeKeys())
+    assert (reply.error, msgspec.json.decode(payload, type=KeyMaterial)) == (None, node.material())
+    kept = msgspec.structs.replace(node.keys, digest="ab" * 32)
+    assert msgspec.json.decode(ask(node, RecordBackup(kept))[0].result) == f"{IDENTITY.stream}/7"
+    assert node.keys == kept
+    done = msgspec.json.decode(ask(node, RotateKek("new"))[0].result, type=Rotated)
+    assert (done.keys.before, done.kept_here) == ("12345678", False)
+    refused, _ = ask(node, RotateKek(""))
+    assert refused.error is not None
+    assert "--kek-file" in refused.error.message
+    assert {actor.person for actor in node.actors} == {"root (uid 0)"}
 
 
 def test_entries_come_as_a_bundle_of_exact_bytes() -> None:
