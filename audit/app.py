@@ -5,7 +5,7 @@
 Nothing connects before recovery is done. After a fatal error nobody is waited for long and nothing is sealed: what
 became of the last writes is for the next start to find out (DESIGN §1).
 
-Not handled here: logging, and what a service manager does with the exit code.
+Not handled here: the form of the log (``audit.log_lines``), and what a service manager does with the exit code.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from audit.control.server import ControlServer
 from audit.errors import AuditError, ConfigInvalid, NotInitialised
 from audit.identity import Layout, load_identity
 from audit.listener import Bound, Listener, bind
+from audit.metrics.certificate import expiries
+from audit.metrics.gather import Metrics
 from audit.node import Node
 from vault.errors import VaultError
 from vault.s3.app import S3App
@@ -102,7 +104,10 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         service = _service(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
-        listeners = [Listener(s3_app, s3, settings.limits), Listener(make_app(node), audit, settings.limits)]
+        metrics = Metrics(node, s3_app.tallies, service.windows)
+        metrics.certificates = expiries(settings)
+        listeners = [Listener(s3_app, s3, settings.limits), Listener(make_app(node, metrics), audit, settings.limits)]
+        metrics.listeners = dict(zip(("s3", "audit"), listeners, strict=True))
         control = ControlServer(node, node.layout.socket)
         await control.start()
         try:

@@ -29,7 +29,7 @@ from audit.journal.committer import Committer
 from audit.principals import Principals
 from audit.replay import clock_account, replay
 from audit.sealing import adopt, known, start_sealer
-from audit.status import NodeStatus, status_of
+from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
 from audit.streams import open_streams
 from audit.takeover import known_checkpoints, survey
@@ -281,6 +281,10 @@ class Node:
             problems=problems,
             warnings=warnings,
         )
+
+    def work(self) -> Work:
+        """What its jobs have done, and what is left for them."""
+        return self._background.work()
 
     @property
     def failed(self) -> bool:

@@ -6,14 +6,21 @@ from fastapi import FastAPI
 
 from audit import __version__
 from audit.api import health, log, problems
+from audit.api.requests import Requests
+from audit.metrics.gather import Metrics
 from audit.node import Node
 
 
-def make_app(node: Node) -> FastAPI:
+def make_app(node: Node, metrics: Metrics | None = None) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
+
+    Args:
+        node: Open.
+        metrics: What ``/metrics`` answers; without them, those of the node alone.
     """
+    metrics = metrics or Metrics(node)
     app = FastAPI(
         title="Strongroom audit",
         version=__version__,
@@ -23,7 +30,10 @@ def make_app(node: Node) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.node = node
+    app.state.metrics = metrics
     app.include_router(health.router)
     app.include_router(log.router)
     problems.install(app)
+    # Last, and around everything: what FastAPI adds itself would stand inside of its answer to faults.
+    app.middleware_stack = Requests(app.build_middleware_stack(), metrics.answers)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from http import HTTPStatus
 from typing import Final
@@ -11,14 +12,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from audit.errors import AuditError
+from audit.log_lines import request_id
 from vault.errors import VaultError
 
 #: Followed by an error's code, it identifies the kind of problem (RFC 9457 §3.1.1).
 TYPE: Final = "urn:strongroom:problem:"
+#: Followed by the request's id, as in ``x-request-id``, it identifies what happened (RFC 9457 §3.1.5).
+INSTANCE: Final = "urn:strongroom:request:"
 MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a retryable request may be sent again.
 RETRY_AFTER_S: Final = 1
 
+_log: Final = logging.getLogger(__name__)
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: OpenAPI's description of every answer that is an error.
 RESPONSES: Final[dict[int | str, dict[str, object]]] = {
@@ -34,6 +39,7 @@ RESPONSES: Final[dict[int | str, dict[str, object]]] = {
                         "title": {"type": "string"},
                         "status": {"type": "integer"},
                         "detail": {"type": "string"},
+                        "instance": {"type": "string", "format": "uri"},
                     },
                 }
             }
@@ -75,6 +81,8 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
     body = {"type": f"{TYPE}{code}", "title": HTTPStatus(status).phrase, "status": status, **members}
     if detail:
         body["detail"] = detail
+    if request_id.get():
+        body["instance"] = f"{INSTANCE}{request_id.get()}"
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -85,13 +93,20 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
 
 def _ours(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, AuditError | VaultError):
-        return problem("internal-error", 500, "see the server's log")
+        return problem("internal-error", 500, "see the server's log")  # where the exchange writes it
+    fault = error.status >= 500 and not error.retryable
+    told = {"code": error.code, "status": error.status}
+    if fault:
+        _log.error("the request failed", exc_info=error, extra=told)
+    else:
+        _log.debug("refused: %s", error.code, extra=told)
     detail = str(error) if error.status < 500 or error.retryable else "see the server's log"
     return problem(_WORD.sub("-", error.code).lower(), error.status, detail)
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    _log.debug("refused: %d", status, extra={"status": status})
     answer = problem(HTTPStatus(status).phrase.lower().replace(" ", "-"), status)
     answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return answer
