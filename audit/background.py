@@ -206,7 +206,7 @@ class Background:
         failures = Counter[str]()
         for loop in self._loops:
             failures[loop.name] += sum(loop.failures.copy().values())
-        sealing = self._loops[0].failures.copy()
+        sealing = next(loop.failures.copy() for loop in self._loops if loop.name == "sealer")
         return Work(
             failures=failures,
             failing={loop.name for loop in self._loops if loop.trouble},

@@ -3,7 +3,7 @@
 A line says what happened to which request, and never what the request was about. It holds no secret, no signature, no
 name of an object and nothing of a record: those who run a vault need not be those who may read it (DESIGN §2, roles).
 So of an exception that is not one of ours, or the system's, only kind and place are told: a ``KeyError`` is worded with
-the key that was not there.
+the key that was not there. Nor are the words of a refusal, which are for the client who sent what they quote.
 
 Fields, those that are known: ``time`` (RFC 3339, UTC, ms), ``level``, ``logger``, ``message``, ``request_id`` as in the
 answer, ``code`` of an error, ``op``, ``status``, ``seconds``, ``received_bytes``, ``sent_bytes``, ``exception``.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -24,7 +25,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import AuditError
-from vault.errors import VaultError
+from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,6 +44,7 @@ ACCESS: Final = ("vault.s3.access", "audit.api.access")
 _MEMBERS: Final = ("request_id", "code", "op", "status", "seconds", "received_bytes", "sent_bytes")
 #: Exceptions whose words name types, files or our own things, never what was stored.
 _TOLD: Final = (VaultError, AuditError, OSError, TypeError, AttributeError)
+_HELD: Final = re.compile(r"[(\n]")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _log: Final = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class JsonLines(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_members(record),
         }
         if record.exc_info:
@@ -70,7 +72,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a line; control characters, which a terminal would obey, are escaped."""
-        message = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", record.getMessage())
+        message = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", _message(record))
         told = "".join(f" {name}={value}" for name, value in _members(record).items())
         text = f"{_time(record)} {record.levelname} {record.name}: {message}{told}"
         return f"{text}\n{exception_text(record.exc_info).rstrip()}" if record.exc_info else text
@@ -78,6 +80,12 @@ class TextLines(logging.Formatter):
 
 def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    # What asyncio goes on with is what its callbacks and tasks hold, an exception with all its words among it.
+    return _HELD.split(text, 1)[0] if record.name == "asyncio" else text
 
 
 def _members(record: logging.LogRecord) -> dict[str, object]:
@@ -96,7 +104,7 @@ def exception_text(raised: Raised) -> str:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        words = f": {error}" if isinstance(error, _TOLD) else ""
+        words = f": {error.s3_code if isinstance(error, S3Error) else error}" if isinstance(error, _TOLD) else ""
         chain.append(f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__name__}{words}\n")
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "caused:\n".join(reversed(chain))
@@ -108,7 +116,7 @@ def write_lines(settings: LogSection) -> bool:
     Returns:
         Whether as JSON.
     """
-    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    as_json = settings.format == "json" or (settings.format == "auto" and not os.isatty(2))
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)

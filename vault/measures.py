@@ -5,8 +5,8 @@ one thread without another one writing the same number. Readers, in any thread, 
 value ahead of the counts beside it.
 
 Counting one request takes 0.46 µs, its clock included, and one group of records 0.36 µs: together less than 0.2 % of
-what a PUT of 1 KiB costs. The instruments of ``prometheus_client``, which take a lock for each number and look each label up
-under another, took 5.7 µs for a request's four numbers on the same machine.
+what a PUT of 1 KiB costs. The instruments of ``prometheus_client``, which take a lock for each number and look each
+label up under another, took 5.7 µs for a request's four numbers on the same machine.
 
 Labels are operations, statuses and reasons, all of closed lists: never a name of a bucket, a key or an actor.
 

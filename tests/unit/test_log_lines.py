@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from audit.errors import AnchorUnavailable, LedgerCorrupt
 from audit.log_lines import JsonLines, TextLines, exception_text, request_id
+from vault.errors import S3Error
 
 PROGRAM = """
 import logging, sys, threading, warnings
@@ -19,6 +20,17 @@ from audit.config import LogSection
 from audit.log_lines import write_lines
 print(write_lines(LogSection({settings})))
 {body}
+"""
+
+#: A callback that fails, and holds a name.
+ASYNCIO = """
+import asyncio
+def callback(text):
+    raise KeyError(text)
+async def main():
+    asyncio.get_running_loop().call_soon(callback, 'key-name')
+    await asyncio.sleep(0.01)
+asyncio.run(main())
 """
 
 
@@ -110,6 +122,11 @@ def test_what_led_to_an_exception_comes_before_it_with_its_words_left_out() -> N
     assert second.endswith("LedgerCorrupt: /srv/x: gone\n")
 
 
+def test_the_words_of_a_refusal_are_its_clients() -> None:
+    error = raised(S3Error("InvalidArgument", "key-name is not allowed"))
+    assert exception_text((type(error), error, error.__traceback__)).endswith("S3Error: InvalidArgument\n")
+
+
 def test_exceptions_that_lead_to_each_other_end() -> None:
     one, two = raised(ValueError()), raised(KeyError())
     one.__cause__, two.__cause__ = two, one
@@ -127,6 +144,7 @@ def run(body: str, settings: str = "format='auto'") -> tuple[str, list[str]]:
     [
         ("logging.getLogger('audit').info('hello')", "hello", ""),
         ("raise KeyError('key-name')", "unexpected error", "KeyError"),
+        (ASYNCIO, "Exception in callback callback", "KeyError"),
         ("thread = threading.Thread(target=lambda: {}['key-name'], name='worker'); thread.start(); thread.join()",
          "unexpected error in thread worker", "KeyError"),
         ("uvicorn = logging.getLogger('uvicorn.error'); uvicorn.warning('Invalid'); uvicorn.error('bad\\nline')",
