@@ -155,6 +155,16 @@ def test_a_successful_request_has_none_unless_that_is_wished(served: Server) -> 
     assert [line["logger"] for line in lines(served)[before:]] == ["audit.node", "audit.node"]
 
 
+def test_the_id_of_an_answer_leads_to_its_record(served: Server, tmp_path: Path) -> None:
+    served.start()
+    head = client(served, served.access_key, served.secret_key).head_object(Bucket=BUCKET, Key=KEY)
+    own = head["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
+    assert served.stop() == 0
+    assert served.cli("log", "export", "site-a.node-1", tmp_path / "export").returncode == 0
+    entries = b"".join(file.read_bytes() for file in (tmp_path / "export").rglob("entries/**/*") if file.is_file())
+    assert entries.count(f'"request_id":"{own}"'.encode()) == 1
+
+
 def test_a_start_that_fails_says_so_in_the_same_form(tmp_path: Path) -> None:
     failed = command("serve", "--data", tmp_path, env={"STRONGROOM_LOG__FORMAT": "json"})
     assert failed.returncode == 2
