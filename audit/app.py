@@ -34,6 +34,7 @@ from audit.listener import Bound, Listener, bind
 from audit.metrics.certificate import expiries
 from audit.metrics.gather import Metrics
 from audit.node import Node
+from audit.tracing import Tracing, open_tracing
 from vault.errors import VaultError
 from vault.s3.app import S3App
 from vault.service import Service, assemble
@@ -71,13 +72,14 @@ def serve(root: Path, settings: Settings, ready: Callable[[str], None]) -> int:
     """
     load_identity(Layout(root))  # a directory that is no vault is refused before anything else
     raise_descriptors(DESCRIPTORS + 2 * settings.limits.connections)
-    with closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
+    tracing = open_tracing(settings.trace.otlp_url)
+    with closing(tracing), closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
         node = Node.open(root, settings)
         _require_somebody(node)
         code = FATAL
         try:
             with closing(node), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                code = runner.run(_answer(node, s3, audit, ready))
+                code = runner.run(_answer(node, s3, audit, ready, tracing))
         except* (AuditError, VaultError) as errors:
             code = FATAL
             _log.critical("the server stops: %s", "; ".join(map(str, errors.exceptions)))
@@ -96,7 +98,7 @@ def _require_somebody(node: Node) -> None:
         raise NotInitialised(f"init of {root} was cut short: complete it with `strongroom init --data {root}`")
 
 
-async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None]) -> int:
+async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], None], tracing: Tracing) -> int:
     """Answer requests from the first to the last; the exit code."""
     settings = node.settings
     fatal = asyncio.Event()
@@ -106,7 +108,10 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
         metrics = Metrics(node, s3_app.tallies, service.windows)
         metrics.certificates = expiries(settings)
-        listeners = [Listener(s3_app, s3, settings.limits), Listener(make_app(node, metrics), audit, settings.limits)]
+        listeners = [
+            Listener(tracing.around(s3_app, "s3"), s3, settings.limits),
+            Listener(tracing.around(make_app(node, metrics), "audit"), audit, settings.limits),
+        ]
         metrics.listeners = dict(zip(("s3", "audit"), listeners, strict=True))
         control = ControlServer(node, node.layout.socket)
         await control.start()

@@ -15,12 +15,14 @@ import ipaddress
 import re
 import tomllib
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from audit.errors import ConfigInvalid
+from audit.log_lines import LogSection
+from audit.tracing import TraceSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,20 +191,6 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     stop_s: Annotated[int, Meta(ge=1, le=3600)] = 20
 
 
-class LogSection(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``serve`` writes to standard error.
-
-    Attributes:
-        format: ``json``, ``text``, or ``auto``: text at a terminal, else JSON.
-        level: From which level on.
-        access: A line for each request, too.
-    """
-
-    format: Literal["auto", "json", "text"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    access: bool = False
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set; see the sections."""
 
@@ -216,6 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anchor: AnchorSection = AnchorSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
+    trace: TraceSection = TraceSection()
 
 
 def _types() -> dict[str, Any]:

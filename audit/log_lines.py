@@ -22,15 +22,15 @@ import threading
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from audit.errors import AuditError
 from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from audit.config import LogSection
 
     #: As logging has it.
     Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -48,6 +48,20 @@ _HELD: Final = re.compile(r"[(\n]")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _log: Final = logging.getLogger(__name__)
+
+
+class LogSection(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``serve`` writes to standard error.
+
+    Attributes:
+        format: ``json``, ``text``, or ``auto``: text at a terminal, else JSON.
+        level: From which level on.
+        access: A line for each request, too.
+    """
+
+    format: Literal["auto", "json", "text"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    access: bool = False
 
 
 class JsonLines(logging.Formatter):

@@ -16,8 +16,7 @@ from vault.errors import S3Error
 
 PROGRAM = """
 import logging, sys, threading, warnings
-from audit.config import LogSection
-from audit.log_lines import write_lines
+from audit.log_lines import LogSection, write_lines
 print(write_lines(LogSection({settings})))
 {body}
 """

@@ -123,6 +123,7 @@ class S3App:
             response = await self._failed(exchange, error)
         seconds, tally = time.perf_counter() - began, self.tallies[exchange.op]
         tally.answered(response.status, seconds, body.received)
+        scope["op"] = exchange.op  # for whoever wraps this application
         sent = await send_response(
             response,
             receive,
