@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,7 +18,6 @@ from tests.integration.s3.calls import later, raw, refused, send, signed
 from tests.integration.served import Server, command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FIELDS = {
@@ -30,20 +30,38 @@ PERSON, THEIR_KEY, THEIR_SECRET = "person-zq7", "KEYOFZQ8", "secret-zq9-long-eno
 SIGNATURE = re.compile(r"[0-9a-f]{64}|AWS4-HMAC|Signature=|X-Amz-|AKIA", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Used:
+    """A server that was asked everything, and stopped; whoever starts it stops it.
+
+    Attributes:
+        ids: Of its answers.
+        secrets: What it was told or told itself.
+        text: What it wrote until then, everything that it ever writes.
+    """
+
+    server: Server
+    ids: list[str]
+    secrets: list[str]
+    text: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that writes all that it ever writes."""
+def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
     server = Server(
         tmp_path_factory.mktemp("log"),
         {"STRONGROOM_LOG__FORMAT": "auto", "STRONGROOM_LOG__LEVEL": "debug", "STRONGROOM_LOG__ACCESS": "true"},
     )
-    yield server
-    if server.running:
-        assert server.stop() == 0, server.errors
-
-
-def lines(server: Server) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in server.errors.splitlines()]
+    try:
+        ids, secrets = use(server)
+    finally:
+        code = server.stop()
+    assert code == 0, server.errors
+    return Used(server, ids, secrets, server.errors)
 
 
 def client(server: Server, access_key: str, secret: str) -> Any:
@@ -121,22 +139,18 @@ def use(server: Server) -> tuple[list[str], list[str]]:
     return ids, [upload, version, put["ETag"].strip('"'), server.secret_key, server.access_key]
 
 
-def test_it_holds_no_secret_and_names_nothing_that_is_stored(served: Server) -> None:
-    ids, secrets = use(served)
-    assert served.stop() == 0
-    text = served.errors
-    assert "zq" not in text.lower().replace(str(served.data).lower(), "")
-    for secret in secrets:
-        assert secret not in text
-    assert SIGNATURE.findall(text) == []
-    found = lines(served)
-    assert all(line.keys() <= FIELDS for line in found)
-    assert set(ids) <= {line.get("request_id") for line in found}
+def test_it_holds_no_secret_and_names_nothing_that_is_stored(used: Used) -> None:
+    assert "zq" not in used.text.lower()
+    for secret in used.secrets:
+        assert secret not in used.text
+    assert SIGNATURE.findall(used.text) == []
+    assert all(line.keys() <= FIELDS for line in used.lines)
+    assert set(used.ids) <= {line.get("request_id") for line in used.lines}
 
 
-def test_each_refused_request_has_one_line_beside_that_of_its_answer(served: Server) -> None:
-    of_answers = [line for line in lines(served) if line["logger"].endswith(".access")]
-    others = [line for line in lines(served) if line.get("request_id") and not line["logger"].endswith(".access")]
+def test_each_refused_request_has_one_line_beside_that_of_its_answer(used: Used) -> None:
+    of_answers = [line for line in used.lines if line["logger"].endswith(".access")]
+    others = [line for line in used.lines if line.get("request_id") and not line["logger"].endswith(".access")]
     failed = [line["request_id"] for line in of_answers if line["status"] >= 300]
     assert len(failed) > 15
     assert sorted(line["request_id"] for line in others) == sorted(failed)
@@ -145,24 +159,26 @@ def test_each_refused_request_has_one_line_beside_that_of_its_answer(served: Ser
     assert {(line["level"], line["code"]) for line in denied} == {("info", "AccessDenied")}
 
 
-def test_a_successful_request_has_none_unless_that_is_wished(served: Server) -> None:
-    before = len(lines(served))
-    served.start({"STRONGROOM_LOG__ACCESS": "false", "STRONGROOM_LOG__LEVEL": "info"})
-    client(served, served.access_key, served.secret_key).get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
-    assert send(served, "GET", f"/{BUCKET}/{KEY}", {}).status == 403
-    assert httpx.get(f"{served.audit_endpoint}/{VALUE}").status_code == 404
-    assert served.stop() == 0
-    assert [line["logger"] for line in lines(served)[before:]] == ["audit.node", "audit.node"]
+def test_a_successful_request_has_none_unless_that_is_wished(used: Used) -> None:
+    server = used.server
+    before = len(server.errors.splitlines())
+    server.start({"STRONGROOM_LOG__ACCESS": "false", "STRONGROOM_LOG__LEVEL": "info"})
+    client(server, server.access_key, server.secret_key).get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
+    assert send(server, "GET", f"/{BUCKET}/{KEY}", {}).status == 403
+    assert httpx.get(f"{server.audit_endpoint}/{VALUE}").status_code == 404
+    assert server.stop() == 0
+    assert [json.loads(line)["logger"] for line in server.errors.splitlines()[before:]] == ["audit.node", "audit.node"]
 
 
-def test_the_id_of_an_answer_leads_to_its_record(served: Server, tmp_path: Path) -> None:
-    served.start()
-    head = client(served, served.access_key, served.secret_key).head_object(Bucket=BUCKET, Key=KEY)
-    own = head["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
-    assert served.stop() == 0
-    assert served.cli("log", "export", "site-a.node-1", tmp_path / "export").returncode == 0
+def test_the_id_of_an_answer_leads_to_its_record(used: Used, tmp_path: Path) -> None:
+    assert used.server.cli("log", "export", "site-a.node-1", tmp_path / "export").returncode == 0
     entries = b"".join(file.read_bytes() for file in (tmp_path / "export").rglob("entries/**/*") if file.is_file())
-    assert entries.count(f'"request_id":"{own}"'.encode()) == 1
+    denied = [
+        line["request_id"] for line in used.lines if (line["level"], line.get("code")) == ("info", "AccessDenied")
+    ]
+    assert denied
+    for own in (*denied, *used.ids[:5]):
+        assert entries.count(f'"request_id":"{own}"'.encode()) == 1
 
 
 def test_a_start_that_fails_says_so_in_the_same_form(tmp_path: Path) -> None:
