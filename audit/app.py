@@ -110,7 +110,7 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         metrics.certificates = expiries(settings)
         listeners = [
             Listener(tracing.around(s3_app, "s3"), s3, settings.limits),
-            Listener(tracing.around(make_app(node, metrics), "audit"), audit, settings.limits),
+            Listener(tracing.around(make_app(node, service.windows.count, metrics), "audit"), audit, settings.limits),
         ]
         metrics.listeners = dict(zip(("s3", "audit"), listeners, strict=True))
         control = ControlServer(node, node.layout.socket)

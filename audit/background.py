@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from audit.config import Settings
     from audit.identity import Layout
     from audit.journal.committer import Committer
+    from audit.query.view import View
     from audit.sealing import Sealer
     from audit.stores import Stores
     from audit.strand import Strand
@@ -48,6 +49,8 @@ _log: Final = logging.getLogger(__name__)
 SPARES_SECONDS: Final = 0.1
 #: Seconds between settling steps while there is nothing to settle.
 SETTLE_SECONDS: Final = 1.0
+#: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
+VIEW_SECONDS: Final = 0.5
 #: Rows in memory at which the index is synced before its interval is over.
 SYNC_ROWS: Final = 200_000
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
@@ -124,6 +127,7 @@ class Background:
         settings: Settings,
         keyring: Keyring,
         layout: Layout,
+        view: View,
         on_fatal: Callable[[Exception], None],
     ) -> None:
         self._sealer = sealer
@@ -146,6 +150,7 @@ class Background:
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
             *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
+            _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:

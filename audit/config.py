@@ -110,9 +110,14 @@ class S3Section(PortSection, frozen=True, kw_only=True):
 
 
 class AuditSection(PortSection, frozen=True, kw_only=True):
-    """The audit port: health, metrics, ``/v1``."""
+    """The audit port: health, metrics, ``/v1``.
+
+    Attributes:
+        requests_per_minute: Requests with a token that one principal may send; more are answered 429.
+    """
 
     listen: str = "127.0.0.1:9001"
+    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 600
 
 
 class LedgerSection(msgspec.Struct, frozen=True, kw_only=True):

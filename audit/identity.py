@@ -108,6 +108,11 @@ class Layout:
         return self.views / "cursors"
 
     @property
+    def query(self) -> Path:
+        """The Parquet view of records."""
+        return self.views / "query"
+
+    @property
     def index(self) -> Path:
         """The index's LMDB environment."""
         return self.views / "index"
@@ -159,7 +164,7 @@ class Layout:
         base = self.stream(stream)
         below = [base / name for name in ("commit", "ledger", "quarantine")]
         return [
-            self.secrets, self.spares, self.cursors, self.packs, self.blobs, self.stage, *below,
+            self.secrets, self.spares, self.cursors, self.query, self.packs, self.blobs, self.stage, *below,
         ]  # fmt: skip
 
 

@@ -27,19 +27,23 @@ from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
 from audit.principals import Principals
+from audit.query.records import Asking
+from audit.query.view import View
 from audit.replay import clock_account, replay
 from audit.sealing import adopt, known, start_sealer
 from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
+from audit.strand import History
 from audit.streams import open_streams
 from audit.takeover import known_checkpoints, survey
 from audit.tile_store import TileStore
 from audit.tiles import Tile, root_at
+from audit.tokens import Tokens
 from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.crypto.keyring import Keyring
 from vault.crypto.secrets import SecretStore
-from vault.errors import Unavailable
+from vault.errors import S3Error, Unavailable
 from vault.record import LedgerRef
 from vault.state import lookup
 from vault.state.rows import UploadRow
@@ -78,6 +82,7 @@ class Node:
         committer: Committer,
         clock: ComplianceClock,
         background: Background,
+        view: View,
     ) -> None:
         self.identity = identity
         self.layout = layout
@@ -85,7 +90,11 @@ class Node:
         self.keyring = keyring
         self.secrets = SecretStore(layout.secrets, keyring)
         self.principals = Principals(self.commit, stores.index, self.secrets)
+        self.tokens = Tokens(self.commit, stores.index, lambda: clock.now().wall)
+        self.history = History(stores.strands)
+        self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.stores = stores
+        self._view = view
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
@@ -175,6 +184,7 @@ class Node:
             reserve_bytes=reserve,
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
+        view = View(layout.query, stores.strands, History(stores.strands))
         background = Background(
             sealer=sealer,
             stores=stores,
@@ -183,6 +193,7 @@ class Node:
             settings=settings,
             keyring=keyring,
             layout=layout,
+            view=view,
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
         node = cls(
@@ -195,6 +206,7 @@ class Node:
             committer=committer,
             clock=clock,
             background=background,
+            view=view,
         )
         taken = None
         if identity.earlier and not found.next_seq:
@@ -226,15 +238,19 @@ class Node:
         found = self.stores.index.scan(b"u", b"v") if base else ()
         return [row for _, row in found if isinstance(row, UploadRow) and row.seq < base]
 
-    def commit(self, tail: Tail) -> Committed:
+    def commit(self, tail: Tail, refused: S3Error | None = None) -> Committed:
         """Commit one record of the server's own or of the CLI, and wait until it is durable. Not for the event loop.
+
+        Args:
+            tail: What it says.
+            refused: Why it is refused whatever the committer would say; recorded.
 
         Raises:
             S3Error: It was refused; the refusal is recorded.
             Unavailable: Nothing was written.
             OutcomeUnknown: The writer failed.
         """
-        return self.commit_all([tail])[0]
+        return commit_all(self.committer, [tail], COMMIT_SECONDS, refused)[0]
 
     def commit_all(self, tails: Sequence[Tail]) -> list[Committed]:
         """The same for some records, which become durable together where they fit into one group.
@@ -306,6 +322,7 @@ class Node:
             if self._fatal is None:
                 self._end()
         finally:
+            self._view.close()
             self.stores.index.close()
             for strand in self.stores.strands:
                 strand.log.close()

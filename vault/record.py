@@ -38,7 +38,8 @@ OPS: Final = frozenset(
         "multipart.create", "multipart.part", "multipart.list", "multipart.parts",
         "multipart.complete", "multipart.abort",
         "request.refused", "auth.window.open", "auth.window.close",
-        "principal.add", "principal.disable",
+        "principal.add", "principal.disable", "token.add", "token.revoke",
+        "record.query", "record.get", "record.tile",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }
 )  # fmt: skip
@@ -97,7 +98,7 @@ class Actor(_Part, frozen=True):
 
 
 class Origin(_Part, frozen=True):
-    """From where: ``via`` is s3 | cli | server; the address is the socket's, never a forwarded header."""
+    """From where: ``via`` is s3 | audit | cli | server; the address is the socket's, never a forwarded header."""
 
     via: str
     request_id: str = ""
@@ -184,6 +185,21 @@ class PrincipalRef(_Part, frozen=True):
     roles: tuple[str, ...]
 
 
+class TokenRef(_Part, frozen=True):
+    """A bearer token of the audit port that the operation adds or revokes.
+
+    The token itself is nowhere: ``digest`` is its SHA-256 (lowercase hex), which nobody can turn back into 256 random
+    bits. ``roles`` are those of the principal's that it carries, ``expires`` is RFC 3339.
+    """
+
+    id: str
+    principal: str = ""
+    digest: str = ""
+    roles: tuple[str, ...] = ()
+    expires: str = ""
+    note: str = ""
+
+
 class ClockState(_Part, frozen=True):
     """The compliance clock's account (DESIGN §5).
 
@@ -260,6 +276,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     request: Request | None = None
     bucket: BucketConfig | None = None
     principal: PrincipalRef | None = None
+    token: TokenRef | None = None
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
     window: Window | None = None

@@ -8,12 +8,13 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from audit.errors import AuditError
 from audit.log_lines import request_id
-from vault.errors import VaultError
+from vault.errors import S3Error, VaultError
 
 #: Followed by an error's code, it identifies the kind of problem (RFC 9457 §3.1.1).
 TYPE: Final = "urn:strongroom:problem:"
@@ -84,24 +85,40 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
     if request_id.get():
         body["instance"] = f"{INSTANCE}{request_id.get()}"
     headers = {"Cache-Control": "no-store"}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="strongroom"'
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
+def _kebab(code: str) -> str:
+    return _WORD.sub("-", code).lower()
+
+
 def _ours(_: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, S3Error):  # the committer refused it, and that is recorded
+        told = {"code": error.s3_code, "status": error.http_status}
+        _log.info("refused: %s (%s)", error.s3_code, error.reason, extra=told)
+        return problem(_kebab(error.s3_code), error.http_status, error.message)
     if not isinstance(error, AuditError | VaultError):
         return problem("internal-error", 500, "see the server's log")  # where the exchange writes it
     fault = error.status >= 500 and not error.retryable
-    told = {"code": error.code, "status": error.status}
+    told = {"code": _kebab(error.code), "status": error.status}
     if fault:
         _log.error("the request failed", exc_info=error, extra=told)
     else:
         _log.debug("refused: %s", error.code, extra=told)
     detail = str(error) if error.status < 500 or error.retryable else "see the server's log"
-    return problem(_WORD.sub("-", error.code).lower(), error.status, detail)
+    return problem(_kebab(error.code), error.status, detail)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """A parameter that is not of its type: says which, and does not repeat what was sent."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    where = ".".join(str(step) for step in first.get("loc", ())[1:])
+    _log.debug("refused: query-invalid", extra={"code": "query-invalid", "status": 400})
+    return problem("query-invalid", 400, f"{where}: {first.get('msg', 'cannot be used')}")
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
@@ -117,3 +134,4 @@ def install(app: FastAPI) -> None:
     for kind in (AuditError, VaultError, Exception):
         app.add_exception_handler(kind, _ours)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)

@@ -34,6 +34,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "serve": "audit.cli.serve",
     "run": "audit.cli.run",
     "principal": "audit.cli.principal",
+    "token": "audit.cli.token",
+    "records": "audit.cli.records",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

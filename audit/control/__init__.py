@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.query.records import Page, Question
     from audit.status import NodeStatus
-    from vault.state.rows import PrincipalRow
+    from audit.tokens import NewToken
+    from vault.state.rows import PrincipalRow, TokenRow
 
 
 class Credentials(NamedTuple):
@@ -54,6 +56,31 @@ class Control(Protocol):
 
         Raises:
             S3Error: It was refused.
+        """
+
+    def tokens(self) -> list[TokenRow]:
+        """Every token of the audit port there ever was."""
+
+    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+        """Make a token for a principal, with some of its roles (none named: all), for some days.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def revoke_token(self, token_id: str) -> None:
+        """Have a token count no more.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def ask(self, question: Question) -> Page:
+        """Find records. That they were looked at is recorded first.
+
+        Raises:
+            QueryInvalid: It cannot be asked like this.
+            ViewBehind: The view of records is being built; ask again.
         """
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:

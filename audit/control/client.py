@@ -14,11 +14,15 @@ from audit.control.direct import NodeControl, host_user
 from audit.control.messages import (
     MAX_REPLY_BYTES,
     AddPrincipal,
+    AddToken,
+    Ask,
     ControlFailed,
     DisablePrincipal,
     Entries,
     ListPrincipals,
+    ListTokens,
     Request,
+    RevokeToken,
     Status,
     decode_reply,
     encode,
@@ -28,10 +32,12 @@ from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
 from audit.node import Node
+from audit.query.records import Page
 from audit.status import NodeStatus
 from audit.tiles import WIDTH
+from audit.tokens import NewToken
 from vault.errors import S3_ERRORS, S3Error
-from vault.state.rows import PrincipalRow
+from vault.state.rows import PrincipalRow, TokenRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
 
     from audit.config import Settings
     from audit.control import Control
+    from audit.query.records import Question
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
 REPLY_SECONDS: Final = 120
@@ -118,6 +125,25 @@ class Client:
     def disable_principal(self, access_key: str) -> None:
         """See :meth:`Control.disable_principal`."""
         self._ask(DisablePrincipal(access_key))
+
+    def tokens(self) -> list[TokenRow]:
+        """See :meth:`Control.tokens`."""
+        return self._result(ListTokens(), list[TokenRow])
+
+    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+        """See :meth:`Control.add_token`."""
+        return self._result(AddToken(access_key, tuple(roles), days, note), NewToken)
+
+    def revoke_token(self, token_id: str) -> None:
+        """See :meth:`Control.revoke_token`."""
+        self._ask(RevokeToken(token_id))
+
+    def ask(self, question: Question) -> Page:
+        """See :meth:`Control.ask`."""
+        wanted = Ask(
+            tuple(question.filters), question.text, question.limit, question.order, question.cursor, question.total
+        )
+        return self._result(wanted, Page)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

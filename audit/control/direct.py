@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
 from vault.policy import SYSTEM
-from vault.record import Actor
+from vault.record import Actor, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audit.node import Node
+    from audit.query.records import Page, Question
     from audit.status import NodeStatus
-    from vault.state.rows import PrincipalRow
+    from audit.tokens import NewToken
+    from vault.state.rows import PrincipalRow, TokenRow
 
 
 def host_user(uid: int) -> Actor:
@@ -53,6 +55,22 @@ class NodeControl:
     def disable_principal(self, access_key: str) -> None:
         """See :meth:`Control.disable_principal`."""
         self._node.principals.disable(self._actor, access_key)
+
+    def tokens(self) -> list[TokenRow]:
+        """See :meth:`Control.tokens`."""
+        return self._node.tokens.all()
+
+    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+        """See :meth:`Control.add_token`."""
+        return self._node.tokens.add(self._actor, access_key, tuple(roles), days, note)
+
+    def revoke_token(self, token_id: str) -> None:
+        """See :meth:`Control.revoke_token`."""
+        self._node.tokens.revoke(self._actor, token_id)
+
+    def ask(self, question: Question) -> Page:
+        """See :meth:`Control.ask`."""
+        return self._node.asking.ask(self._actor, Origin("cli"), question)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

@@ -22,10 +22,11 @@ from audit.tiles import WIDTH
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
 from vault.record import MAX_RECORD_BYTES
+from vault.state.tokens import MAX_DAYS, MAX_NOTE
 
 #: One request's line, in bytes.
 MAX_REQUEST_BYTES: Final = 64 * 1024
-#: One reply's line, in bytes: a list of many thousand principals.
+#: One reply's line, in bytes: a list of many thousand principals, or a page of the longest records.
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 #: What follows a reply's line, in bytes: one bundle of the longest records.
 MAX_PAYLOAD_BYTES: Final = WIDTH * (MAX_RECORD_BYTES + 2)
@@ -65,6 +66,36 @@ class DisablePrincipal(msgspec.Struct, frozen=True, tag_field="op", tag="princip
     access_key: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
+class ListTokens(msgspec.Struct, frozen=True, tag_field="op", tag="token.list"):
+    """Asks for all tokens."""
+
+
+class AddToken(msgspec.Struct, frozen=True, tag_field="op", tag="token.add"):
+    """Makes a token of the audit port."""
+
+    access_key: Annotated[str, Meta(min_length=1, max_length=128)]
+    roles: Annotated[tuple[str, ...], Meta(max_length=len(ROLES))]
+    days: Annotated[int, Meta(ge=1, le=MAX_DAYS)]
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+
+
+class RevokeToken(msgspec.Struct, frozen=True, tag_field="op", tag="token.revoke"):
+    """Has a token count no more."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Ask(msgspec.Struct, frozen=True, tag_field="op", tag="record.query"):
+    """Asks for records (``audit.query.records.Question``)."""
+
+    filters: tuple[tuple[str, str], ...]
+    text: str
+    limit: int
+    order: str
+    cursor: str = ""
+    total: bool = False
+
+
 class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
     """Asks for a bundle of a stream's entries as C2SP tlog-tiles has it; it comes as the payload."""
 
@@ -73,7 +104,9 @@ class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
     width: Annotated[int, Meta(ge=1, le=WIDTH)]
 
 
-Request = Status | ListPrincipals | AddPrincipal | DisablePrincipal | Entries
+Request = (
+    Status | ListPrincipals | AddPrincipal | DisablePrincipal | ListTokens | AddToken | RevokeToken | Ask | Entries
+)
 
 
 class Problem(msgspec.Struct, frozen=True):

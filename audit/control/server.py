@@ -16,19 +16,24 @@ from audit.control.direct import NodeControl, host_user
 from audit.control.messages import (
     MAX_REQUEST_BYTES,
     AddPrincipal,
+    AddToken,
+    Ask,
     ControlFailed,
     DisablePrincipal,
     Entries,
     ListPrincipals,
+    ListTokens,
     Problem,
     Reply,
     Request,
+    RevokeToken,
     Status,
     decode_request,
     encode,
 )
 from audit.control.place import reachable
 from audit.errors import AuditError
+from audit.query.records import Question
 from audit.tiles import WIDTH, entry_bundle
 from vault.errors import S3Error, VaultError
 
@@ -67,19 +72,28 @@ def answer(control: Control, line: bytes) -> bytes:
 
 
 def _do(control: Control, request: Request) -> tuple[object, bytes]:
+    if isinstance(request, Entries):
+        start = request.index * WIDTH
+        return None, entry_bundle(control.records(request.stream, start, start + request.width))
+    result: object = None
     match request:
         case Status():
-            return control.status(), b""
+            result = control.status()
         case ListPrincipals():
-            return control.principals(), b""
+            result = control.principals()
         case AddPrincipal():
-            return control.add_principal(request.name, request.roles, request.access_key, request.secret), b""
+            result = control.add_principal(request.name, request.roles, request.access_key, request.secret)
         case DisablePrincipal():
             control.disable_principal(request.access_key)
-            return None, b""
-        case Entries():
-            start = request.index * WIDTH
-            return None, entry_bundle(control.records(request.stream, start, start + request.width))
+        case ListTokens():
+            result = control.tokens()
+        case AddToken():
+            result = control.add_token(request.access_key, request.roles, request.days, request.note)
+        case RevokeToken():
+            control.revoke_token(request.token)
+        case Ask():
+            result = control.ask(Question(*msgspec.structs.astuple(request)))
+    return result, b""
 
 
 class ControlServer:

@@ -10,7 +10,7 @@ from typing import Final
 
 #: Ops of the last tier, beside everything of ``ledger.`` and ``clock.``.
 _ALWAYS: Final = frozenset(
-    {"object.hold.put", "object.delete", "object.erased", "multipart.abort", "principal.disable"}
+    {"object.hold.put", "object.delete", "object.erased", "multipart.abort", "principal.disable", "token.revoke"}
 )
 _WRITES: Final = frozenset(
     {

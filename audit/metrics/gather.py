@@ -29,7 +29,7 @@ class Metrics:
     Args:
         node: Open.
         tallies: Requests of the S3 port.
-        windows: Requests without a valid signature.
+        windows: Requests without a signature or token that counts.
 
     Attributes:
         listeners: By port; those that are there when it is asked.
@@ -84,12 +84,12 @@ class Metrics:
         page.counter("s3_sent_bytes_total", "Answers' bodies.", *(({"op": op}, tally.sent) for op, tally in found))
         counts = self._windows.counts.copy() if self._windows is not None else {}
         page.counter(
-            "s3_unsigned_requests_total",
-            "S3 requests without a valid signature, by what was wrong.",
+            "unauthenticated_requests_total",
+            "Requests without a signature or token that counts, by what was wrong.",
             *(({"reason": str(reason)}, count) for reason, count in sorted(counts.items())),
         )
         windows = self._windows.open if self._windows is not None else 0
-        page.gauge("s3_unsigned_windows", "Open windows that count such requests.", ({}, windows))
+        page.gauge("unauthenticated_windows", "Open windows that count such requests.", ({}, windows))
 
     def _add_ports(self, page: Page) -> None:
         listeners = self.listeners.items()

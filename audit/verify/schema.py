@@ -24,6 +24,7 @@ OPS: Final = frozenset(
     b"object.retention.get object.retention.put object.hold.get object.hold.put object.read.failed object.erased "
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
+    b"token.add token.revoke record.query record.get record.tile "
     b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
@@ -135,6 +136,14 @@ _PRINCIPAL: Final = _object(
     _field("access_key", _STR),
     _field("roles", _list(_STR)),
 )
+_TOKEN: Final = _object(
+    _field("id", _STR),
+    _maybe("principal", _STR),
+    _maybe("digest", f'"{_HEX}"'),
+    _maybe("roles", _list(_STR)),
+    _maybe("expires", f'"{_TIME}"'),
+    _maybe("note", _STR),
+)
 _TAKEOVER: Final = _object(
     _field("stream", _group("taken", _STR)),
     _field("held", _group("held", _NAT)),
@@ -187,6 +196,7 @@ _FIELDS: Final = (
     ("request", False, _REQUEST),
     ("bucket", False, _BUCKET),
     ("principal", False, _PRINCIPAL),
+    ("token", False, _TOKEN),
     ("ledger", False, _LEDGER),
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),

@@ -31,8 +31,8 @@ _PARALLEL: Final = 8  # requests under way, for each worker
 _PIECE: Final = 64 * 1024
 #: What to do about an answer that lets nobody in. Strongroom shows checkpoints and hash tiles to everybody.
 _HINTS: Final = {
-    401: ": this version of Strongroom gives out no tokens yet: `strongroom log export STREAM DIR` gives the records, "
-    "and DIR can be verified; a token of another log's server goes with --token-file",
+    401: ": records need a token that may read them: --token-file names a file with one (`strongroom token add` makes "
+    "it); or `strongroom log export STREAM DIR` on the server's host, and verify DIR",
     403: ": is this the URL of a log, as in http://127.0.0.1:9001/v1/log/STREAM? one that wants a token takes it with "
     "--token-file",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoint import Checkpoint
+from audit.config import Settings
 from audit.identity import Identity
 from audit.note import Signer, sign_note
 from audit.status import NodeStatus
@@ -50,6 +51,8 @@ class FakeNode:
     actors: list[Actor] = field(default_factory=list)
     written: list[bytes] = field(default_factory=list)
     sealed: Checkpoint | None = None
+    settings: Settings = field(default_factory=Settings)
+    counted: list[tuple[str, str]] = field(default_factory=list)
     _tree: TileTree = field(default_factory=TileTree)
     _tiles: dict[str, bytes] = field(default_factory=dict)
     _prev: bytes = EMPTY_ROOT

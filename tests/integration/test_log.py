@@ -133,10 +133,29 @@ def use(server: Server) -> tuple[list[str], list[str]]:
     theirs = client(server, THEIR_KEY, THEIR_SECRET)
     assert refused(theirs.delete_object, **named, VersionId=version).status == 403
     assert refused(client(server, THEIR_KEY, "wrong").get_object, **named).status == 403
+    shown, token = look(server)
     for path in ("/readyz", f"/v1/log/{KEY}/checkpoint", f"/v1/log/site-a.node-1/{KEY}", f"/{VALUE}?token={VALUE}"):
         answer = httpx.get(f"{server.audit_endpoint}{path}", headers={"Authorization": f"Bearer {THEIR_SECRET}"})
         ids.append(answer.headers["x-request-id"])
-    return ids, [upload, version, put["ETag"].strip('"'), server.secret_key, server.access_key]
+    return [*shown, *ids], [
+        token,
+        upload,
+        version,
+        put["ETag"].strip('"'),
+        server.secret_key,
+        server.access_key,
+    ]
+
+
+def look(server: Server) -> tuple[list[str], str]:
+    """Ask for records, as somebody may and once as nobody can: ids of the first two answers, and the token."""
+    made = json.loads(server.cli("principal", "add", f"{PERSON}-2", "--role", "auditor", "--json").stdout)
+    token = server.cli("token", "add", made["access_key"], "--days", "1").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    paths = (f"/v1/records?bucket={BUCKET}", f"/v1/objects/{BUCKET}/{KEY}", f"/v1/records?made-up={VALUE}")
+    answers = [httpx.get(f"{server.audit_endpoint}{path}", headers=headers) for path in paths]
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    return [answer.headers["x-request-id"] for answer in answers[:2]], token
 
 
 def test_it_holds_no_secret_and_names_nothing_that_is_stored(used: Used) -> None:
@@ -177,7 +196,7 @@ def test_the_id_of_an_answer_leads_to_its_record(used: Used, tmp_path: Path) -> 
         line["request_id"] for line in used.lines if (line["level"], line.get("code")) == ("info", "AccessDenied")
     ]
     assert denied
-    for own in (*denied, *used.ids[:5]):
+    for own in (*denied, *used.ids[:7]):
         assert entries.count(f'"request_id":"{own}"'.encode()) == 1
 
 

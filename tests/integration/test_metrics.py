@@ -99,14 +99,14 @@ def test_requests_are_counted_by_operation_and_status(scrape: Callable[[], str])
     assert value(found, "strongroom_s3_request_duration_seconds_count", op="object.put") == 5
     assert value(found, "strongroom_s3_received_bytes_total", op="object.put") >= 5000
     assert value(found, "strongroom_s3_sent_bytes_total", op="object.get") >= 1000
-    assert value(found, "strongroom_s3_unsigned_requests_total", reason="anonymous") == 1
+    assert value(found, "strongroom_unauthenticated_requests_total", reason="anonymous") == 1
     assert value(found, "strongroom_records_refused_total", outcome="failure", reason="no_such_bucket") == 1
     assert value(found, "strongroom_audit_requests_total", status="4xx") == 1
     assert value(found, "strongroom_connections", port="audit") == 1
 
 
 def test_the_ledgers_figures_agree_with_each_other(scrape: Callable[[], str]) -> None:
-    until(lambda: value(families(scrape()), "strongroom_s3_unsigned_windows") == 1)
+    until(lambda: value(families(scrape()), "strongroom_unauthenticated_windows") == 1)
     found = families(scrape())
     assert value(found, "strongroom_ready") == 1
     assert value(found, "strongroom_incarnation") == 2

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
@@ -18,7 +19,6 @@ from tests.integration.served import Server, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 #: Seconds that a program may take on a busy machine.
 PATIENCE = 120
@@ -129,3 +129,21 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return tmp_path_factory.mktemp(name)
 
     return place
+
+
+@pytest.fixture(scope="session")
+def tlog_checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Go program, built; it fetches golang.org/x/mod at the version and hash in go.sum."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is not installed")
+    program = tmp_path_factory.mktemp("go") / "tlog"
+    built = subprocess.run(
+        [go, "build", "-o", program, "."],
+        cwd=Path(__file__).parent / "tlog",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return program

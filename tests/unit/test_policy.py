@@ -17,15 +17,16 @@ WRITES = LOOKS | UPLOADS | {"object.put", "object.head", "object.list", "object.
 OWNS = READS | WRITES | {
     "bucket.create", "bucket.delete", "bucket.versioning.put", "bucket.lock.put", "object.delete", "object.hold.put",
 }  # fmt: skip
-PRINCIPALS = {"principal.add", "principal.disable"}
+PRINCIPALS = {"principal.add", "principal.disable", "token.add", "token.revoke"}
+RECORDS = {"record.query", "record.get", "record.tile"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "root": (OWNS | PRINCIPALS, OWNS | PRINCIPALS),
     "security": (PRINCIPALS, PRINCIPALS),
     "operator": (set(), set()),
-    "auditor": (set(), set()),
-    "examiner": (set(), set()),
-    "compliance": (READS - {"object.get"} | {"object.retention.put", "object.hold.put"},) * 2,
+    "auditor": (RECORDS, RECORDS),
+    "examiner": (RECORDS, RECORDS),
+    "compliance": (READS - {"object.get"} | RECORDS | {"object.retention.put", "object.hold.put"},) * 2,
     "owner": ({"bucket.create", "bucket.list"}, OWNS),
     "writer": (WRITES, WRITES),
     "reader": (READS, READS),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text()
-UNITS = {"_s": "s", "_mib": "MiB"}
+UNITS = {"_s": "s", "_mib": "MiB", "_per_minute": "1/min"}
 
 
 def rows(first: str) -> list[list[str]]:
@@ -58,7 +58,8 @@ def test_the_example_of_a_configuration_file_can_be_used(tmp_path: Path) -> None
 def test_the_table_of_the_audit_port_has_every_path() -> None:
     named = {row[0].strip("`") for row in rows("GET")}
     described = ask(FakeNode(), "/openapi.json").json()["paths"]
-    shapes = {path.replace("{stream}", "STREAM").partition("{path}")[0] for path in described} | {"/openapi.json"}
+    shapes = {re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path).partition("PATH")[0] for path in described}
+    shapes |= {"/openapi.json"}
     assert {path for path in shapes if not any(name.startswith(path) for name in named)} == set()
     assert {name for name in named if not any(name.startswith(path) for path in shapes)} == set()
 

@@ -24,6 +24,7 @@ from vault.record import (
     Request,
     Storage,
     Tail,
+    TokenRef,
     VersionRef,
     Window,
     decode,
@@ -64,6 +65,7 @@ TAIL = Tail(
         "p1", lock=True, strict=True, versioning="Enabled", default=DefaultRetention("GOVERNANCE", 1, 2)
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
+    token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit"),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
@@ -89,6 +91,8 @@ GOLDEN = (
     '"bucket":{"owner":"p1","lock":true,"strict":true,"versioning":"Enabled",'
     '"default":{"mode":"GOVERNANCE","days":1,"years":2}},'
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
+    '"token":{"id":"' + "0f" * 8 + '","principal":"p2","digest":"' + "dd" * 32 + '","roles":["reader"],'
+    '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit"},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
@@ -190,5 +194,16 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    assert kinds == {"bucket", "object", "multipart", "request", "auth", "principal", "ledger", "clock"}
+    assert kinds == {
+        "bucket",
+        "object",
+        "multipart",
+        "request",
+        "auth",
+        "principal",
+        "token",
+        "record",
+        "ledger",
+        "clock",
+    }
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

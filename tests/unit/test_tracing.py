@@ -18,6 +18,7 @@ from audit.tracing.spans import Spans
 from tests.doubles.asgi import Answer, Client
 from tests.doubles.s3_service import FakeService
 from tests.unit.api.test_api import LOG, fails, sealed
+from tests.unit.api.test_requests import nobody
 from tests.unit.s3.signer import ACCESS_KEY, SECRET, Signer
 from tests.unit.s3.wire import WALL
 from vault.errors import S3Error
@@ -55,7 +56,7 @@ class Traced:
 
     def audit(self, node: FakeNode, path: str) -> httpx.Response:
         async def send() -> httpx.Response:
-            app = self.spans.around(cast("Any", make_app(node.node)), "audit")
+            app = self.spans.around(cast("Any", make_app(node.node, nobody)), "audit")
             transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
                 return await client.get(path)

@@ -14,6 +14,7 @@ escaped so that no name is a prefix of another's key.
     p <upload> <number>                 PartRow
     a <access key>                      PrincipalRow, by access key
     i <principal id>                    PrincipalRow, by id
+    t <token id>                        TokenRow
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     m <name>                            MetaRow
 """
@@ -129,6 +130,18 @@ class PrincipalRow(_Row, frozen=True):
     enabled: bool = True
 
 
+class TokenRow(_Row, frozen=True):
+    """A bearer token of the audit port. ``expires`` is in ns (wall); a revoked one stays, to be told from no token."""
+
+    id: str
+    principal: str
+    digest: str
+    roles: tuple[str, ...]
+    expires: int
+    note: str = ""
+    revoked: bool = False
+
+
 class GarbageRow(_Row, frozen=True):
     """Bytes no version shows any more: ``by`` is the record that made them so, ``storage`` where they are."""
 
@@ -147,7 +160,7 @@ class MetaRow(_Row, frozen=True):
     value: int
 
 
-Row = BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | GarbageRow | MetaRow
+Row = BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | GarbageRow | MetaRow
 
 _KINDS: Final[dict[int, type[Row]]] = {
     ord("b"): BucketRow,
@@ -157,6 +170,7 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("p"): PartRow,
     ord("a"): PrincipalRow,
     ord("i"): PrincipalRow,
+    ord("t"): TokenRow,
     ord("e"): GarbageRow,
     ord("m"): MetaRow,
 }
@@ -244,6 +258,11 @@ def access_key_key(access_key: str) -> bytes:
 def principal_key(principal_id: str) -> bytes:
     """Where a principal stands by its id."""
     return b"i" + principal_id.encode()
+
+
+def token_key(token_id: str) -> bytes:
+    """Where a token stands."""
+    return b"t" + token_id.encode()
 
 
 def garbage_key(seq: int) -> bytes:

@@ -1,10 +1,13 @@
 // Command tlog reads an exported log as the Go checksum database's own packages read theirs.
 //
 //	tlog DIR VKEY
+//	tlog PROOF RECORD VKEY
 //
 // It opens the checkpoint, authenticates every tile against it, compares every entry with its leaf,
 // grows the tree again from the entries alone, and proves and checks inclusion and consistency.
 // It prints the size and the root, or what is wrong, with exit status 1.
+//
+// The second form checks that a file with a record's exact bytes is in the log, by a C2SP tlog-proof.
 package main
 
 import (
@@ -75,13 +78,9 @@ func (dir tiles) entries(first, size int64) ([][]byte, error) {
 	return found, nil
 }
 
-// open reads the checkpoint.
-func open(dir, vkey string) (tlog.Tree, error) {
+// open reads a checkpoint.
+func open(data []byte, vkey string) (tlog.Tree, error) {
 	var tree tlog.Tree
-	data, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
-	if err != nil {
-		return tree, err
-	}
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return tree, err
@@ -171,8 +170,51 @@ func prove(tree tlog.Tree, authentic, grown tlog.HashReader) error {
 	return nil
 }
 
+// member checks a proof that a record is in the log.
+func member(proof, record, vkey string) error {
+	entry, err := os.ReadFile(record)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(proof)
+	if err != nil {
+		return err
+	}
+	head, checkpoint, found := strings.Cut(string(data), "\n\n")
+	lines := strings.Split(head, "\n")
+	if !found || len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" || !strings.HasPrefix(lines[1], "index ") {
+		return errors.New("not a tlog-proof")
+	}
+	index, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64)
+	if err != nil {
+		return err
+	}
+	var hashes tlog.RecordProof
+	for _, line := range lines[2:] {
+		var hash tlog.Hash
+		decoded, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || copy(hash[:], decoded) != tlog.HashSize {
+			return errors.New("not a hash")
+		}
+		hashes = append(hashes, hash)
+	}
+	tree, err := open([]byte(checkpoint), vkey)
+	if err != nil {
+		return err
+	}
+	if err := tlog.CheckRecord(hashes, tree.N, tree.Hash, index, tlog.RecordHash(entry)); err != nil {
+		return err
+	}
+	fmt.Printf("%d %d\n", index, tree.N)
+	return nil
+}
+
 func run(dir, vkey string) error {
-	tree, err := open(dir, vkey)
+	data, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	tree, err := open(data, vkey)
 	if err != nil {
 		return err
 	}
@@ -198,11 +240,17 @@ func run(dir, vkey string) error {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: tlog DIR VKEY")
+	var err error
+	switch len(os.Args) {
+	case 3:
+		err = run(os.Args[1], os.Args[2])
+	case 4:
+		err = member(os.Args[1], os.Args[2], os.Args[3])
+	default:
+		fmt.Fprintln(os.Stderr, "usage: tlog DIR VKEY, or tlog PROOF RECORD VKEY")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 LOG = f"/v1/log/{IDENTITY.stream}"
 
 
-def ask(node: FakeNode, path: str, method: str = "GET", *, raises: bool = True) -> httpx.Response:
+def ask(
+    node: FakeNode, path: str, method: str = "GET", *, raises: bool = True, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    async def count(ip: str, reason: str) -> None:
+        node.counted.append((ip, reason))
+
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(node.node), raise_app_exceptions=raises)
+        transport = httpx.ASGITransport(make_app(node.node, count), raise_app_exceptions=raises)
         async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
-            return await client.request(method, path)
+            return await client.request(method, path, headers=headers)
 
     return asyncio.run(send())
 
@@ -128,9 +133,11 @@ def test_hashes_beyond_the_published_tree_are_not_shown(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["tile/entries/000", "tile/entries/001.p/44", "tile/entries/x999/999"])
 def test_entries_need_a_token(path: str) -> None:
-    answer = ask(sealed(300), f"{LOG}/{path}")
-    assert "`strongroom log export` writes them" in problem(answer, 401, "unauthenticated")["detail"]
+    node = sealed(300)
+    answer = ask(node, f"{LOG}/{path}")
+    assert "`strongroom token add` makes one" in problem(answer, 401, "unauthenticated")["detail"]
     assert answer.headers["www-authenticate"] == 'Bearer realm="strongroom"'
+    assert node.counted == [("127.0.0.1", "missing_token")]  # durable before the answer
 
 
 @pytest.mark.parametrize(
@@ -198,6 +205,8 @@ def test_the_description_names_every_path_and_the_form_of_errors() -> None:
     described = ask(FakeNode(), "/openapi.json").json()
     assert set(described["paths"]) == {
         "/healthz", "/readyz", "/metrics", "/v1/log", "/v1/log/{stream}/checkpoint", "/v1/log/{stream}/{path}",
+        "/v1/log/{stream}/tile/entries/{path}", "/v1/records", "/v1/records/{stream}/{seq}",
+        "/v1/records/{stream}/{seq}/proof", "/v1/objects/{bucket}/{key}", "/v1/checkpoints",
     }  # fmt: skip
     for operations in described["paths"].values():
         for operation in operations.values():

@@ -1,0 +1,197 @@
+"""``/v1/records``, ``/v1/objects`` and ``/v1/checkpoints``: find records, prove them, explain a lock.
+
+Whatever shows a record is recorded first, with the request as it was sent. Records are handed out as their exact bytes:
+those of the field ``record`` hash to ``leaf``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import unquote
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel
+
+from audit.api.access import Asker, Client, asked, text_of
+from audit.api.node import OpenNode
+from audit.checkpoint import Checkpoint
+from audit.errors import AuditError
+from audit.node import Node
+from audit.note import parse_note
+from audit.proof import tlog_proof
+from audit.query import objects
+from audit.query.filter import EXACT, OTHERS, SEVERAL, QueryInvalid
+from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Page, Question
+from audit.tiles import Tile
+from vault.errors import S3Error
+
+_ALL: Final = {**EXACT, **SEVERAL, **OTHERS}
+_PAGING: Final = frozenset({"limit", "order", "cursor", "count"})
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+#: Longest number of a record, in digits.
+_MAX_SEQ: Final = 2**63 - 1
+
+router: Final = APIRouter(prefix="/v1", tags=["records"])
+
+
+class RecordNotFound(AuditError):
+    """There is no such record, or stream."""
+
+    code = "record-not-found"
+    status = 404
+
+
+class FoundModel(BaseModel):
+    """A record; the bytes of ``record`` as they are sent hash to ``leaf`` (RFC 6962)."""
+
+    stream: str
+    seq: int
+    leaf: str
+    record: dict[str, object]
+
+
+class PageModel(BaseModel):
+    """Records, in order. ``next`` is there while there are more, ``total`` where it was asked for."""
+
+    records: list[FoundModel]
+    snapshot: int
+    next: str | None = None
+    total: int | None = None
+
+
+class CheckpointModel(BaseModel):
+    """A stream's last published checkpoint; ``note`` is what verifies."""
+
+    stream: str
+    origin: str
+    size: int
+    root: str
+    note: str
+
+
+class CheckpointsModel(BaseModel):
+    """Of every stream that has published one."""
+
+    checkpoints: list[CheckpointModel]
+
+
+def _parameters() -> dict[str, object]:
+    """The filters as OpenAPI has them; the handler reads them from the query itself, where order and repeats are."""
+    described = [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": text,
+            "schema": {"type": "array", "items": {"type": "string"}} if name in SEVERAL else {"type": "string"},
+        }
+        for name, text in _ALL.items()
+    ]
+    return {"parameters": described}
+
+
+@router.get("/records", response_model=PageModel, openapi_extra=_parameters())
+def records(
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Records of a page.")] = DEFAULT_LIMIT,
+    *,
+    order: Annotated[str, Query(pattern="^(desc|asc)$", description="Newest or oldest first.")] = "desc",
+    cursor: Annotated[str, Query(max_length=512, description="`next` of the page before.")] = "",
+    count: Annotated[bool, Query(description="Count all that match.")] = False,
+) -> Response:
+    """Find records. All pages of one question are of one snapshot, however much is written meanwhile."""
+    filters = [(name, value) for name, value in request.query_params.multi_items() if name not in _PAGING]
+    question = Question(filters, text_of(request), limit, order, cursor, total=count)
+    return _json(node.asking.ask(asker.actor, asker.origin, question))
+
+
+@router.get("/records/{stream}/{seq}", response_class=Response)
+def record(
+    stream: str, seq: Annotated[int, Path(ge=0, le=_MAX_SEQ)], request: Request, asker: Asker, node: OpenNode
+) -> Response:
+    """Return a record: its exact bytes, and nothing else. Its leaf hash is the ETag."""
+    found = node.asking.found(_position(node, asker, request, stream, seq))
+    etag = f'"{found.leaf}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **_NO_STORE})
+
+
+@router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse)
+def proof(
+    stream: str, seq: Annotated[int, Path(ge=0, le=_MAX_SEQ)], request: Request, asker: Asker, node: OpenNode
+) -> Response:
+    """Prove that a record is in the log: a C2SP tlog-proof, with the published checkpoint."""
+    _position(node, asker, request, stream, seq)
+
+    def read(tile: Tile) -> bytes:
+        return node.tile(stream, tile.path)
+
+    return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=_NO_STORE)
+
+
+@router.get("/objects/{bucket}/{key:path}", response_class=Response)
+def story(bucket: str, request: Request, asker: Asker, node: OpenNode) -> Response:
+    """Tell a key's story: its versions, why each is locked and until when, and what was done and tried."""
+    extra = [name for name in request.query_params if name != "limit"]
+    if extra:
+        raise QueryInvalid(f"there is no parameter {extra[0][:40]!r} here; `limit` is the only one")
+    limit = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    if not limit.isascii() or not limit.isdecimal() or len(limit) > 4:
+        raise QueryInvalid(f"limit: 1 to {MAX_LIMIT}")
+    key = _key(request)
+    question = Question([("bucket", bucket), ("key", key)], text_of(request), int(limit))
+    page = node.asking.ask(asker.actor, asker.origin, question)
+    shown, more = objects.versions(node.stores.index, node.asking, bucket, key)
+    if not shown and not page.records:
+        raise RecordNotFound("no record names this object, and it has no version")
+    return _json(objects.Story(bucket, key, shown, page.records, page.snapshot, page.next, more))
+
+
+@router.get("/checkpoints")
+def checkpoints(node: OpenNode) -> CheckpointsModel:
+    """List each stream's last published checkpoint. Open to everybody, like the log's hashes."""
+    found = []
+    for name in node.identity.streams:
+        note = node.checkpoint(name)
+        if note is not None:
+            said = Checkpoint.parse(parse_note(note).text)
+            found.append(
+                CheckpointModel(
+                    stream=name, origin=said.origin, size=said.size, root=said.root.hex(), note=note.decode()
+                )
+            )
+    return CheckpointsModel(checkpoints=found)
+
+
+def _position(node: Node, asker: Client, request: Request, stream: str, seq: int) -> int:
+    """Where a record is that somebody wants to see; that they do is recorded."""
+    strand = next((strand for strand in node.stores.strands if strand.name == stream), None)
+    there = strand is not None and seq < strand.log.durable_end
+    position = strand.base + seq if strand is not None and there else -1
+    missing = None if there else S3Error("InvalidArgument", "There is no such record.", reason="no_such_record")
+    try:
+        node.asking.record(asked("record.get", asker, request, position), missing)
+    except S3Error as error:
+        if error is missing:
+            raise RecordNotFound("there is no such record; /v1/log lists the streams") from error
+        raise
+    return position
+
+
+def _key(request: Request) -> str:
+    """The object key as it was sent: a framework would have joined or decoded what it means apart."""
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    quoted = raw.split(b"?")[0].split(b"/", 4)[-1]
+    try:
+        return unquote(quoted.decode("ascii"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise QueryInvalid("the key in the path is not UTF-8") from error
+
+
+def _json(value: Page | objects.Story) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json", headers=_NO_STORE)

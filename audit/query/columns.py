@@ -1,0 +1,83 @@
+"""The view's columns: what of a record one can ask for, and the SQL that takes it out of the record's JSON. Pure.
+
+DuckDB parses the records, not Python: it costs a fraction, and holds no interpreter lock while it does.
+
+A column is there because somebody filters by it; what is only shown comes from the record. Left out on purpose, because
+each would cost 8 to 16 random bytes a row, which nothing compresses: the version id (its first eight digits are the
+ordinal, and key and ordinal name the version) and the request id (an answer's x-strongroom-record names the record).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: The layout of the files; another one than the files have makes the view be built again.
+LAYOUT: Final = 1
+
+#: Name, type, and expression over the fields that :data:`_FIELDS` takes out of a record.
+_COLUMNS: Final = (
+    ("position", "BIGINT", "$base + seq"),
+    ("stream", "VARCHAR", "stream"),
+    ("seq", "BIGINT", "seq"),
+    ("leaf", "BLOB", "coalesce(unhex(lead(prev) OVER (ORDER BY seq)), $last)"),
+    ("time", "TIMESTAMP_NS", 'TRY_CAST("time" AS TIMESTAMP_NS)'),
+    ("op", "VARCHAR", "op"),
+    ("outcome", "VARCHAR", "outcome"),
+    ("reason", "VARCHAR", "coalesce(reason, '')"),
+    ("actor", "VARCHAR", "actor.id"),
+    ("person", "VARCHAR", "coalesce(actor.person, '')"),
+    ("via", "VARCHAR", "origin.via"),
+    ("ip", "VARCHAR", "coalesce(origin.ip, '')"),
+    ("agent", "VARCHAR", "coalesce(origin.agent, '')"),
+    ("bucket", "VARCHAR", "coalesce(object.bucket, '')"),
+    ("key", "VARCHAR", "coalesce(object.key, '')"),
+    ("prefix", "VARCHAR", "coalesce(object.prefix, '')"),
+    ("ordinal", "BIGINT", "coalesce(version.ordinal, 0)"),
+    ("ref", "BIGINT", "ref"),
+)
+_FIELDS: Final = (
+    "{stream: 'VARCHAR', seq: 'BIGINT', prev: 'VARCHAR', \"time\": 'VARCHAR', outcome: 'VARCHAR', reason: 'VARCHAR', "
+    "version: 'STRUCT(ordinal BIGINT)', op: 'VARCHAR', actor: 'STRUCT(id VARCHAR, person VARCHAR)', "
+    "origin: 'STRUCT(via VARCHAR, ip VARCHAR, agent VARCHAR)', "
+    "object: 'STRUCT(bucket VARCHAR, key VARCHAR, prefix VARCHAR)', ref: 'BIGINT'}"
+)
+
+#: All names, for ``SELECT``.
+NAMES: Final = ", ".join(f'"{name}"' for name, _, _ in _COLUMNS)
+#: Text fields that ``q`` searches.
+TEXTS: Final = ("key", "prefix", "bucket", "reason", "person", "agent")
+
+
+_DAY: Final = "coalesce(\"time\"::DATE, DATE '1970-01-01')"  # no clock that can be written says less
+
+
+def create(table: str) -> str:
+    """The statement that makes an empty table of rows."""
+    rows = ", ".join(f'"{name}" {kind}' for name, kind, _ in _COLUMNS)
+    return f"CREATE TABLE {table} ({rows})"
+
+
+def insert(table: str) -> str:
+    """The statement that adds the records of one stream, in order and without a gap, from a file of a record a line.
+
+    Its parameters: ``$file``, ``$base`` (position of the stream's first record) and ``$last`` (leaf hash of the last
+    record in the file; the others' are what their successors say, which the feed has checked).
+    """
+    chosen = ", ".join(expression for _, _, expression in _COLUMNS)
+    return (
+        f"INSERT INTO {table} SELECT {chosen} "  # noqa: S608 - names of ours
+        f"FROM read_ndjson($file, columns = {_FIELDS}, compression = 'none', maximum_object_size = 1048576)"
+    )
+
+
+def days(table: str) -> str:
+    """The statement that tells of each day in a table: first and last position, rows, earliest and latest time."""
+    return (
+        f"SELECT {_DAY}::VARCHAR AS day, min(position), max(position), count(*), "  # noqa: S608 - names of ours
+        f'coalesce(epoch_ns(min("time")), 0), coalesce(epoch_ns(max("time")), 0) FROM {table} GROUP BY day ORDER BY day'
+    )
+
+
+def of_day(table: str, day: str) -> str:
+    """The query for a table's rows of one day, as :func:`days` names it, in order."""
+    return f"SELECT * FROM {table} WHERE {_DAY} = DATE '{day}' ORDER BY position"  # noqa: S608 - names of ours

@@ -1,0 +1,214 @@
+"""The view's life: built, written out, taken up again, and built again when it is not what it should be."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from audit.query.catalogue import load
+from audit.query.engine import ViewFailed
+from audit.query.filter import condition
+from audit.query.view import View
+from tests.doubles.memory import memory_directory
+from tests.doubles.whole_node import commit, make, open_node
+from vault.errors import DurabilityError, Unavailable
+from vault.merkle import leaf_hash
+from vault.policy import SYSTEM
+from vault.record import Actor, ObjectRef, Origin, Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from audit.node import Node
+
+LOOK = Tail(op="bucket.list", actor=Actor(SYSTEM), origin=Origin("cli"), object=ObjectRef("b", key="k"))
+EVERYTHING = condition([])
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with memory_directory() as directory:
+        make(directory / "v")
+        with open_node(directory / "v") as node:
+            node._background.stop()  # only the views below read
+            yield node
+
+
+@pytest.fixture
+def place(node: Node) -> Path:
+    place = node.layout.views / "mine"
+    place.mkdir()
+    return place
+
+
+def another(node: Node, place: Path, file_rows: int = 20) -> View:
+    return View(place, node.stores.strands, node.history, file_rows)
+
+
+def write(node: Node, count: int) -> None:
+    commit(node, [LOOK] * count)
+
+
+def all_of(view: View) -> None:
+    while view.step():
+        pass
+
+
+def seqs(view: View) -> list[int]:
+    return [row[0] for row in view.select("position", EVERYTHING, "ORDER BY position")]
+
+
+def test_every_row_carries_stream_seq_and_leaf_also_where_files_begin_and_end(node: Node, place: Path) -> None:
+    view = another(node, place)
+    for _ in range(5):
+        write(node, 17)
+        all_of(view)
+    rows = view.select("stream, seq, leaf, op", EVERYTHING, "ORDER BY position")
+    assert [(row[1], row[2]) for row in rows] == [
+        (seq, leaf_hash(record)) for seq, record in node.history.read(0, view.end)
+    ]
+    assert {row[0] for row in rows} == {"site-a.node-1"}
+    assert len(view._parts.catalogue.files) == 2
+
+
+def test_the_files_can_be_read_by_others_as_hive_partitions(node: Node, place: Path) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    write(node, 1)
+    all_of(view)
+    rows = duckdb.read_parquet(f"{place}/*/*.parquet", hive_partitioning=True).project("day, seq")
+    found = rows.fetchall()
+    assert sorted(seq for _, seq in found) == list(range(view._parts.catalogue.end))
+    assert {str(day) for day, _ in found} == {path.name.removeprefix("day=") for path in place.glob("day=*")}
+
+
+def test_a_start_takes_up_the_files_and_reads_only_what_follows(node: Node, place: Path) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    write(node, 5)
+    all_of(view)
+    before, files = seqs(view), view._parts.catalogue
+    assert files.files
+    view.close()
+    again = another(node, place)
+    again.step()
+    assert again._parts.catalogue == files
+    assert seqs(again) == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "zeros", "gone", "catalogue gone", "catalogue cut", "everything gone"])
+def test_a_damaged_view_is_built_again(node: Node, place: Path, harm: str) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    write(node, 1)
+    all_of(view)
+    before = seqs(view)
+    view.close()
+    (file,) = place.glob("*/*.parquet")
+    catalogue = place / "catalogue.json"
+    match harm:
+        case "cut":
+            file.write_bytes(file.read_bytes()[:100])
+        case "zeros":
+            file.write_bytes(bytes(file.stat().st_size))
+        case "gone":
+            file.unlink()
+        case "catalogue gone":
+            catalogue.unlink()
+        case "catalogue cut":
+            catalogue.write_bytes(catalogue.read_bytes()[:20])
+        case _:
+            shutil.rmtree(place)
+            place.mkdir()
+    again = another(node, place)
+    again.step()
+    try:
+        found = seqs(again)
+    except ViewFailed:  # a file that is damaged inside is noticed when it is read
+        all_of(again)
+        found = seqs(again)
+    else:
+        all_of(again)
+        found = seqs(again)
+    assert found == before
+
+
+def test_a_view_of_another_past_is_built_again(node: Node, place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    view.close()
+    told = load(place)
+    (place / "catalogue.json").write_bytes(msgspec.json.encode(replace(told, leaf="00" * 32)))
+    again = another(node, place)
+    all_of(again)
+    assert "tells of another past than the ledger: it is built again" in caplog.text
+    assert load(place) == told
+    assert seqs(again) == list(range(again.end))
+
+
+def test_a_view_that_is_ahead_of_a_ledger_restored_from_backup_is_built_again(node: Node, place: Path) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    view.close()
+    (place / "catalogue.json").write_bytes(msgspec.json.encode(replace(load(place), end=10_000)))
+    again = another(node, place)
+    all_of(again)
+    assert seqs(again) == list(range(node.stores.current.end))
+
+
+def test_files_that_no_catalogue_names_are_swept(node: Node, place: Path) -> None:
+    stray = place / "day=2020-01-01" / "0000000000000000-0000000000000009.parquet"
+    stray.parent.mkdir()
+    stray.write_bytes(b"x")
+    another(node, place).step()
+    assert not stray.exists()
+
+
+def test_a_disk_that_fails_or_is_full_leaves_the_rows_in_memory_and_the_writer_alone(
+    node: Node, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = another(node, place)
+    write(node, 40)
+    view.catch_up(node.stores.current.end, 10)
+    for error, expected in ((DurabilityError("EIO"), ViewFailed), (Unavailable("full"), Unavailable)):
+        with monkeypatch.context() as patch:
+
+            def fail(*_: object, error: Exception = error) -> None:
+                raise error
+
+            patch.setattr("audit.query.view.durable.fsync_file", fail)
+            patch.setattr("audit.query.view.require_room", fail if isinstance(error, Unavailable) else lambda *_: None)
+            with pytest.raises(expected) as failed:
+                view.step()
+            assert expected.retryable, failed  # the loop that steps tries again
+        assert seqs(view) == list(range(view.end))
+    write(node, 1)
+    all_of(view)
+    assert len(view._parts.catalogue.files) == 1
+    assert seqs(view) == list(range(view.end))
+
+
+def test_a_question_is_answered_from_what_it_saw_first_while_rows_move_to_files(node: Node, place: Path) -> None:
+    view = another(node, place)
+    write(node, 40)
+    all_of(view)
+    seen = view._parts
+    for _ in range(2):
+        write(node, 40)
+        all_of(view)
+    sql, parameters = view._statement(seen, "count(*)", EVERYTHING, "")
+    assert view._engine is not None
+    with pytest.raises(ViewFailed):  # two generations later its table is gone …
+        view._engine.query(sql, parameters)
+    assert len(seqs(view)) == view.end  # … and whoever asks looks again

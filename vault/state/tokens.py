@@ -1,0 +1,59 @@
+"""Decisions about bearer tokens of the audit port: who may have one, with which roles, and for how long."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from vault.errors import S3Error
+from vault.state import lookup, rows
+from vault.state.decision import Decision
+from vault.state.rows import TokenRow
+from vault.times import DAY_NS, parse_rfc3339
+
+if TYPE_CHECKING:
+    from vault.state.decision import Case
+
+#: How long a token may count, in days; an examiner's less, because examiners come for a time (DESIGN §2).
+MAX_DAYS: Final = 366
+MAX_EXAMINER_DAYS: Final = 92
+#: Length of a token's note, in characters.
+MAX_NOTE: Final = 128
+
+_ID: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def add(case: Case) -> Decision:
+    """A new token: for somebody who may act, with some of their roles, for a time."""
+    wanted = case.tail.token
+    if wanted is None or not _ID.fullmatch(wanted.id) or not _DIGEST.fullmatch(wanted.digest):
+        raise S3Error("InvalidRequest")
+    if case.state.get(rows.token_key(wanted.id)) is not None:
+        raise S3Error("InvalidArgument", "There is a token of this id already.", reason="exists")
+    principal = lookup.principal(case.state, wanted.principal)
+    if principal is None or not principal.enabled:
+        raise S3Error("InvalidArgument", "There is no such principal, or it is disabled.", reason="no_such_principal")
+    excess = sorted(set(wanted.roles) - set(principal.roles))
+    if excess or not wanted.roles:
+        problem = f"The principal has no role {excess[0]}." if excess else "A token needs at least one role."
+        raise S3Error("InvalidArgument", problem, reason="roles")
+    if len(wanted.note) > MAX_NOTE:
+        raise S3Error("InvalidArgument", f"A note has at most {MAX_NOTE} characters.", reason="note")
+    try:
+        expires = parse_rfc3339(wanted.expires)
+    except ValueError as error:
+        raise S3Error("InvalidArgument", "The token's expiry is no time.", reason="expiry") from error
+    days = MAX_EXAMINER_DAYS if "examiner" in wanted.roles else MAX_DAYS
+    if not case.now.wall < expires <= case.now.wall + days * DAY_NS:
+        problem = f"Such a token expires within {days} days, and not in the past."
+        raise S3Error("InvalidArgument", problem, reason="expiry")
+    return Decision(row=TokenRow(wanted.id, principal.id, wanted.digest, wanted.roles, expires, wanted.note))
+
+
+def revoke(case: Case) -> Decision:
+    """A token that counts no more; recorded again where it did not already."""
+    found = case.state.get(rows.token_key(case.tail.token.id)) if case.tail.token is not None else None
+    if not isinstance(found, TokenRow):
+        raise S3Error("InvalidArgument", "There is no such token.", reason="no_such_token")
+    return Decision(row=found)
