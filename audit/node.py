@@ -27,6 +27,7 @@ from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
 from audit.principals import Principals
+from audit.production.jobs import Jobs
 from audit.query.records import Asking
 from audit.query.view import View
 from audit.replay import clock_account, replay
@@ -94,6 +95,7 @@ class Node:
         self.history = History(stores.strands)
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.stores = stores
+        self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self._view = view
         self.committer = committer
         self.clock = clock
@@ -317,6 +319,7 @@ class Node:
         if self._closed.is_set():
             return
         self._closed.set()
+        self.productions.stop()
         self._background.stop()
         try:
             if self._fatal is None:

@@ -46,6 +46,7 @@ _OWNER: Final = (
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
 _SECURITY: Final = frozenset({"principal.add", "principal.disable", "token.add", "token.revoke"})
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
+_PRODUCTIONS: Final = frozenset({"production.create", "production.complete"})
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})
 
 #: What a role may do in every bucket. ``owner`` stands apart: only in the buckets it created.
@@ -53,7 +54,7 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
     "root": _OWNER | _SECURITY,
     "operator": frozenset(),
     "security": _SECURITY,
-    "compliance": _COMPLIANCE | _RECORDS,
+    "compliance": _COMPLIANCE | _RECORDS | _PRODUCTIONS,
     "auditor": _RECORDS,
     "examiner": _RECORDS,
     "owner": frozenset({"bucket.create", "bucket.list"}),

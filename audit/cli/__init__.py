@@ -36,6 +36,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "principal": "audit.cli.principal",
     "token": "audit.cli.token",
     "records": "audit.cli.records",
+    "production": "audit.cli.production",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

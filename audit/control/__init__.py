@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.production.jobs import JobStatus
+    from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
@@ -81,6 +83,27 @@ class Control(Protocol):
         Raises:
             QueryInvalid: It cannot be asked like this.
             ViewBehind: The view of records is being built; ask again.
+        """
+
+    def begin_production(self, question: Asked, directory: str) -> int:
+        """Begin a production in a directory of this host, or go on with it; its number in this process.
+
+        Raises:
+            Busy: Another one is under way.
+        """
+
+    def production(self, number: int) -> JobStatus:
+        """How a production stands.
+
+        Raises:
+            JobNotFound: There is none of this number.
+        """
+
+    def cancel_production(self, number: int) -> None:
+        """Tell a production to stop.
+
+        Raises:
+            JobNotFound: There is none of this number.
         """
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:

@@ -16,6 +16,8 @@ from audit.control.messages import (
     AddPrincipal,
     AddToken,
     Ask,
+    BeginProduction,
+    CancelProduction,
     ControlFailed,
     DisablePrincipal,
     Entries,
@@ -23,6 +25,7 @@ from audit.control.messages import (
     ListTokens,
     Request,
     RevokeToken,
+    ShowProduction,
     Status,
     decode_reply,
     encode,
@@ -32,6 +35,7 @@ from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
 from audit.node import Node
+from audit.production.jobs import JobStatus
 from audit.query.records import Page
 from audit.status import NodeStatus
 from audit.tiles import WIDTH
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 
     from audit.config import Settings
     from audit.control import Control
+    from audit.production.question import Question as Asked
     from audit.query.records import Question
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
@@ -144,6 +149,18 @@ class Client:
             tuple(question.filters), question.text, question.limit, question.order, question.cursor, question.total
         )
         return self._result(wanted, Page)
+
+    def begin_production(self, question: Asked, directory: str) -> int:
+        """See :meth:`Control.begin_production`."""
+        return self._result(BeginProduction(question, directory), int)
+
+    def production(self, number: int) -> JobStatus:
+        """See :meth:`Control.production`."""
+        return self._result(ShowProduction(number), JobStatus)
+
+    def cancel_production(self, number: int) -> None:
+        """See :meth:`Control.cancel_production`."""
+        self._ask(CancelProduction(number))
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

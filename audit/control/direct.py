@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.control import Credentials
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audit.node import Node
+    from audit.production.jobs import JobStatus
+    from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
@@ -71,6 +74,18 @@ class NodeControl:
     def ask(self, question: Question) -> Page:
         """See :meth:`Control.ask`."""
         return self._node.asking.ask(self._actor, Origin("cli"), question)
+
+    def begin_production(self, question: Asked, directory: str) -> int:
+        """See :meth:`Control.begin_production`."""
+        return self._node.productions.begin(self._actor, Origin("cli"), question, Path(directory))
+
+    def production(self, number: int) -> JobStatus:
+        """See :meth:`Control.production`."""
+        return self._node.productions.status(number)
+
+    def cancel_production(self, number: int) -> None:
+        """See :meth:`Control.cancel_production`."""
+        self._node.productions.cancel(number)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

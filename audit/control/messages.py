@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from audit.errors import AuditError
+from audit.production.question import Question as Asked
 from audit.tiles import WIDTH
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
@@ -96,6 +97,25 @@ class Ask(msgspec.Struct, frozen=True, tag_field="op", tag="record.query"):
     total: bool = False
 
 
+class BeginProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.begin"):
+    """Begins a production in a directory of this host."""
+
+    question: Asked
+    directory: Annotated[str, Meta(pattern="^/", max_length=4096)]
+
+
+class ShowProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.show"):
+    """Asks how a production stands."""
+
+    number: int
+
+
+class CancelProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.cancel"):
+    """Tells a production to stop."""
+
+    number: int
+
+
 class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
     """Asks for a bundle of a stream's entries as C2SP tlog-tiles has it; it comes as the payload."""
 
@@ -105,7 +125,18 @@ class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
 
 
 Request = (
-    Status | ListPrincipals | AddPrincipal | DisablePrincipal | ListTokens | AddToken | RevokeToken | Ask | Entries
+    Status
+    | ListPrincipals
+    | AddPrincipal
+    | DisablePrincipal
+    | ListTokens
+    | AddToken
+    | RevokeToken
+    | Ask
+    | Entries
+    | BeginProduction
+    | ShowProduction
+    | CancelProduction
 )
 
 

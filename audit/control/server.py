@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,6 +18,8 @@ from audit.control.messages import (
     AddPrincipal,
     AddToken,
     Ask,
+    BeginProduction,
+    CancelProduction,
     ControlFailed,
     DisablePrincipal,
     Entries,
@@ -27,6 +29,7 @@ from audit.control.messages import (
     Reply,
     Request,
     RevokeToken,
+    ShowProduction,
     Status,
     decode_request,
     encode,
@@ -38,6 +41,7 @@ from audit.tiles import WIDTH, entry_bundle
 from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from audit.control import Control
@@ -75,25 +79,22 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
     if isinstance(request, Entries):
         start = request.index * WIDTH
         return None, entry_bundle(control.records(request.stream, start, start + request.width))
-    result: object = None
-    match request:
-        case Status():
-            result = control.status()
-        case ListPrincipals():
-            result = control.principals()
-        case AddPrincipal():
-            result = control.add_principal(request.name, request.roles, request.access_key, request.secret)
-        case DisablePrincipal():
-            control.disable_principal(request.access_key)
-        case ListTokens():
-            result = control.tokens()
-        case AddToken():
-            result = control.add_token(request.access_key, request.roles, request.days, request.note)
-        case RevokeToken():
-            control.revoke_token(request.token)
-        case Ask():
-            result = control.ask(Question(*msgspec.structs.astuple(request)))
-    return result, b""
+    return _ANSWERS[type(request)](control, request), b""
+
+
+_ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
+    Status: lambda control, _: control.status(),
+    ListPrincipals: lambda control, _: control.principals(),
+    AddPrincipal: lambda control, it: control.add_principal(it.name, it.roles, it.access_key, it.secret),
+    DisablePrincipal: lambda control, it: control.disable_principal(it.access_key),
+    ListTokens: lambda control, _: control.tokens(),
+    AddToken: lambda control, it: control.add_token(it.access_key, it.roles, it.days, it.note),
+    RevokeToken: lambda control, it: control.revoke_token(it.token),
+    Ask: lambda control, it: control.ask(Question(*msgspec.structs.astuple(it))),
+    BeginProduction: lambda control, it: control.begin_production(it.question, it.directory),
+    ShowProduction: lambda control, it: control.production(it.number),
+    CancelProduction: lambda control, it: control.cancel_production(it.number),
+}
 
 
 class ControlServer:

@@ -10,7 +10,7 @@ Not handled here: HTTP and the shell.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,7 +22,7 @@ from audit.strand import holding
 from vault.errors import S3Error
 from vault.merkle import leaf_hash
 from vault.policy import SYSTEM, allowed
-from vault.record import Request, Tail
+from vault.record import Request, Tail, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,9 +139,7 @@ class Asking:
         condition, going_on = self._judge(actor, asked)
         recorded = self.record(Tail(op="record.query", actor=actor, origin=origin, request=Request(http=asked.text)))
         snapshot = going_on.snapshot if going_on is not None else recorded.position
-        if not self._view.catch_up(snapshot, FRESH_SECONDS):
-            missing = snapshot - self._view.end
-            raise ViewBehind(f"the view has {missing} records still to read, so an answer could lack some; ask again")
+        self.fresh(snapshot)
         condition = condition.within("position < ?", snapshot)
         total = self._view.select("count(*)", condition)[0][0] if asked.total else None
         newest_first = asked.order == "desc"
@@ -171,6 +169,28 @@ class Asking:
         if actor.id == SYSTEM or allowed(actor.roles, tail.op, owns=False):
             return self._commit(tail, missing)
         return self._commit(tail, S3Error("AccessDenied", _NEEDED, reason="policy"))
+
+    def fresh(self, snapshot: int, seconds: float = FRESH_SECONDS) -> None:
+        """Have the view read everything before a position.
+
+        Raises:
+            ViewBehind: It could not within so many seconds.
+        """
+        if not self._view.catch_up(snapshot, seconds):
+            missing = snapshot - self._view.end
+            raise ViewBehind(f"the view has {missing} records still to read, so an answer could lack some; ask again")
+
+    def select(self, what: str, condition: filters_.Condition, rest: str) -> list[tuple[Any, ...]]:
+        """Ask the view, which must be fresh; see :meth:`audit.query.view.View.select`."""
+        return self._view.select(what, condition, rest)
+
+    def time(self, position: int) -> str:
+        """Wall clock of the record at a position, as it stands there.
+
+        Raises:
+            LedgerCorrupt: It cannot be read.
+        """
+        return decode(self._history.record(position))[0].time
 
     def matching(self, condition: filters_.Condition, limit: int) -> list[Found]:
         """The first records that match, oldest first; part of a question that was asked and recorded before.

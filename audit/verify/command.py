@@ -16,6 +16,7 @@ from audit.verify.anchor import load
 from audit.verify.exported import LOG_URL, verify_exported
 from audit.verify.files import read_file
 from audit.verify.live import verify_datadir
+from audit.verify.production import verify_production
 from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
 from audit.verify.source import Directory, Http
 
@@ -35,7 +36,7 @@ class _Progress:
     def __call__(self, records: int) -> None:
         if self._shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + _REDRAW_SECONDS
-            sys.stderr.write(f"\r{records} records checked")
+            sys.stderr.write(f"\r{records} checked")
             sys.stderr.flush()
 
     def end(self) -> None:
@@ -65,14 +66,18 @@ def verify(options: argparse.Namespace, report: Report) -> None:
             source.check()
             verify_exported(source, outside, report, progress)
         elif not os.path.isdir(target):  # noqa: PTH112 - a str, as given
-            raise Unchecked(f"{target}: no such directory; give a data directory, an exported log or a URL")
+            raise Unchecked(
+                f"{target}: no such directory; give a data directory, an exported log, a production or a URL"
+            )
         elif _is(target, "vault.json") or _is(target, "streams"):
             verify_datadir(target, outside, report, progress)
+        elif _is(target, "bagit.txt") or _is(target, "data"):
+            verify_production(target, outside, report, progress)
         elif _is(target, "checkpoint") or _is(target, "tile"):
             verify_exported(Directory(target), outside, report, progress)
         else:
             raise Unchecked(
-                f"{target}: neither a data directory nor an exported log; give one of them, or a log's URL, {LOG_URL}"
+                f"{target}: no data directory, exported log or production; give one of them, or a log's URL, {LOG_URL}"
             )
     finally:
         progress.end()
@@ -97,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="strongroom verify",
         description="Re-read and check every byte. Exit code: 0 good, 1 bad, 2 could not check.",
     )
-    parser.add_argument("target", metavar="TARGET", help="data directory, exported log, or its URL")
+    parser.add_argument("target", metavar="TARGET", help="data directory, exported log, production, or a log's URL")
     parser.add_argument(
         "--vkey", metavar="FILE", action="append", default=[], help="the log's public key, kept outside the target"
     )

@@ -25,6 +25,7 @@ OPS: Final = frozenset(
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
+    b"production.create production.complete "
     b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
@@ -144,6 +145,15 @@ _TOKEN: Final = _object(
     _maybe("expires", f'"{_TIME}"'),
     _maybe("note", _STR),
 )
+_PRODUCTION: Final = _object(
+    _field("id", _STR),
+    _maybe("reason", _STR),
+    _maybe("asked", _STR),
+    _maybe("versions", _NAT),
+    _maybe("natives", _NAT),
+    _maybe("bytes", _NAT),
+    _maybe("digest", f'"{_HEX}"'),
+)
 _TAKEOVER: Final = _object(
     _field("stream", _group("taken", _STR)),
     _field("held", _group("held", _NAT)),
@@ -197,6 +207,7 @@ _FIELDS: Final = (
     ("bucket", False, _BUCKET),
     ("principal", False, _PRINCIPAL),
     ("token", False, _TOKEN),
+    ("production", False, _PRODUCTION),
     ("ledger", False, _LEDGER),
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),

@@ -126,7 +126,7 @@ FILTERS = {
 }
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_answer_is_what_a_scan_of_the_ledger_finds(vault: Node, data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from(sorted(FILTERS)), max_size=3), label="filters")
@@ -144,7 +144,7 @@ def test_every_answer_is_what_a_scan_of_the_ledger_finds(vault: Node, data: st.D
     expected = scan(vault, page.snapshot, filters)
     assert page.total == len(expected)
     found = [each.seq for each in page.records]
-    for _ in range(20):
+    for _ in range(8):
         if not page.next:
             assert found == (expected if order == "asc" else expected[::-1])
             return

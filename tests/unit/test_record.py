@@ -21,6 +21,7 @@ from vault.record import (
     ObjectRef,
     Origin,
     PrincipalRef,
+    ProductionRef,
     Request,
     Storage,
     Tail,
@@ -66,6 +67,7 @@ TAIL = Tail(
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
     token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit"),
+    production=ProductionRef("1a" * 8, "subpoena 7", "{}", 3, 2, 99, "ee" * 32),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
@@ -93,6 +95,8 @@ GOLDEN = (
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
     '"token":{"id":"' + "0f" * 8 + '","principal":"p2","digest":"' + "dd" * 32 + '","roles":["reader"],'
     '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit"},'
+    '"production":{"id":"' + "1a" * 8 + '","reason":"subpoena 7","asked":"{}","versions":3,"natives":2,"bytes":99,'
+    '"digest":"' + "ee" * 32 + '"},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
@@ -203,6 +207,7 @@ def test_operations_are_named_for_what_they_are_about() -> None:
         "principal",
         "token",
         "record",
+        "production",
         "ledger",
         "clock",
     }

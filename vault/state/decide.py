@@ -59,7 +59,8 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(
     {
-        "bucket.list", "record.query", "record.get", "record.tile",
+        "bucket.list", "record.query", "record.get", "record.tile", "production.create",
+        "production.complete",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
         "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }

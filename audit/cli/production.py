@@ -1,0 +1,113 @@
+"""``strongroom production``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from audit.cli import NO, options
+from audit.control.client import open_control
+from audit.production.bag import ProductionFailed
+from audit.production.jobs import CANCELLED, DONE, RUNNING
+from audit.production.question import Question
+
+if TYPE_CHECKING:
+    from audit.control import Control
+    from audit.production.jobs import JobStatus
+
+_LOOK_SECONDS: Final = 0.2
+
+
+@click.group(cls=options.Group)
+def production() -> None:
+    """Hand over records so that a stranger can check them."""
+
+
+@production.command(
+    epilog=options.examples(
+        "strongroom production create --bucket trades --from 2026-01-01 --to 2026-04-01 "
+        "--reason 'request 2026-117' --dir OUT --data DIR",
+        "strongroom verify OUT",
+    )
+)
+@click.option("--bucket", required=True, help="The bucket.")
+@click.option("--prefix", default="", help="Keys that begin with this.")
+@click.option("--from", "since", default="", help="Stored not before this time: RFC 3339, or a day (UTC).")
+@click.option("--to", "until", default="", help="Stored before this time: RFC 3339, or a day (UTC).")
+@click.option("--reason", required=True, help="Why: the matter, the number of the request. It is recorded.")
+@click.option(
+    "--dir", "directory", required=True, metavar="OUT",
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+    help="A new directory, or one in which the same production was cut short.",
+)  # fmt: skip
+@click.option(
+    "--only-matching", is_flag=True,
+    help="Leave out records of others; then nobody can check that no version was left out.",
+)  # fmt: skip
+@options.data
+@options.config
+@options.as_json
+@click.pass_context
+def create(
+    ctx: click.Context,
+    *,
+    bucket: str,
+    prefix: str,
+    since: str,
+    until: str,
+    reason: str,
+    directory: Path,
+    only_matching: bool,
+    data: Path,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the versions that were stored in a bucket, their whole trail, and what proves it, to OUT.
+
+    The result verifies without this server or its keys, with the verifier that it contains. An interrupt cancels it;
+    the same command goes on with it. Exit code 1: some version could not be read, or it was cancelled.
+    """
+    asked = Question(reason, bucket, prefix, since, until, only_matching)
+    with open_control(data, lambda: options.settings(config)) as control:
+        status = _watch(control, control.begin_production(asked, str(directory)))
+    if as_json:
+        options.write_json({**msgspec.to_builtins(status), "directory": str(directory)})
+    elif status.state == DONE:
+        click.echo(f"production {status.production} in {directory}: {status.natives} of {status.versions} versions")
+        click.echo(f"its last manifest has SHA-256 {status.digest}, as the ledger says")
+        click.echo(f"next: strongroom verify {directory}")
+    if status.state == CANCELLED:
+        options.warn(status.problem)
+        ctx.exit(NO)
+    if status.state != DONE:
+        raise ProductionFailed(status.problem)
+    if status.failed:
+        options.warn(f"{status.failed} versions could not be read; versions.csv says which and why")
+        ctx.exit(NO)
+
+
+def _watch(control: Control, number: int) -> JobStatus:
+    """Wait for the end; on a terminal, say how far it is."""
+    shown = sys.stderr.isatty()
+    cancelled = False
+    while True:
+        try:
+            status = control.production(number)
+            if shown:
+                click.echo(f"\r{status.stage}: {status.done} of {status.versions} versions\x1b[K", err=True, nl=False)
+            if status.state != RUNNING:
+                break
+            time.sleep(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            if cancelled:
+                raise
+            cancelled = True
+            control.cancel_production(number)
+    if shown:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    return status

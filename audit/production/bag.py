@@ -1,0 +1,140 @@
+"""A BagIt bag (RFC 8493) being filled: files are digested as they are written, manifests come last.
+
+Nothing is synced before the end: a directory without ``tagmanifest-sha256.txt`` is one that was cut short.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from audit.errors import AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_DECLARATION: Final = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+#: Written last.
+SEAL: Final = "tagmanifest-sha256.txt"
+_PAYLOAD: Final = "data/"
+_PIECE: Final = 1 << 20
+
+
+class ProductionFailed(AuditError):
+    """A production was not made, or not to its end; says why."""
+
+    code = "production-failed"
+
+
+class Bag:
+    """One bag. For one thread.
+
+    Args:
+        root: Its directory; made, or holds what an earlier attempt at the same bag left.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._digests: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProductionFailed(f"{root} cannot be made: {error.strerror}") from error
+
+    @property
+    def payload(self) -> tuple[int, int]:
+        """Bytes and files of the payload so far."""
+        sizes = [size for name, size in self._sizes.items() if name.startswith(_PAYLOAD)]
+        return sum(sizes), len(sizes)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file.
+
+        Raises:
+            ProductionFailed: It cannot be written.
+        """
+        with self.open(name) as put:
+            put(data)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Write a file piece by piece.
+
+        Raises:
+            ProductionFailed: It cannot be written.
+        """
+        path = self.root / name
+        digest = sha256()
+        size = 0
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("wb") as file:
+
+                def put(data: bytes) -> None:
+                    nonlocal size
+                    file.write(data)
+                    digest.update(data)
+                    size += len(data)
+
+                yield put
+        except OSError as error:
+            raise ProductionFailed(f"{path} cannot be written: {error.strerror}") from error
+        self._digests[name], self._sizes[name] = digest.hexdigest(), size
+
+    def kept(self, name: str, size: int, digest: str) -> bool:
+        """Whether a file is there already, whole, from an earlier attempt; then it counts as written.
+
+        Args:
+            name: The file.
+            size: Its bytes.
+            digest: Its SHA-256 (hex); empty where it is not known, and the file counts as not there.
+        """
+        path = self.root / name
+        try:
+            if not digest or path.stat().st_size != size:
+                return False
+            with path.open("rb") as file:
+                found = sha256()
+                while piece := file.read(_PIECE):
+                    found.update(piece)
+        except OSError:
+            return False
+        if found.hexdigest() != digest:
+            return False
+        self._digests[name], self._sizes[name] = digest, size
+        return True
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of a file that was written (hex)."""
+        return self._digests[name]
+
+    def seal(self, info: dict[str, str]) -> str:
+        """Write the tag files, the last one last.
+
+        Args:
+            info: Of ``bag-info.txt``, beside what BagIt says goes there.
+
+        Returns:
+            SHA-256 of the last file: it covers everything.
+
+        Raises:
+            ProductionFailed: They cannot be written, or there is a file in the bag that it was not given.
+        """
+        size, count = self.payload
+        lines = {**info, "Payload-Oxum": f"{size}.{count}"}
+        self.write("bagit.txt", _DECLARATION)
+        self.write("bag-info.txt", "".join(f"{name}: {text}\n" for name, text in lines.items()).encode())
+        self.write("manifest-sha256.txt", self._manifest(payload=True))
+        self.write(SEAL, self._manifest(payload=False))
+        present = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
+        strays = present - set(self._digests)
+        if strays:
+            raise ProductionFailed(f"{self.root} holds a file of somebody else's, {min(strays)}; give a new directory")
+        return self._digests[SEAL]
+
+    def _manifest(self, *, payload: bool) -> bytes:
+        names = sorted(name for name in self._digests if name.startswith(_PAYLOAD) == payload)
+        return "".join(f"{self._digests[name]}  {name}\n" for name in names).encode()
