@@ -30,6 +30,8 @@ from audit.config import Settings
 from audit.control.server import ControlServer
 from audit.errors import AuditError, ConfigInvalid, NotInitialised
 from audit.identity import Layout, load_identity
+from audit.ingest.objects import Objects
+from audit.ingest.receiving import Receiver
 from audit.listener import Bound, Listener, bind
 from audit.node import Node
 from vault.errors import VaultError
@@ -102,9 +104,10 @@ async def _answer(node: Node, s3: Bound, audit: Bound, ready: Callable[[str], No
         service = _service(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
+        receiver = Receiver(service.core, Objects(service), node.stores.log.max_payload)
         listeners = [
             Listener(s3_app, s3, settings.limits),
-            Listener(make_app(node, service.windows.count), audit, settings.limits),
+            Listener(make_app(node, service.windows.count, receiver), audit, settings.limits),
         ]
         control = ControlServer(node, node.layout.socket)
         await control.start()

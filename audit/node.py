@@ -24,6 +24,7 @@ from audit.clock import ComplianceClock, HostSource
 from audit.commit import commit_all
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
+from audit.ingest.window import recall
 from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
 from audit.principals import Principals
@@ -182,6 +183,7 @@ class Node:
             base=stores.current.base,
             leases=stores.leases,
             reserve_bytes=reserve,
+            seen=recall(stores.strands, stores.index),
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
         view = View(layout.query, stores.strands, History(stores.strands))

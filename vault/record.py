@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
+from vault.foreign import IngestRef
+
 #: One record, head and tail, in bytes (DESIGN §3).
 MAX_RECORD_BYTES: Final = 32 * 1024
 VERSION: Final = 1
@@ -40,6 +42,7 @@ OPS: Final = frozenset(
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile",
+        "ingest.event", "ingest.gap", "ingest.batch",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }
 )  # fmt: skip
@@ -189,7 +192,8 @@ class TokenRef(_Part, frozen=True):
     """A bearer token of the audit port that the operation adds or revokes.
 
     The token itself is nowhere: ``digest`` is its SHA-256 (lowercase hex), which nobody can turn back into 256 random
-    bits. ``roles`` are those of the principal's that it carries, ``expires`` is RFC 3339.
+    bits. ``roles`` are those of the principal's that it carries, ``expires`` is RFC 3339. A token with a ``source``
+    brings that source's events, which are of ``format``, and is good for nothing else.
     """
 
     id: str
@@ -198,6 +202,8 @@ class TokenRef(_Part, frozen=True):
     roles: tuple[str, ...] = ()
     expires: str = ""
     note: str = ""
+    source: str = ""
+    format: str = ""
 
 
 class ClockState(_Part, frozen=True):
@@ -281,6 +287,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     clock_state: ClockState | None = None
     window: Window | None = None
     ref: int = -1
+    ingest: IngestRef | None = None
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")
     event_hold: Any = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from audit import __version__
-from audit.api import health, log, problems, records
+from audit.api import health, ingest, log, problems, records
 from audit.api.access import Count, Fetches, Rates
+from audit.ingest.receiving import Receiver
 from audit.node import Node
 
 
-def make_app(node: Node, count: Count) -> FastAPI:
+def make_app(node: Node, count: Count, receiver: Receiver | None = None) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
@@ -18,6 +19,7 @@ def make_app(node: Node, count: Count) -> FastAPI:
     Args:
         node: Open.
         count: Counts a request without a valid token by address and reason, durably (``vault.service.windows``).
+        receiver: Takes other systems' events; without one there is no such path.
     """
     app = FastAPI(
         title="Strongroom audit",
@@ -34,5 +36,8 @@ def make_app(node: Node, count: Count) -> FastAPI:
     app.include_router(health.router)
     app.include_router(log.router)
     app.include_router(records.router)
+    if receiver is not None:
+        app.state.receiver = receiver
+        app.include_router(ingest.router)
     problems.install(app)
     return app

@@ -35,7 +35,7 @@ from audit.node import Node
 from audit.query.records import Page
 from audit.status import NodeStatus
 from audit.tiles import WIDTH
-from audit.tokens import NewToken
+from audit.tokens import NO_SOURCE, NewToken
 from vault.errors import S3_ERRORS, S3Error
 from vault.state.rows import PrincipalRow, TokenRow
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from audit.config import Settings
     from audit.control import Control
     from audit.query.records import Question
+    from audit.tokens import Source
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
 REPLY_SECONDS: Final = 120
@@ -130,9 +131,11 @@ class Client:
         """See :meth:`Control.tokens`."""
         return self._result(ListTokens(), list[TokenRow])
 
-    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+    def add_token(
+        self, access_key: str, roles: Sequence[str], days: int, note: str, source: Source = NO_SOURCE
+    ) -> NewToken:
         """See :meth:`Control.add_token`."""
-        return self._result(AddToken(access_key, tuple(roles), days, note), NewToken)
+        return self._result(AddToken(access_key, tuple(roles), days, note, *source), NewToken)
 
     def revoke_token(self, token_id: str) -> None:
         """See :meth:`Control.revoke_token`."""

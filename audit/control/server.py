@@ -35,6 +35,7 @@ from audit.control.place import reachable
 from audit.errors import AuditError
 from audit.query.records import Question
 from audit.tiles import WIDTH, entry_bundle
+from audit.tokens import Source
 from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
         case ListTokens():
             result = control.tokens()
         case AddToken():
-            result = control.add_token(request.access_key, request.roles, request.days, request.note)
+            result = control.add_token(
+                request.access_key, request.roles, request.days, request.note, Source(request.source, request.format)
+            )
         case RevokeToken():
             control.revoke_token(request.token)
         case Ask():

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from audit.crash import crash_point
 from audit.journal import tiers
+from audit.journal.group import Group, add_batch, of_request
 from audit.journal.segment import frame_bytes
 from vault.errors import NoSpace, OutcomeUnknown, S3Error, Unavailable, VaultError
 from vault.ports import Committed
@@ -30,7 +31,8 @@ from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, He
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
-from vault.state.rows import VersionRow
+from vault.state.ingest import Seen, plan
+from vault.state.rows import SourceRow, VersionRow, source_key
 from vault.storage.room import free_bytes
 from vault.times import rfc3339
 
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
     from audit.journal.log import CommitLog
     from audit.journal.segment_file import Segment
     from vault.ports import Done, Intent
-    from vault.record import ClockState
+    from vault.record import Tail
+    from vault.state.ingest import Batch
     from vault.storage.index import Sequenced
     from vault.storage.leases import Leases
+    from vault.times import Now
 
     #: What waits to be decided: the operation, who is told, and the most that it can take of a group.
     _Queued = tuple[Intent, Done, int]
@@ -80,6 +84,7 @@ class Committer:
         base: Position of the stream's first record (``vault.state.rows``).
         leases: Leases on bodies.
         reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
+        seen: Foreign events that repeats are recognised by, as the records have them; the committer's own from here on.
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
     """
 
@@ -96,6 +101,7 @@ class Committer:
         leases: Leases,
         reserve_bytes: int,
         on_fatal: Callable[[VaultError], None],
+        seen: Seen | None = None,
     ) -> None:
         self._journal = log
         self._state = state
@@ -107,6 +113,7 @@ class Committer:
         self._leases = leases
         self._reserve = reserve_bytes
         self._on_fatal = on_fatal
+        self._seen = seen if seen is not None else Seen()
         self._queue: deque[_Queued] = deque()
         self._wake = Condition()
         self._closing = False
@@ -166,11 +173,13 @@ class Committer:
             taken: list[_Queued] = []
             limit = min(GROUP_BYTES, self._journal.max_payload)
             size, queue = 0, self._queue
-            while queue and len(taken) < MAX_GROUP_RECORDS:
-                need = queue[0][2]
+            records = 0
+            while queue and records < MAX_GROUP_RECORDS:
+                intent, _, need = queue[0]
                 if taken and size + need > limit:
                     break
                 size += need
+                records += len(intent.batch.members) if intent.batch is not None else 1
                 taken.append(queue.popleft())
             return taken, size
 
@@ -179,7 +188,7 @@ class Committer:
             batch, bound = self._gather()
             if not batch:
                 return
-            group = _Group(self._seq, self._prev, [done for _, done, _ in batch])
+            group = Group(self._seq, self._prev, [done for _, done, _ in batch])
             try:
                 self._commit([intent for intent, _, _ in batch], bound, group)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
@@ -187,7 +196,7 @@ class Committer:
                 self._fail(error, group)
                 return
 
-    def _fail(self, error: Exception, group: _Group) -> None:
+    def _fail(self, error: Exception, group: Group) -> None:
         poison = error if isinstance(error, VaultError) else VaultError(f"{type(error).__name__}: {error}")
         with self._wake:
             self._poison = poison
@@ -204,7 +213,7 @@ class Committer:
             done(Unavailable("the ledger's writer has stopped; nothing was written"))
         self._on_fatal(poison)
 
-    def _commit(self, intents: list[Intent], bound: int, group: _Group) -> None:
+    def _commit(self, intents: list[Intent], bound: int, group: Group) -> None:
         """Decide, write and answer one group."""
         free = self._free_bytes()
         # Before anything is sequenced: without room nothing is done.
@@ -242,7 +251,7 @@ class Committer:
             group.answer(number, committed)
 
     def _room(
-        self, waiting: list[tuple[int, Intent]], bound: int, group: _Group, free: int
+        self, waiting: list[tuple[int, Intent]], bound: int, group: Group, free: int
     ) -> tuple[Segment | None, list[tuple[int, Intent]]]:
         """A segment for those operations that the disk's tiers admit; the others are answered.
 
@@ -268,7 +277,7 @@ class Committer:
                 group.answer(number, error)
             return None, []
 
-    def _decide(self, intent: Intent, group: _Group, free: int) -> Committed | None:
+    def _decide(self, intent: Intent, group: Group, free: int) -> Committed | None:
         tail = intent.tail
         now = self._clock.now()
         if intent.refused is not None:
@@ -276,6 +285,8 @@ class Committer:
         else:
             decision = decide(tail, self._state, now, intent.parts)
         error = decision.error
+        if error is None and intent.batch is not None:
+            return self._record_batch(intent.batch, tail, now, group)
         if error is not None and not tiers.admitted(tail.op, free, self._reserve, refused=True):
             return None
         head = Head(
@@ -307,6 +318,22 @@ class Committer:
             group.clock_state = tail.clock_state
         return committed
 
+    def _record_batch(self, batch: Batch, tail: Tail, now: Now, group: Group) -> Committed:
+        """Decide the events of a batch, and make a record of each that is kept."""
+        row = self._state.get(source_key(batch.source))
+        decided = plan(batch, row.sequence if isinstance(row, SourceRow) else -1, self._seen)
+        times = rfc3339(now.wall), rfc3339(now.clock)
+        head = Head(
+            v=VERSION, stream=self._stream, seq=group.seq, prev="", time=times[0], clock=times[1], outcome=SUCCESS
+        )
+        own, first, prev = of_request(batch, decided, tail), group.seq, group.prev
+        changes = apply(head, own, self._state) if own is not None else []
+        add_batch(group, decided, head, tail, own)
+        self._seen.add(self._base + first, decided.fresh)
+        self._state.add(changes)
+        last = replace(head, seq=group.seq - 1, prev=(group.leaves[-2] if group.seq - first > 1 else prev).hex())
+        return Committed(last, group.prev, self._base + last.seq, batch=decided.outcome)
+
     def _free_bytes(self) -> int:
         checked, free = self._free
         now = time.monotonic()
@@ -316,34 +343,7 @@ class Committer:
         return free
 
 
-class _Group:
-    """A group being gathered: everything that becomes true at once, or not at all."""
-
-    __slots__ = ("begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
-
-    def __init__(self, seq: int, prev: bytes, waiting: list[Done]) -> None:
-        self.seq = seq
-        self.prev = prev
-        self.waiting: dict[int, Done] = dict(enumerate(waiting))
-        self.committed: dict[int, Committed] = {}
-        self.records: list[tuple[bytes, Sequence[bytes]]] = []
-        self.leaves: list[bytes] = []
-        self.clock_state: ClockState | None = None
-        self.begun = False  # from here on the outcome is unknown until it is done
-
-    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
-        self.records.append((record, body))
-        self.leaves.append(leaf)
-        self.seq += 1
-        self.prev = leaf
-
-    def answer(self, number: int, outcome: Committed | VaultError) -> None:
-        self.waiting.pop(number)(outcome)
-
-    def unanswered(self) -> list[tuple[Done, Committed | None]]:
-        return [(done, self.committed.get(number)) for number, done in self.waiting.items()]
-
-
 def _frame_bytes(intent: Intent) -> int:
     """The most that an operation can take of a group."""
-    return frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)
+    own = frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)
+    return own if intent.batch is None else own + intent.batch.bound

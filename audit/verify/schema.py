@@ -24,7 +24,7 @@ OPS: Final = frozenset(
     b"object.retention.get object.retention.put object.hold.get object.hold.put object.read.failed object.erased "
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
-    b"token.add token.revoke record.query record.get record.tile "
+    b"token.add token.revoke record.query record.get record.tile ingest.event ingest.gap ingest.batch "
     b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
@@ -143,6 +143,8 @@ _TOKEN: Final = _object(
     _maybe("roles", _list(_STR)),
     _maybe("expires", f'"{_TIME}"'),
     _maybe("note", _STR),
+    _maybe("source", _STR),
+    _maybe("format", _STR),
 )
 _TAKEOVER: Final = _object(
     _field("stream", _group("taken", _STR)),
@@ -178,6 +180,25 @@ _WINDOW: Final = _object(
     _maybe("count", _NAT),
     _maybe("reasons", rf"\{{(?:{_STR}:{_NAT}(?:,{_STR}:{_NAT})*+)?+\}}"),
 )
+_INGEST: Final = _object(
+    _field("source", _STR),
+    _maybe("format", _STR),
+    _maybe("id", _STR),
+    _maybe("sequence", _NAT),
+    _maybe("time", _STR),
+    _maybe("who", _STR),
+    _maybe("action", _STR),
+    _maybe("what", _STR),
+    _maybe("size", _NAT),
+    _maybe("digest", _quoted("event_digest", _HEX)),
+    _maybe("event", _group("event", _STR)),
+    _maybe("base64", _quoted("event_base64", "(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
+    _maybe("manifest", f'"{_HEX}"'),
+    _maybe("missing", rf"\[{_NAT},{_NAT}\]"),
+    _maybe("members", _NAT),
+    _maybe("duplicates", _NAT),
+    _maybe("refused", _NAT),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -201,6 +222,7 @@ _FIELDS: Final = (
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),
     ("ref", False, _group("ref", _NAT)),
+    ("ingest", False, _INGEST),
 )
 
 #: Matches a record from its ``time`` on; ``records`` compares what stands before byte for byte. Groups are

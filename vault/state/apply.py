@@ -19,6 +19,7 @@ from vault.state.rows import (
     KeyRow,
     PartRow,
     PrincipalRow,
+    SourceRow,
     TokenRow,
     UploadRow,
     VersionRow,
@@ -299,6 +300,8 @@ def _add_token(_head: Head, tail: Tail, _state: State) -> Changes:
     token = tail.token
     expires = parse_rfc3339(token.expires)
     row = TokenRow(token.id, token.principal, token.digest, token.roles, expires, token.note)
+    if token.source:
+        row = msgspec.structs.replace(row, source=token.source, format=token.format)
     return [(rows.token_key(row.id), row)]
 
 
@@ -307,6 +310,12 @@ def _revoke_token(_head: Head, tail: Tail, state: State) -> Changes:
     if not isinstance(found, TokenRow):
         return []
     return [(rows.token_key(found.id), msgspec.structs.replace(found, revoked=True))]
+
+
+def _note_sequence(_head: Head, tail: Tail, _state: State) -> Changes:
+    if tail.ingest is None or tail.ingest.sequence < 0:
+        return []
+    return [(rows.source_key(tail.ingest.source), SourceRow(tail.ingest.source, tail.ingest.sequence))]
 
 
 _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
@@ -327,6 +336,7 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "principal.disable": _disable_principal,
     "token.add": _add_token,
     "token.revoke": _revoke_token,
+    "ingest.batch": _note_sequence,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)
 _WITHOUT_EFFECT: Final = frozenset(op.encode() for op in OPS - _EFFECTS.keys())
