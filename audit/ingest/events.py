@@ -9,6 +9,8 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from audit.ingest.formats import MAX_READ_BYTES, RAW, READERS, Words
 from audit.journal.group import EVENT_HEAD_BYTES, GAP_BYTES
 from audit.journal.segment import frame_bytes
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
 
 #: What an event's tail may take, in bytes: with its head it is a record.
 MAX_TAIL_BYTES: Final = MAX_RECORD_BYTES - EVENT_HEAD_BYTES
-#: Above that no tail holds an event, however it is written, in bytes.
-_HOPELESS: Final = MAX_TAIL_BYTES
 #: Records, and bytes of them, that one batch has at most.
 MAX_BATCH_MEMBERS: Final = 2_048
 MAX_BATCH_BYTES: Final = 1024 * 1024
+
+_NO_WORDS: Final = Words()
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Sender(NamedTuple):
@@ -67,35 +70,33 @@ def prepare(sender: Sender, events: Sequence[bytes]) -> list[Member | Large]:
         One for each event, in order.
     """
     read, source, form, name = READERS[sender.format], sender.source, sender.format, sender.name
-    actor, origin = sender.actor, sender.origin
+    # All tails of a request begin alike, and end in what they say of their event.
+    front = encode_tail(Tail(op="ingest.event", actor=sender.actor, origin=sender.origin))[:-1]
     made: list[Member | Large] = []
     for number, data in enumerate(events):
         digest = sha256(data).hexdigest()
         size = len(data)
         words = read(data) if size <= MAX_READ_BYTES else Words(f"sha256:{digest}")
-        kind = form if words is not None else RAW
-        event_id, sequence, time, who, action, what = words or _NO_WORDS
+        kind = form
+        if words is None:
+            kind, words = RAW, _NO_WORDS
+        event_id, sequence, time, who, action, what = words
         if name and not event_id and sequence < 0:
             event_id = f"{name}/{number}"
         text = encoded = ""
-        if size <= _HOPELESS:
+        if size <= MAX_TAIL_BYTES:
             try:
                 text = data.decode()
             except UnicodeDecodeError:
                 encoded = b64encode(data).decode()
-        ref = IngestRef(
-            source, kind, event_id, sequence, time, who, action, what, size, digest, event=text, base64=encoded
-        )
+        ref = IngestRef(source, kind, event_id, sequence, time, who, action, what, size, digest, text, encoded)
         if text or encoded:
-            tail = encode_tail(Tail(op="ingest.event", actor=actor, origin=origin, ingest=ref))
+            tail = b'%b,"ingest":%b}' % (front, _encode(ref))
             if len(tail) <= MAX_TAIL_BYTES:
                 made.append(Member(tail, event_key(source, event_id, sequence), digest_key(digest), sequence))
                 continue
         made.append(Large(data, ref))
     return made
-
-
-_NO_WORDS: Final = Words()
 
 
 def stored(sender: Sender, large: Large, named: ObjectRef, manifest: str) -> Member:

@@ -113,7 +113,7 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
     records: list[bytes] = []
     leaves: list[bytes] = []
     parts: dict[tuple[str, bool], tuple[bytes, bytes]] = {}
-    sha256, longest = hashlib.sha256, 0
+    sha256 = hashlib.sha256
     for encoded, reason, failed, gap in (*plan.records, *([(encode_tail(own), "", False, None)] if own else ())):
         try:
             front, back = parts[reason, failed]
@@ -127,8 +127,8 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
         records.append(record)
         leaves.append(leaf.digest())
         prev = leaf.hexdigest().encode()
-        longest = max(longest, len(record))
         seq += 1
+    longest = max(map(len, records))
     if longest > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {longest} bytes")
     told.first, told.last = group.seq, seq - 1

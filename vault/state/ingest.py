@@ -93,13 +93,8 @@ class Outcome:
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Kept(NamedTuple):
-    """One record to come: a member's, or of a gap (``tail`` is empty, ``gap`` says which numbers)."""
-
-    tail: bytes
-    reason: str = ""
-    failed: bool = False
-    gap: tuple[int, int] | None = None
+#: One record to come: a tail, the reason in its head, and whether it failed; or no tail, and the numbers of a gap.
+Kept = tuple[bytes, str, bool, tuple[int, int] | None]
 
 
 def event_key(source: str, event_id: str, sequence: int) -> int:
@@ -197,12 +192,12 @@ def plan(batch: Batch, highest: int, seen: Seen) -> Plan:
         if sequence > highest:
             if 0 <= highest < sequence - 1:
                 outcome.gaps.append((highest + 1, sequence - 1))
-                records.append(Kept(b"", gap=outcome.gaps[-1]))
+                records.append((b"", "", False, outcome.gaps[-1]))
             highest = sequence
         elif sequence >= 0 and not reason:
             reason = LATE
             outcome.late.append(number)
-        records.append(Kept(tail, reason, bool(refused)))
+        records.append((tail, reason, bool(refused), None))
     outcome.stored = len(batch.members) - len(outcome.duplicates) - len(outcome.refused)
     return Plan(records, fresh, highest, outcome)
 
