@@ -78,8 +78,11 @@ class _Minio(_Part, frozen=True):
     trigger: _Word = None
 
 
-class _Rustfs(_Part, frozen=True):
-    Records: list[_Minio]
+class _Rustfs(_Minio, frozen=True):
+    """An entry by itself, or as its webhook sends it: the only one of a list."""
+
+    Records: list[_Minio] | None = None
+    records: list[_Minio] | None = None
 
 
 class _Rgw(_Part, frozen=True):
@@ -150,7 +153,8 @@ def _minio(event: _Minio) -> Words:
 
 
 def _rustfs(event: _Rustfs) -> Words:
-    return _minio(event.Records[0]) if event.Records else Words()
+    entries = event.Records or event.records
+    return _minio(entries[0] if entries else event)
 
 
 def _rgw(event: _Rgw) -> Words:

@@ -6,7 +6,7 @@
 ``application/json``, or none (MinIO's batches)       each element of an array; the ``items`` of a Kubernetes
                                                       ``EventList``; one object; objects, one on each line
 ``application/x-ndjson``, ``application/ndjson``,     each line that is not blank, whatever is on it
-``application/jsonl``
+``application/jsonl``, ``text/plain``
 ====================================================  ==============================================================
 
 ``Content-Encoding``: none, ``gzip`` or ``zstd``; of one layer. An event's bytes are those between the separators,
@@ -37,7 +37,7 @@ MAX_FRAMES: Final = 256
 _STEP: Final = 512
 
 JSON: Final = frozenset({"", "application/json"})
-LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain"})
 _SPACE: Final = b" \t\r\n"
 
 

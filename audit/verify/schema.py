@@ -191,7 +191,7 @@ _INGEST: Final = _object(
     _maybe("what", _STR),
     _maybe("size", _NAT),
     _maybe("digest", _quoted("event_digest", _HEX)),
-    _maybe("event", _group("event", _STR)),
+    _maybe("event", _group("event_text", _STR)),
     _maybe("base64", _quoted("event_base64", "(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
     _maybe("manifest", f'"{_HEX}"'),
     _maybe("missing", rf"\[{_NAT},{_NAT}\]"),

@@ -19,6 +19,7 @@ OWNS = READS | WRITES | {
 }  # fmt: skip
 PRINCIPALS = {"principal.add", "principal.disable", "token.add", "token.revoke"}
 RECORDS = {"record.query", "record.get", "record.tile"}
+INGESTS = {"ingest.event", "ingest.batch"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "root": (OWNS | PRINCIPALS, OWNS | PRINCIPALS),
@@ -28,7 +29,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "examiner": (RECORDS, RECORDS),
     "compliance": (READS - {"object.get"} | RECORDS | {"object.retention.put", "object.hold.put"},) * 2,
     "owner": ({"bucket.create", "bucket.list"}, OWNS),
-    "writer": (WRITES, WRITES),
+    "writer": (WRITES | INGESTS, WRITES | INGESTS),
     "reader": (READS, READS),
 }
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault import record
+from vault.foreign import IngestRef
 from vault.record import (
     Actor,
     BucketConfig,
@@ -65,11 +66,14 @@ TAIL = Tail(
         "p1", lock=True, strict=True, versioning="Enabled", default=DefaultRetention("GOVERNANCE", 1, 2)
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
-    token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit"),
+    token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit", "app", "json"),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     ref=811,
+    ingest=IngestRef(
+        "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1, 2
+    ),
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
 GOLDEN = (
@@ -92,12 +96,15 @@ GOLDEN = (
     '"default":{"mode":"GOVERNANCE","days":1,"years":2}},'
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
     '"token":{"id":"' + "0f" * 8 + '","principal":"p2","digest":"' + "dd" * 32 + '","roles":["reader"],'
-    '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit"},'
+    '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit","source":"app","format":"json"},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'
     '"window":{"opened":"2026-11-22T16:46:08.000000000Z","count":3,"reasons":{"expired":2,"signature":1}},'
-    '"ref":811}'
+    '"ref":811,'
+    '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
+    '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'
+    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1,"refused":2}}'
 ).encode()
 LEAST = (
     b'{"v":1,"stream":"s","seq":0,"prev":"","time":"t","clock":"c","outcome":"success",'
@@ -205,5 +212,6 @@ def test_operations_are_named_for_what_they_are_about() -> None:
         "record",
         "ledger",
         "clock",
+        "ingest",
     }
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)
