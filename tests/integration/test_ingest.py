@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LINES = "application/x-ndjson"
 STREAM = "site-a.node-1"
+PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
 
 class Sources:
@@ -66,7 +67,7 @@ class Sources:
         return [row["record"] for row in json.loads(shown.stdout)["records"]]
 
     def of_source(self, source: str) -> list[Any]:
-        return [each for each in self.records("--op", "ingest.*") if each["ingest"]["source"] == source]
+        return self.records("--source", source)
 
     def kept(self, source: str) -> list[bytes]:
         """The source's events, in order, out of its records."""
@@ -109,7 +110,7 @@ def test_what_a_system_sends_comes_back_out_as_it_was(sources: Sources, form: st
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_compressed_requests_are_the_same_and_bombs_are_refused(sources: Sources, coding: str) -> None:
-    pack: Callable[[bytes], bytes] = {"gzip": gzip.compress, "zstd": zstandard.compress}[coding]
+    pack = PACK[coding]
     sent = events(coding, 50)
     assert sources.post(coding, pack(b"\n".join(sent)), content_encoding=coding).json()["stored"] == 50
     bomb = sources.post(coding, pack(b"\n" * 100_000_000), content_encoding=coding)
@@ -216,6 +217,12 @@ def test_a_token_brings_its_sources_events_and_nothing_else(sources: Sources) ->
     assert httpx.post(f"{url}/v1/ingest/mine", content=b"{}").status_code == 401
 
 
+def test_the_path_is_described_for_programs(sources: Sources) -> None:
+    paths = httpx.get(f"{sources.server.audit_endpoint}/openapi.json").json()["paths"]
+    assert "requestBody" in paths["/v1/ingest/{source}"]["post"]
+    assert "get" in paths["/v1/records/{stream}/{seq}/event"]
+
+
 def test_a_source_needs_a_writer_and_a_format_needs_a_source(sources: Sources) -> None:
     ann = json.loads(sources.server.cli("principal", "add", "bob", "--role", "reader", "--json").stdout)["access_key"]
     for key, options in (
@@ -281,6 +288,6 @@ def test_what_was_answered_is_there_after_a_kill_and_is_known_again(sources: Sou
 
 def _ids(sources: Sources, source: str) -> Sequence[str]:
     """Ids of a source's events, each once if all is well."""
-    shown = sources.server.cli("records", "--op", "ingest.event", "--all", "--ndjson").stdout.splitlines()
-    found = [json.loads(line)["ingest"] for line in shown]
-    return sorted((each["id"] for each in found if each["source"] == source), key=lambda name: int(name.split("-")[1]))
+    asked = ("records", "--op", "ingest.event", "--source", source, "--all", "--ndjson")
+    found = [json.loads(line)["ingest"]["id"] for line in sources.server.cli(*asked).stdout.splitlines()]
+    return sorted(found, key=lambda name: int(name.split("-")[1]))
