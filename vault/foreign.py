@@ -23,7 +23,7 @@ class IngestRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``ingest.gap``: events numbered ``missing`` (first, last) did not come before a later one did.
 
     ``ingest.batch``: what a request brought beside events that have a record of their own: of its ``members``, how many
-    were ``duplicates`` and how many ``refused``; ``sequence`` is the source's highest since.
+    were ``duplicates``; ``sequence`` is the source's highest since.
     """
 
     source: str
@@ -42,4 +42,3 @@ class IngestRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     missing: tuple[int, int] | None = None
     members: int = 0
     duplicates: int = 0
-    refused: int = 0

@@ -11,7 +11,7 @@ from audit.ingest.receiving import Receiver
 from audit.node import Node
 
 
-def make_app(node: Node, count: Count, receiver: Receiver | None = None) -> FastAPI:
+def make_app(node: Node, count: Count, receiver: Receiver) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
@@ -19,7 +19,7 @@ def make_app(node: Node, count: Count, receiver: Receiver | None = None) -> Fast
     Args:
         node: Open.
         count: Counts a request without a valid token by address and reason, durably (``vault.service.windows``).
-        receiver: Takes other systems' events; without one there is no such path.
+        receiver: Takes other systems' events.
     """
     app = FastAPI(
         title="Strongroom audit",
@@ -31,13 +31,12 @@ def make_app(node: Node, count: Count, receiver: Receiver | None = None) -> Fast
     )
     app.state.node = node
     app.state.count = count
+    app.state.receiver = receiver
     app.state.fetches = Fetches()
     app.state.rates = Rates(node.settings.audit.requests_per_minute)
     app.include_router(health.router)
     app.include_router(log.router)
     app.include_router(records.router)
-    if receiver is not None:
-        app.state.receiver = receiver
-        app.include_router(ingest.router)
+    app.include_router(ingest.router)
     problems.install(app)
     return app

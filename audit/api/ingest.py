@@ -50,7 +50,6 @@ class ReceiptModel(BaseModel):
     duplicates: list[int] = []
     conflicts: list[int] = []
     late: list[int] = []
-    refused: list[dict[str, int | str]] = []
     gaps: list[dict[str, int]] = []
 
 
@@ -136,5 +135,5 @@ async def event(
     found = await asyncio.to_thread(node.asking.found, position)
     data = await receiver.bytes_of(asker.actor, asker.origin, text_of(request), bytes(found.record))
     if data is None:
-        raise EventNotFound("this record holds no event; one that was refused, or was no event, has none")
+        raise EventNotFound("this record holds no event of another system")
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})

@@ -108,15 +108,6 @@ def stored(sender: Sender, large: Large, named: ObjectRef, manifest: str) -> Mem
         named: The object and its version.
         manifest: The version's manifest digest.
     """
-    return _without_bytes(sender, large, named, manifest, "")
-
-
-def refused(sender: Sender, large: Large, reason: str) -> Member:
-    """What is recorded of an event that is not kept: all but its bytes."""
-    return _without_bytes(sender, large, None, "", reason)
-
-
-def _without_bytes(sender: Sender, large: Large, named: ObjectRef | None, manifest: str, reason: str) -> Member:
     said = large.ref
     ref = IngestRef(
         said.source,
@@ -133,7 +124,7 @@ def _without_bytes(sender: Sender, large: Large, named: ObjectRef | None, manife
     )
     tail = Tail(op="ingest.event", actor=sender.actor, origin=sender.origin, object=named, ingest=ref)
     key = event_key(said.source, said.id, said.sequence)
-    return Member(encode_tail(tail), key, digest_key(said.digest), said.sequence, reason)
+    return Member(encode_tail(tail), key, digest_key(said.digest), said.sequence)
 
 
 def batches(source: str, members: Sequence[Member], own_bytes: int, limit: int) -> Iterator[Batch]:

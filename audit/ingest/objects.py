@@ -104,7 +104,10 @@ class Objects:
         row = found.current if found is not None else None
         if row is None or row.storage is None or row.mode != _COMPLIANCE or row.until < until:
             return None
-        document = await core.document(row.seq, row.storage, row.content)
+        try:
+            document = await core.document(row.seq, row.storage, row.content)
+        except S3Error:  # it is damaged: another is made beside it
+            return None
         return row if document.sha256 == large.ref.digest and document.size == len(large.data) else None
 
     async def _make_bucket(self, caller: Caller) -> None:

@@ -1,4 +1,4 @@
-"""One request of a source, from its body to the answer: kept whole, or told clearly what is not.
+"""One request of a source, from its body to the answer: nothing of it is passed over.
 
 A request's events are committed in batches of at most 1 MiB, in order, all queued in one go: a batch is durable as a
 whole or not at all. The answer says success only once every event is durable. Where it says anything else, or does not
@@ -22,6 +22,7 @@ import msgspec
 from audit.errors import AuditError
 from audit.ingest import events, unpack
 from audit.ingest.events import Large
+from audit.ingest.objects import BUCKET
 from vault.errors import IntegrityError, S3Error, Unavailable
 from vault.foreign import IngestRef
 from vault.ports import Intent
@@ -70,13 +71,6 @@ class IngestIncomplete(AuditError):
     retryable = True
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """A member that was not kept."""
-
-    member: int
-    reason: str
-
-
 class Gap(msgspec.Struct, frozen=True):
     """Numbers that are missing, both inclusive."""
 
@@ -98,7 +92,6 @@ class Receipt(msgspec.Struct, omit_defaults=True):
     duplicates: list[int] = []
     conflicts: list[int] = []
     late: list[int] = []
-    refused: list[Refused] = []
     gaps: list[Gap] = []
 
 
@@ -228,11 +221,12 @@ class Receiver:
         return data
 
     async def _kept(self, sender: Sender, large: Large) -> Member:
-        """An event that no record holds."""
+        """An event that no record holds: kept before any of the request's, or the whole request is not done."""
         try:
             named, manifest = await self.objects.keep(sender, large)
-        except S3Error as error:  # the bucket's name is taken by one without locks, say
-            return events.refused(sender, large, error.reason)
+        except S3Error as error:
+            problem = f"an event is too large for a record, and bucket {BUCKET} does not take it: {error.message}"
+            raise Unavailable(problem) from error
         return events.stored(sender, large, named, manifest)
 
     async def _commit(self, sender: Sender, http: str, members: Sequence[Member]) -> Receipt:
@@ -279,5 +273,4 @@ def _add(receipt: Receipt, done: Committed, at: int) -> None:
     receipt.duplicates += [at + number for number in told.duplicates]
     receipt.conflicts += [at + number for number in told.conflicts]
     receipt.late += [at + number for number in told.late]
-    receipt.refused += [Refused(at + number, reason) for number, reason in told.refused]
     receipt.gaps += [Gap(*gap) for gap in told.gaps]

@@ -1,7 +1,7 @@
 """A group being gathered, and what a batch of foreign events adds to it.
 
 The events of a batch were decided together (``vault.state.ingest``); here they become records in one tight loop: their
-heads differ in seq, ``prev`` and outcome alone, and one is encoded for each outcome there is.
+heads differ in seq, ``prev`` and reason alone, and one is encoded for each reason there is.
 
 Not handled here: which operations a group takes (``audit.journal.committer``).
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from vault.foreign import IngestRef
-from vault.record import FAILURE, MAX_RECORD_BYTES, encode_tail, splice
+from vault.record import MAX_RECORD_BYTES, encode_tail, splice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ class Group:
 def of_request(batch: Batch, plan: Plan, tail: Tail) -> Tail | None:
     """The record of a request itself: where there is something that no event's record says.
 
-    That is: repeats, refusals, another highest number, or nothing at all.
+    That is: repeats, another highest number, or nothing at all.
 
     Args:
         batch: What was decided.
@@ -83,14 +83,13 @@ def of_request(batch: Batch, plan: Plan, tail: Tail) -> Tail | None:
     """
     told, asked = plan.outcome, tail.ingest
     moved = any(member.sequence >= 0 for member in batch.members)
-    if asked is None or (plan.records and not told.duplicates and not told.refused and not moved):
+    if asked is None or (plan.records and not told.duplicates and not moved):
         return None
     said = replace(
         asked,
         sequence=plan.highest,
         members=len(batch.members),
         duplicates=len(told.duplicates),
-        refused=len(told.refused),
     )
     return replace(tail, ingest=said)
 
@@ -112,13 +111,13 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
     seq, prev = group.seq, group.prev.hex().encode()
     records: list[bytes] = []
     leaves: list[bytes] = []
-    parts: dict[tuple[str, bool], tuple[bytes, bytes]] = {}
+    parts: dict[str, tuple[bytes, bytes]] = {}
     sha256 = hashlib.sha256
-    for encoded, reason, failed, gap in (*plan.records, *([(encode_tail(own), "", False, None)] if own else ())):
+    for encoded, reason, gap in (*plan.records, *([(encode_tail(own), "", None)] if own else ())):
         try:
-            front, back = parts[reason, failed]
+            front, back = parts[reason]
         except KeyError:
-            front, back = parts[reason, failed] = _around(head, reason, failed=failed)
+            front, back = parts[reason] = _around(head, reason)
         if gap is not None:
             numbers = IngestRef(tail.ingest.source if tail.ingest is not None else "", missing=gap)
             encoded = encode_tail(replace(tail, op="ingest.gap", ingest=numbers))  # noqa: PLW2901 - a gap has none yet
@@ -135,8 +134,8 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
     group.extend(records, leaves)
 
 
-def _around(head: Head, reason: str, *, failed: bool) -> tuple[bytes, bytes]:
-    """What stands before and after seq and ``prev`` in the heads of one outcome."""
-    own = replace(head, seq=0, prev="", reason=reason, **({"outcome": FAILURE} if failed else {}))
+def _around(head: Head, reason: str) -> tuple[bytes, bytes]:
+    """What stands before and after seq and ``prev`` in the heads of one reason."""
+    own = replace(head, seq=0, prev="", reason=reason)
     front, _, back = splice(own, b"{").partition(_SEQ_PREV)
     return front, back

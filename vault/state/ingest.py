@@ -43,14 +43,12 @@ class Member(NamedTuple):
         key: From :func:`event_key`; 0 where its source does not name it.
         digest: From :func:`digest_key`.
         sequence: Its number; negative where it has none.
-        refused: Why it is not kept, where that is so: its record says failure, with this reason.
     """
 
     tail: bytes
     key: int
     digest: int
     sequence: int = -1
-    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,6 @@ class Outcome:
         duplicates: Members that are there already.
         conflicts: Members that were kept though an event of their name is there with other bytes.
         late: Members that were kept though their number was taken for missing.
-        refused: Members that were not kept, and why.
         gaps: Numbers that are missing, (first, last) each.
     """
 
@@ -89,12 +86,11 @@ class Outcome:
     duplicates: list[int] = field(default_factory=list)
     conflicts: list[int] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
 
-#: One record to come: a tail, the reason in its head, and whether it failed; or no tail, and the numbers of a gap.
-Kept = tuple[bytes, str, bool, tuple[int, int] | None]
+#: One record to come: a tail, and the reason in its head; or no tail, and the numbers of a gap.
+Kept = tuple[bytes, str, tuple[int, int] | None]
 
 
 def event_key(source: str, event_id: str, sequence: int) -> int:
@@ -177,11 +173,9 @@ def plan(batch: Batch, highest: int, seen: Seen) -> Plan:
     records: list[Kept] = []
     fresh: dict[int, int] = {}
     outcome = Outcome()
-    for number, (tail, key, digest, sequence, refused) in enumerate(batch.members):
-        reason = refused
-        if refused:
-            outcome.refused.append((number, refused))
-        elif key:
+    for number, (tail, key, digest, sequence) in enumerate(batch.members):
+        reason = ""
+        if key:
             free, reason = _recognise(key, digest, fresh, seen)
             if not free:
                 outcome.duplicates.append(number)
@@ -192,13 +186,13 @@ def plan(batch: Batch, highest: int, seen: Seen) -> Plan:
         if sequence > highest:
             if 0 <= highest < sequence - 1:
                 outcome.gaps.append((highest + 1, sequence - 1))
-                records.append((b"", "", False, outcome.gaps[-1]))
+                records.append((b"", "", outcome.gaps[-1]))
             highest = sequence
         elif sequence >= 0 and not reason:
             reason = LATE
             outcome.late.append(number)
-        records.append((tail, reason, bool(refused), None))
-    outcome.stored = len(batch.members) - len(outcome.duplicates) - len(outcome.refused)
+        records.append((tail, reason, None))
+    outcome.stored = len(batch.members) - len(outcome.duplicates)
     return Plan(records, fresh, highest, outcome)
 
 

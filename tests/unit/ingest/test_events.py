@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.ingest.events import MAX_BATCH_MEMBERS, MAX_TAIL_BYTES, Large, Sender, batches, prepare, refused, stored
+from audit.ingest.events import MAX_BATCH_MEMBERS, MAX_TAIL_BYTES, Large, Sender, batches, prepare, stored
 from audit.ingest.formats import MAX_READ_BYTES
 from audit.journal.group import Group, add_batch, of_request
 from audit.journal.segment import frame_bytes
@@ -85,15 +85,13 @@ def test_a_very_long_event_is_not_read_and_goes_by_its_digest() -> None:
     assert made.ref.id == f"sha256:{sha256(data).hexdigest()}"
 
 
-def test_what_became_an_object_or_nothing_says_so() -> None:
+def test_what_became_an_object_names_it() -> None:
     (large,) = prepare(SENDER, [b'{"id":"a","x":"' + b"y" * 40_000 + b'"}'])
     assert isinstance(large, Large)
     kept = stored(SENDER, large, ObjectRef("b", "k", "v", size=40_017), "ab" * 32)
     ref, tail = said(kept), msgspec.json.decode(kept.tail, type=Tail)
     assert (ref.manifest, ref.event, ref.base64, ref.id) == ("ab" * 32, "", "", "a")
     assert tail.object == ObjectRef("b", "k", "v", size=40_017)
-    lost = refused(SENDER, large, "no_room")
-    assert (lost.refused, said(lost).digest, said(lost).manifest) == ("no_room", large.ref.digest, "")
 
 
 def committed(members: list[Member], limit: int) -> list[tuple[int, int, list[bytes]]]:

@@ -21,10 +21,10 @@ from vault.state.ingest import (
 SOURCE = "app"
 
 
-def member(event_id: str = "", data: str = "x", sequence: int = -1, refused: str = "") -> Member:
+def member(event_id: str = "", data: str = "x", sequence: int = -1) -> Member:
     digest = sha256(data.encode()).hexdigest()
     key = event_key(SOURCE, event_id, sequence)
-    return Member(f"{event_id}:{data}:{sequence}".encode(), key, digest_key(digest), sequence, refused)
+    return Member(f"{event_id}:{data}:{sequence}".encode(), key, digest_key(digest), sequence)
 
 
 class Source:
@@ -40,8 +40,8 @@ class Source:
         made = plan(Batch(SOURCE, members, 0), self.highest, self.seen)
         self.seen.add(self.position, made.fresh)
         self.highest = made.highest
-        for tail, _, failed, _ in made.records:
-            if tail and not failed:
+        for tail, _, _ in made.records:
+            if tail:
                 self.kept.append((self.position, next(each for each in members if each.tail == tail)))
             self.position += 1
         return made
@@ -84,7 +84,7 @@ def test_numbers_that_do_not_come_are_told_before_the_one_that_did() -> None:
     assert first.outcome.gaps == []  # a source may begin anywhere
     made = source.bring(member(sequence=101), member(sequence=105), member(sequence=106), member(sequence=108))
     assert made.outcome.gaps == [(102, 104), (107, 107)]
-    assert [record[3] for record in made.records] == [None, (102, 104), None, None, (107, 107), None]
+    assert [record[2] for record in made.records] == [None, (102, 104), None, None, (107, 107), None]
     assert made.highest == 108
 
 
@@ -95,14 +95,6 @@ def test_a_number_that_comes_late_is_kept_and_marked_and_then_a_repeat() -> None
     assert (late.outcome.late, late.records[0][1], late.highest) == ([0], LATE, 5)
     assert source.bring(member(sequence=3)).outcome.duplicates == [0]
     assert source.bring(member(sequence=3, data="other")).outcome.conflicts == [0]
-
-
-def test_what_is_refused_is_recorded_as_failed_and_not_remembered() -> None:
-    source = Source()
-    made = source.bring(member("a", refused="too_large"), member("b"))
-    assert (made.outcome.refused, made.outcome.stored) == ([(0, "too_large")], 1)
-    assert [record[1:3] for record in made.records] == [("too_large", True), ("", False)]
-    assert source.bring(member("a")).outcome.stored == 1
 
 
 def test_repeats_are_recognised_within_at_least_one_generation_and_memory_within_two() -> None:
