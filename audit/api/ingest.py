@@ -86,24 +86,26 @@ async def ingest(source: str, request: Request, bringer: Bringer, receiver: Rece
     name = request.headers.get("idempotency-key", "")
     sender = Sender(bringer.actor, bringer.origin, bearer.source, bearer.format, name)
     if bearer.source != source:
-        # The name in the path is only in the text of the request: it may be anything.
+        # The name in the path may be anything: it is in the text of the request alone.
         denied = S3Error("AccessDenied", _ANOTHERS, reason="source")
-        await receiver.refuse(sender._replace(source=bearer.source or "none", format=bearer.format), http, denied)
-    if len(name) > MAX_KEY or not (name.isascii() and name.isprintable()):
-        raise BodyInvalid(f"an Idempotency-Key is at most {MAX_KEY} printable ASCII characters")
+        await receiver.refuse(sender._replace(source=bearer.source or "none"), http, denied)
+        raise denied
     length = request.headers.get("content-length", "")
     declared = int(length) if length.isdecimal() and len(length) < 20 else MAX_BODY_BYTES
-    if declared > MAX_BODY_BYTES and length:
-        raise BodyTooLarge(f"the body is longer than {MAX_BODY_BYTES} bytes; send less at once")
-    with receiver.admitted(source, declared):
-        body = await _body(request)
+
+    async def read() -> bytes:
+        if len(name) > MAX_KEY or not (name.isascii() and name.isprintable()):
+            raise BodyInvalid(f"an Idempotency-Key is at most {MAX_KEY} printable ASCII characters")
+        return await _body(request, declared)
+
+    with receiver.admitted(source, min(declared, MAX_BODY_BYTES)):
         types = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
-        receipt = await receiver.receive(sender, http, body, *types)
+        receipt = await receiver.receive(sender, http, read, *types)
     return Response(msgspec.json.encode(receipt), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-async def _body(request: Request) -> bytes:
-    """All of a body.
+async def _body(request: Request, declared: int) -> bytes:
+    """All of a body, of which ``declared`` bytes are announced.
 
     Raises:
         BodyTooLarge: It is too long.
@@ -113,17 +115,16 @@ async def _body(request: Request) -> bytes:
     left = MAX_BODY_BYTES
     stream = aiter(request.stream())
     try:
-        while True:
+        while declared <= MAX_BODY_BYTES and left >= 0:
             async with asyncio.timeout(STALL_SECONDS):
                 piece = await anext(stream, None)
             if piece is None:
                 return b"".join(pieces)
             pieces.append(piece)
             left -= len(piece)
-            if left < 0:
-                raise BodyTooLarge(f"the body is longer than {MAX_BODY_BYTES} bytes; send less at once")
     except (TimeoutError, ClientDisconnect) as error:
         raise BodyInvalid("the body did not come whole") from error
+    raise BodyTooLarge(f"the body is longer than {MAX_BODY_BYTES} bytes; send less at once")
 
 
 @router.get("/records/{stream}/{seq}/event", response_class=Response)

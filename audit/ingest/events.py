@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from audit.ingest.formats import MAX_READ_BYTES, RAW, READERS, Words
 from audit.journal.group import EVENT_HEAD_BYTES, GAP_BYTES
@@ -108,23 +109,10 @@ def stored(sender: Sender, large: Large, named: ObjectRef, manifest: str) -> Mem
         named: The object and its version.
         manifest: The version's manifest digest.
     """
-    said = large.ref
-    ref = IngestRef(
-        said.source,
-        said.format,
-        said.id,
-        said.sequence,
-        said.time,
-        said.who,
-        said.action,
-        said.what,
-        said.size,
-        said.digest,
-        manifest=manifest,
-    )
+    ref = replace(large.ref, event="", base64="", manifest=manifest)
     tail = Tail(op="ingest.event", actor=sender.actor, origin=sender.origin, object=named, ingest=ref)
-    key = event_key(said.source, said.id, said.sequence)
-    return Member(encode_tail(tail), key, digest_key(said.digest), said.sequence)
+    key = event_key(ref.source, ref.id, ref.sequence)
+    return Member(encode_tail(tail), key, digest_key(ref.digest), ref.sequence)
 
 
 def batches(source: str, members: Sequence[Member], own_bytes: int, limit: int) -> Iterator[Batch]:

@@ -30,7 +30,7 @@ from vault.record import Request as Asked
 from vault.record import Tail, decode, encode_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from audit.ingest.events import Sender
     from audit.ingest.objects import Objects
@@ -155,13 +155,15 @@ class Receiver:
         tail = _own(sender, http)
         await self._core.commit(Intent(tail, encode_tail(tail), refused=error))
 
-    async def receive(self, sender: Sender, http: str, body: bytes, content_type: str, coding: str) -> Receipt:
+    async def receive(
+        self, sender: Sender, http: str, read: Callable[[], Awaitable[bytes]], content_type: str, coding: str
+    ) -> Receipt:
         """Keep what a request brings.
 
         Args:
             sender: Who brings it.
             http: The request as it was sent, for the record.
-            body: Its body, at most :data:`audit.ingest.unpack.MAX_BODY_BYTES`.
+            read: Reads its body, at most :data:`audit.ingest.unpack.MAX_BODY_BYTES`; may raise what is raised here.
             content_type: Its type.
             coding: Its content coding.
 
@@ -178,6 +180,7 @@ class Receiver:
             OutcomeUnknown: The ledger decides at the next start.
         """
         try:
+            body = await read()
             data = await self._core.run(unpack.decoded, body, coding)
             with self._room(len(data) if data is not body else 0):
                 prepared = await self._core.run(_prepare, sender, data, content_type)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +184,7 @@ def test_a_request_whose_answer_was_lost_is_sent_again_by_its_name(sources: Sour
     assert sources.post("named", body, idempotency_key="req-1").json()["duplicates"] == [0, 1]
     assert sources.post("named", body, idempotency_key="req-2").json()["stored"] == 2
     assert sources.post("named", body, idempotency_key="x" * 129).status_code == 400
+    assert sources.of_source("named")[-1]["reason"] == "body_invalid"
 
 
 def test_the_same_batch_on_four_connections_at_once_is_kept_once(sources: Sources) -> None:
@@ -249,8 +252,23 @@ def test_a_request_that_is_too_large_is_told_so(sources: Sources, body: bytes) -
     try:
         answer = sources.post("huge", body)
     except httpx.WriteError:  # it was refused before its body was read
-        return
-    assert (answer.status_code, answer.json()["type"]) == (413, "urn:strongroom:problem:content-too-large")
+        pass
+    else:
+        assert (answer.status_code, answer.json()["type"]) == (413, "urn:strongroom:problem:content-too-large")
+    assert sources.of_source("huge")[-1]["reason"] == "content_too_large"
+
+
+def test_a_client_that_goes_away_in_the_middle_of_its_request_has_brought_nothing(sources: Sources) -> None:
+    token, address = sources.of("cut-off"), httpx.URL(sources.server.audit_endpoint)
+    head = (
+        f"POST /v1/ingest/cut-off HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n"
+    )
+    with socket.create_connection((address.host, address.port or 0)) as connection:
+        connection.sendall(head.encode() + b'{"id":"a"}\n{"id":')
+    until = time.monotonic() + 30
+    while not (found := sources.of_source("cut-off")) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert [(each["op"], each.get("reason")) for each in found] == [("ingest.batch", "body_invalid")]
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/x-www-form-urlencoded"])

@@ -80,7 +80,10 @@ def receiver(core: FakeCore, error: S3Error | None = None) -> Receiver:
 
 
 def receive(core: FakeCore, body: bytes, kind: str = LINES, error: S3Error | None = None) -> Receipt:
-    return asyncio.run(receiver(core, error).receive(SENDER, "POST /v1/ingest/app", body, kind, ""))
+    async def read() -> bytes:
+        return body
+
+    return asyncio.run(receiver(core, error).receive(SENDER, "POST /v1/ingest/app", read, kind, ""))
 
 
 MANY = b"\n".join(b'{"x":"%b"}' % (b"y" * 1000) for _ in range(2_000))
