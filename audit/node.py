@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from audit.identity import Identity
     from audit.streams import Opened
     from vault.ports import Committed
-    from vault.record import Tail, Takeover
+    from vault.record import Tail
+    from vault.takeover import Takeover
 
 _log: Final = logging.getLogger(__name__)
 
@@ -157,6 +158,8 @@ class Node:
             decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read), place=place),
         )
         found = opened.found
+        if index.renew():
+            _log.info("the index is of an older version: it is made anew from the ledger")
         stores = Stores(index, opened.strands, BlobStore(layout.root, reserve * 2 // 3))
         for strand in stores.strands:
             replay(index, strand.settled, strand.log, strand.base)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from audit.identity import Identity
     from audit.journal.recovery import Recovered, Torn
-    from vault.record import ClockState, Takeover
+    from vault.record import ClockState
     from vault.state.rows import UploadRow
+    from vault.takeover import Takeover
 
 _SERVER: Final = Origin("server")
 _ACTOR: Final = Actor(SYSTEM)

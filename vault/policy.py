@@ -45,6 +45,9 @@ _OWNER: Final = (
 )  # fmt: skip
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
 _SECURITY: Final = frozenset({"principal.add", "principal.disable", "token.add", "token.revoke"})
+#: Placing and releasing holds; seeing them is also for who reads records (DESIGN §2).
+_MATTERS: Final = frozenset({"matter.open", "matter.close"})
+_MATTERS_SEEN: Final = frozenset({"matter.list", "matter.get"})
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})
 
@@ -53,9 +56,9 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
     "root": _OWNER | _SECURITY,
     "operator": frozenset(),
     "security": _SECURITY,
-    "compliance": _COMPLIANCE | _RECORDS,
-    "auditor": _RECORDS,
-    "examiner": _RECORDS,
+    "compliance": _COMPLIANCE | _RECORDS | _MATTERS | _MATTERS_SEEN,
+    "auditor": _RECORDS | _MATTERS_SEEN,
+    "examiner": _RECORDS | _MATTERS_SEEN,
     "owner": frozenset({"bucket.create", "bucket.list"}),
     "writer": _WRITER,
     "reader": _READER,

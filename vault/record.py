@@ -19,6 +19,9 @@ from typing import Any, Final
 
 import msgspec
 
+from vault.matters import MatterRef
+from vault.takeover import Takeover
+
 #: One record, head and tail, in bytes (DESIGN §3).
 MAX_RECORD_BYTES: Final = 32 * 1024
 VERSION: Final = 1
@@ -39,7 +42,7 @@ OPS: Final = frozenset(
         "multipart.complete", "multipart.abort",
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
-        "record.query", "record.get", "record.tile",
+        "matter.open", "matter.close", "matter.list", "matter.get", "record.query", "record.get", "record.tile",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }
 )  # fmt: skip
@@ -66,11 +69,22 @@ class VersionRef(_Part, frozen=True):
 
 
 class LockRef(_Part, frozen=True):
-    """A lock: mode GOVERNANCE | COMPLIANCE with its date (RFC 3339), and the S3 legal hold."""
+    """A lock: mode GOVERNANCE | COMPLIANCE with its date (RFC 3339), the S3 legal hold, and matters.
+
+    ``matters`` names open matters that hold the version at this record (``vault.matters``), ``more`` counts the others.
+    Both are left out of the lock that a version is made with.
+    """
 
     mode: str = ""
     until: str = ""
     hold: bool = False
+    matters: tuple[str, ...] = ()
+    more: int = 0
+
+    @property
+    def held(self) -> bool:
+        """What S3 shows: the legal hold or any matter."""
+        return self.hold or bool(self.matters)
 
 
 class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
@@ -218,23 +232,6 @@ class ClockState(_Part, frozen=True):
     synchronised: bool | None = None
 
 
-class Takeover(_Part, frozen=True):
-    """The stream that another one goes on from (``strongroom recover``), in the other's first record.
-
-    ``held`` records of it were there, with tree root ``root``; ``known`` and ``known_root`` are of the largest
-    checkpoint of it that was known (0 and empty where there was none). Records from ``held`` up to ``known`` are lost;
-    where there are none, the roots tell two histories apart. ``position`` is how many records all streams before the
-    new one hold together: there its own begin.
-    """
-
-    stream: str
-    held: int
-    root: str
-    known: int
-    known_root: str
-    position: int
-
-
 class LedgerRef(_Part, frozen=True):
     """What a ``ledger.*`` record says: this writer's incarnation, and what a recovery found and cut.
 
@@ -277,11 +274,12 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     bucket: BucketConfig | None = None
     principal: PrincipalRef | None = None
     token: TokenRef | None = None
+    matter: MatterRef | None = None
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
     window: Window | None = None
     ref: int = -1
-    # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
+    # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.
     record_class: Any = msgspec.field(default=None, name="class")
     event_hold: Any = None
     matters: Any = None

@@ -24,7 +24,7 @@ OPS: Final = frozenset(
     b"object.retention.get object.retention.put object.hold.get object.hold.put object.read.failed object.erased "
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
-    b"token.add token.revoke record.query record.get record.tile "
+    b"token.add token.revoke matter.open matter.close matter.list matter.get record.query record.get record.tile "
     b"ledger.open ledger.start ledger.stop ledger.recover clock.status".split()
 )
 
@@ -36,6 +36,7 @@ _INT: Final = r"(?:0|-?[1-9][0-9]{0,18}+)(?![0-9])"
 _NAT: Final = r"(?:0|[1-9][0-9]{0,18}+)(?![0-9])"
 _BOOL: Final = "(?:true|false)"
 _HEX: Final = "[0-9a-f]{64}"
+_ID: Final = '"[0-9a-f]{16}"'
 _TIME: Final = (
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z"
 )
@@ -79,9 +80,14 @@ _LOCK: Final = _object(
     _maybe("mode", _quoted("mode", "GOVERNANCE|COMPLIANCE")),
     _maybe("until", _quoted("until", _TIME)),
     _maybe("hold", _group("hold", _BOOL)),
+    _maybe("matters", rf"\[{_group('matters', f'{_ID}(?:,{_ID})*+')}\]"),
+    _maybe("more", _group("more", _NAT)),
 )
 _ACTOR: Final = _object(
-    _field("id", _STR), _maybe("person", _STR), _maybe("on_behalf_of", _STR), _maybe("roles", _list(_STR))
+    _field("id", _group("actor", _STR)),
+    _maybe("person", _STR),
+    _maybe("on_behalf_of", _STR),
+    _maybe("roles", _list(_STR)),
 )
 _ORIGIN: Final = _object(_field("via", _STR), _maybe("request_id", _STR), _maybe("ip", _STR), _maybe("agent", _STR))
 _OBJECT: Final = _object(
@@ -144,6 +150,21 @@ _TOKEN: Final = _object(
     _maybe("expires", f'"{_TIME}"'),
     _maybe("note", _STR),
 )
+_MATTER_QUERY: Final = _object(
+    _maybe("bucket", _group("of_bucket", _STR)),
+    _maybe("vault", _group("of_vault", _BOOL)),
+    _maybe("prefix", _group("of_prefix", _STR)),
+    _maybe("since", _quoted("since", _TIME)),
+    _maybe("before", _quoted("before", _TIME)),
+    _maybe("actor", _group("of_actor", _STR)),
+)
+_MATTER: Final = _object(
+    _field("id", _group("matter", _STR)),
+    _maybe("name", _STR),
+    _maybe("reason", _STR),
+    _maybe("owner", _STR),
+    _maybe("query", _MATTER_QUERY),
+)
 _TAKEOVER: Final = _object(
     _field("stream", _group("taken", _STR)),
     _field("held", _group("held", _NAT)),
@@ -197,6 +218,7 @@ _FIELDS: Final = (
     ("bucket", False, _BUCKET),
     ("principal", False, _PRINCIPAL),
     ("token", False, _TOKEN),
+    ("matter", False, _MATTER),
     ("ledger", False, _LEDGER),
     ("clock_state", False, _CLOCK),
     ("window", False, _WINDOW),

@@ -18,7 +18,8 @@ OWNS = READS | WRITES | {
     "bucket.create", "bucket.delete", "bucket.versioning.put", "bucket.lock.put", "object.delete", "object.hold.put",
 }  # fmt: skip
 PRINCIPALS = {"principal.add", "principal.disable", "token.add", "token.revoke"}
-RECORDS = {"record.query", "record.get", "record.tile"}
+RECORDS = {"record.query", "record.get", "record.tile", "matter.list", "matter.get"}
+MATTERS = {"matter.open", "matter.close"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "root": (OWNS | PRINCIPALS, OWNS | PRINCIPALS),
@@ -26,7 +27,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "operator": (set(), set()),
     "auditor": (RECORDS, RECORDS),
     "examiner": (RECORDS, RECORDS),
-    "compliance": (READS - {"object.get"} | RECORDS | {"object.retention.put", "object.hold.put"},) * 2,
+    "compliance": (READS - {"object.get"} | RECORDS | MATTERS | {"object.retention.put", "object.hold.put"},) * 2,
     "owner": ({"bucket.create", "bucket.list"}, OWNS),
     "writer": (WRITES, WRITES),
     "reader": (READS, READS),

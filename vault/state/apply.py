@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import lookup, rows
+from vault.state import lookup, matters, rows
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -98,6 +98,7 @@ def version_row(head: Head, tail: Tail, *, held: bool = False) -> VersionRow:
         storage=tail.storage,
         upload=named.upload_id,
         held=held or _speaks_of_hold(tail),
+        actor=tail.actor.id,
     )
 
 
@@ -327,6 +328,8 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "principal.disable": _disable_principal,
     "token.add": _add_token,
     "token.revoke": _revoke_token,
+    "matter.open": matters.opened,
+    "matter.close": matters.closed,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)
 _WITHOUT_EFFECT: Final = frozenset(op.encode() for op in OPS - _EFFECTS.keys())

@@ -5,7 +5,7 @@ Nothing else decides. A record alone holds all a decision looked at (apart from 
 are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
-:mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`
+:mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`, :mod:`vault.state.matters`
 the rest; the lock gate is :mod:`vault.retention`.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.state import buckets, lookup, multipart, objects, principals, rows, tokens
+from vault.state import buckets, lookup, matters, multipart, objects, principals, rows, tokens
 from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
@@ -55,11 +55,13 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "principal.disable": principals.disable,
     "token.add": tokens.add,
     "token.revoke": tokens.revoke,
+    "matter.open": matters.open_,
+    "matter.close": matters.close,
 }
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(
     {
-        "bucket.list", "record.query", "record.get", "record.tile",
+        "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
         "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "clock.status",
     }

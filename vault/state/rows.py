@@ -15,6 +15,8 @@ escaped so that no name is a prefix of another's key.
     a <access key>                      PrincipalRow, by access key
     i <principal id>                    PrincipalRow, by id
     t <token id>                        TokenRow
+    h <matter id>                       MatterRow, open or closed
+    o                                   MattersRow: all matters that are open
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     m <name>                            MetaRow
 """
@@ -26,6 +28,7 @@ from typing import Final
 
 import msgspec
 
+from vault.matters import OpenMatter
 from vault.record import DefaultRetention, Storage
 
 #: S3's limit on a key, in bytes of UTF-8.
@@ -56,7 +59,8 @@ class VersionRow(_Row, frozen=True):
 
     ``seq`` is the record that made it and the identity of its body; ``created`` and ``clock`` are that record's two
     times in ns; ``until`` is in ns, 0 without retention. ``upload`` names the multipart upload it came from.
-    ``held`` says that a legal hold was asked for once, on or off: S3 tells that from one never spoken of.
+    ``held`` says that a legal hold was asked for once, on or off: S3 tells that from one never spoken of. ``actor`` is
+    the id of who stored it.
     """
 
     ordinal: int
@@ -75,6 +79,7 @@ class VersionRow(_Row, frozen=True):
     storage: Storage | None = None
     upload: str = ""
     held: bool = False
+    actor: str = ""
 
 
 class KeyRow(_Row, frozen=True):
@@ -142,6 +147,30 @@ class TokenRow(_Row, frozen=True):
     revoked: bool = False
 
 
+class MatterRow(_Row, frozen=True):
+    """A matter (``vault.matters``). ``seq`` is the record that opened it; ``opened`` and ``closed`` in ns (wall).
+
+    ``closed`` is 0 while it is open; ``closed_reason`` says why it was closed. People are named as records name them.
+    """
+
+    query: OpenMatter
+    name: str
+    reason: str
+    owner: str
+    seq: int
+    opened: int
+    opened_by: str
+    closed: int = 0
+    closed_by: str = ""
+    closed_reason: str = ""
+
+
+class MattersRow(_Row, frozen=True):
+    """The matters that are open, in the order in which they were opened: found with one look."""
+
+    open: tuple[OpenMatter, ...]
+
+
 class GarbageRow(_Row, frozen=True):
     """Bytes no version shows any more: ``by`` is the record that made them so, ``storage`` where they are."""
 
@@ -155,12 +184,25 @@ class GarbageRow(_Row, frozen=True):
 
 
 class MetaRow(_Row, frozen=True):
-    """A number the index keeps about itself."""
+    """A number the index keeps about itself, and the layout of its rows (``vault.storage.index.LAYOUT``)."""
 
     value: int
+    layout: int = 0
 
 
-Row = BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | GarbageRow | MetaRow
+Row = (
+    BucketRow
+    | VersionRow
+    | KeyRow
+    | UploadRow
+    | PartRow
+    | PrincipalRow
+    | TokenRow
+    | MatterRow
+    | MattersRow
+    | GarbageRow
+    | MetaRow
+)
 
 _KINDS: Final[dict[int, type[Row]]] = {
     ord("b"): BucketRow,
@@ -171,11 +213,16 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("a"): PrincipalRow,
     ord("i"): PrincipalRow,
     ord("t"): TokenRow,
+    ord("h"): MatterRow,
+    ord("o"): MattersRow,
     ord("e"): GarbageRow,
     ord("m"): MetaRow,
 }
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
+#: Where all open matters stand.
+OPEN_MATTERS: Final = b"o"
+
 _ORDINALS: Final = (1 << 64) - 1
 _VERSION_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -262,6 +309,11 @@ def principal_key(principal_id: str) -> bytes:
 def token_key(token_id: str) -> bytes:
     """Where a token stands."""
     return b"t" + token_id.encode()
+
+
+def matter_key(matter_id: str) -> bytes:
+    """Where a matter stands."""
+    return b"h" + matter_id.encode()
 
 
 def garbage_key(seq: int) -> bytes:
