@@ -26,6 +26,7 @@ from audit.feed import furthest
 from audit.identity import Layout, load_identity
 from audit.init import kek_provider, load_signer
 from audit.journal.committer import Committer
+from audit.matters import Matters
 from audit.principals import Principals
 from audit.query.records import Asking
 from audit.query.view import View
@@ -94,6 +95,7 @@ class Node:
         self.tokens = Tokens(self.commit, stores.index, lambda: clock.now().wall)
         self.history = History(stores.strands)
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
+        self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
         self._view = view
         self.committer = committer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from audit import __version__
-from audit.api import health, log, problems, records
+from audit.api import health, holds, log, problems, records
 from audit.api.access import Count, Fetches, Rates
 from audit.node import Node
 
@@ -34,5 +34,6 @@ def make_app(node: Node, count: Count) -> FastAPI:
     app.include_router(health.router)
     app.include_router(log.router)
     app.include_router(records.router)
+    app.include_router(holds.router)
     problems.install(app)
     return app

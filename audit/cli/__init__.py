@@ -36,6 +36,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "principal": "audit.cli.principal",
     "token": "audit.cli.token",
     "records": "audit.cli.records",
+    "hold": "audit.cli.hold",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

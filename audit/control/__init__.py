@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.matters import Held, Matter, Wanted
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
@@ -73,6 +74,31 @@ class Control(Protocol):
 
         Raises:
             S3Error: It was refused.
+        """
+
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """Open a matter.
+
+        Raises:
+            S3Error: It was refused.
+            QueryInvalid: It is not written as it must be.
+        """
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """Release a matter, for good.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def matters(self, state: str) -> list[Matter]:
+        """Matters, the newest first: all, or those of one state. That they were looked at is recorded first."""
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """A matter, and how many versions it holds now. Recorded first.
+
+        Raises:
+            S3Error: There is none.
         """
 
     def ask(self, question: Question) -> Page:

@@ -19,10 +19,14 @@ from audit.control.messages import (
     ControlFailed,
     DisablePrincipal,
     Entries,
+    ListMatters,
     ListPrincipals,
     ListTokens,
+    OpenMatter,
+    ReleaseMatter,
     Request,
     RevokeToken,
+    ShowMatter,
     Status,
     decode_reply,
     encode,
@@ -31,6 +35,7 @@ from audit.control.messages import (
 from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
+from audit.matters import Held, Matter
 from audit.node import Node
 from audit.query.records import Page
 from audit.status import NodeStatus
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 
     from audit.config import Settings
     from audit.control import Control
+    from audit.matters import Wanted
     from audit.query.records import Question
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
@@ -137,6 +143,22 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """See :meth:`Control.revoke_token`."""
         self._ask(RevokeToken(token_id))
+
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """See :meth:`Control.open_matter`."""
+        return self._result(OpenMatter(wanted), Matter)
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """See :meth:`Control.release_matter`."""
+        return self._result(ReleaseMatter(matter_id, reason), Matter)
+
+    def matters(self, state: str) -> list[Matter]:
+        """See :meth:`Control.matters`."""
+        return self._result(ListMatters(state), list[Matter])
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """See :meth:`Control.matter`."""
+        return self._result(ShowMatter(matter_id), tuple[Matter, Held])
 
     def ask(self, question: Question) -> Page:
         """See :meth:`Control.ask`."""

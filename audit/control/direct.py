@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pwd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
@@ -13,11 +13,15 @@ from vault.record import Actor, Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.matters import Held, Matter, Wanted
     from audit.node import Node
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken
     from vault.state.rows import PrincipalRow, TokenRow
+
+
+_CLI: Final = Origin("cli")
 
 
 def host_user(uid: int) -> Actor:
@@ -68,9 +72,25 @@ class NodeControl:
         """See :meth:`Control.revoke_token`."""
         self._node.tokens.revoke(self._actor, token_id)
 
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """See :meth:`Control.open_matter`."""
+        return self._node.matters.open(self._actor, _CLI, wanted)
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """See :meth:`Control.release_matter`."""
+        return self._node.matters.close(self._actor, _CLI, matter_id, reason)
+
+    def matters(self, state: str) -> list[Matter]:
+        """See :meth:`Control.matters`."""
+        return self._node.matters.list(self._actor, _CLI, state).matters
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """See :meth:`Control.matter`."""
+        return self._node.matters.get(self._actor, _CLI, matter_id)
+
     def ask(self, question: Question) -> Page:
         """See :meth:`Control.ask`."""
-        return self._node.asking.ask(self._actor, Origin("cli"), question)
+        return self._node.asking.ask(self._actor, _CLI, question)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

@@ -21,12 +21,16 @@ from audit.control.messages import (
     ControlFailed,
     DisablePrincipal,
     Entries,
+    ListMatters,
     ListPrincipals,
     ListTokens,
+    OpenMatter,
     Problem,
+    ReleaseMatter,
     Reply,
     Request,
     RevokeToken,
+    ShowMatter,
     Status,
     decode_request,
     encode,
@@ -64,17 +68,25 @@ def answer(control: Control, line: bytes) -> bytes:
         The reply's line, and its payload if it has one.
     """
     try:
-        result, payload = _do(control, decode_request(line))
+        request = decode_request(line)
+        if isinstance(request, Entries):
+            return _entries(control, request)
+        result = _do(control, request)
     except (AuditError, VaultError) as error:
         code = error.s3_code if isinstance(error, S3Error) else error.code
         return encode(Reply(error=Problem(code, str(error))))
-    return encode(Reply(msgspec.Raw(msgspec.json.encode(result)), payload=len(payload))) + payload
+    return encode(Reply(msgspec.Raw(msgspec.json.encode(result))))
 
 
-def _do(control: Control, request: Request) -> tuple[object, bytes]:
-    if isinstance(request, Entries):
-        start = request.index * WIDTH
-        return None, entry_bundle(control.records(request.stream, start, start + request.width))
+def _entries(control: Control, request: Entries) -> bytes:
+    start = request.index * WIDTH
+    payload = entry_bundle(control.records(request.stream, start, start + request.width))
+    return encode(Reply(payload=len(payload))) + payload
+
+
+def _do(control: Control, request: Request) -> object:
+    if isinstance(request, OpenMatter | ReleaseMatter | ListMatters | ShowMatter):
+        return _do_matter(control, request)
     result: object = None
     match request:
         case Status():
@@ -93,7 +105,19 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
             control.revoke_token(request.token)
         case Ask():
             result = control.ask(Question(*msgspec.structs.astuple(request)))
-    return result, b""
+    return result
+
+
+def _do_matter(control: Control, request: OpenMatter | ReleaseMatter | ListMatters | ShowMatter) -> object:
+    match request:
+        case OpenMatter():
+            return control.open_matter(request.wanted)
+        case ReleaseMatter():
+            return control.release_matter(request.matter, request.reason)
+        case ListMatters():
+            return control.matters(request.state)
+        case ShowMatter():
+            return control.matter(request.matter)
 
 
 class ControlServer:
