@@ -6,7 +6,7 @@ A removal makes bytes invisible; here they go, when all of this holds:
     that has lost records under it.
  2. Nobody reads them.
  3. The ledger, not the index, says what they are and that they were removed (``audit.evidence``).
- 4. The gate allows it under the lock that the ledger tells (``vault.retention``).
+ 4. The gate allows it under the lock and the matters that the ledger tells (``vault.retention``).
 
 Then, in this order: blobs; and as soon as the bodies have left the commit log, which on a quiet vault may take days,
 bodies in packs, domain keys that nothing names any more, and the record ``object.erased`` (its ``ref`` is the position
@@ -36,6 +36,7 @@ from audit import evidence
 from audit.commit import commit_all
 from audit.crash import crash_point
 from audit.errors import AuditError, LedgerCorrupt
+from audit.matter_history import MatterHistory
 from audit.strand import History, holding
 from vault.crypto.keyring import UNLOCKED, month_of
 from vault.errors import S3Error, Unavailable
@@ -140,6 +141,7 @@ class Eraser:
         self._stores = stores
         self._index = stores.index
         self._history = History(stores.strands)
+        self._matters = MatterHistory(self._read)
         self._keyring = keyring
         self._journal = journal
         self._now = now
@@ -212,7 +214,7 @@ class Eraser:
 
     def _judge(self, rows: Sequence[GarbageRow], checkpoint: int) -> list[_Erasure]:
         """Checks 3 and 4."""
-        found = evidence.gather(rows, self._read)
+        found = evidence.gather(rows, self._read, self._matters.open_at)
         now = self._now()
         erasures = []
         for row in rows:

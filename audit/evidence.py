@@ -9,6 +9,7 @@ asked (DESIGN §6), and only them:
     upload's end.
  3. The lock is the one of its creation, changed by every successful change up to the removal; nothing can change it
     after. A part of an upload that was never completed has none.
+ 4. The matters are those that were open at the removal. One that was opened later holds nothing that was gone.
 
 Pure but for the reading. Whether that lock allows it is the gate's to say (``vault.retention``).
 """
@@ -19,12 +20,15 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.errors import LedgerCorrupt
+from vault.matters import Stored, holding
 from vault.record import SUCCESS, decode
 from vault.retention import Lock, from_ref
+from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from vault.matters import OpenMatter
     from vault.record import Head, ObjectRef, Storage, Tail
     from vault.state.rows import GarbageRow
 
@@ -42,7 +46,7 @@ class Removed(NamedTuple):
     Attributes:
         storage: Where it is kept.
         upload: The multipart upload it came from, if any.
-        lock: The lock at its removal.
+        lock: The lock at its removal, with the matters that held it.
         bypassed: The removal asked for the GOVERNANCE bypass, and was allowed.
     """
 
@@ -53,13 +57,16 @@ class Removed(NamedTuple):
 
 
 def gather(
-    rows: Sequence[GarbageRow], read: Callable[[int, int], Iterable[tuple[int, bytes]]]
+    rows: Sequence[GarbageRow],
+    read: Callable[[int, int], Iterable[tuple[int, bytes]]],
+    open_at: Callable[[int], Sequence[OpenMatter]],
 ) -> dict[int, Removed | str]:
     """Look up what the ledger says, in one pass over the records from the oldest body to the newest removal.
 
     Args:
         rows: What the index takes for garbage; at least one row.
         read: Gives the records ``first <= seq < end`` in order.
+        open_at: Gives the matters that were open when a record was decided (``audit.matter_history``).
 
     Returns:
         By seq of the body: what happened to it, or why it must not be erased.
@@ -86,7 +93,7 @@ def gather(
             locks[name] = lock
         for row in removals.get(seq, ()):
             if row.seq in made:
-                results[row.seq] = _judge(row, made[row.seq], (head, tail), locks)
+                results[row.seq] = _judge(row, made[row.seq], (head, tail), locks, open_at)
     return results
 
 
@@ -129,7 +136,13 @@ def living(domains: Collection[str], records: Iterable[tuple[int, bytes]], gone:
     return {domain for seq, domain in under.items() if seq not in gone}
 
 
-def _judge(row: GarbageRow, made: _Record, removal: _Record, locks: dict[_Name, Lock]) -> Removed | str:
+def _judge(
+    row: GarbageRow,
+    made: _Record,
+    removal: _Record,
+    locks: dict[_Name, Lock],
+    open_at: Callable[[int], Sequence[OpenMatter]],
+) -> Removed | str:
     head, tail = made
     named = tail.object
     if head.outcome != SUCCESS or named is None or (named.bucket, named.key) != (row.bucket, row.key):
@@ -139,7 +152,11 @@ def _judge(row: GarbageRow, made: _Record, removal: _Record, locks: dict[_Name, 
     if not _removes(removal, made, named):
         return f"record {row.by} did not remove it"
     asked = removal[1].request
-    lock = locks[_name(head, tail)] if tail.op in _VERSIONS else Lock()
+    lock = Lock()
+    if tail.op in _VERSIONS:
+        times = parse_rfc3339(head.time), parse_rfc3339(head.clock)
+        version = Stored(named.bucket, named.key, *times, tail.actor.id)
+        lock = locks[_name(head, tail)]._replace(matters=holding(open_at(row.by), version))
     return Removed(tail.storage, named.upload_id, lock, asked is not None and asked.bypass)
 
 

@@ -29,6 +29,7 @@ from audit.init import load_signer
 from audit.journal.committer import Committer
 from audit.keys.custody import Custody
 from audit.keys.kek import open_keyring
+from audit.matters import Matters
 from audit.principals import Principals
 from audit.production.jobs import Jobs
 from audit.query.records import Asking
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
     from audit.streams import Opened
     from vault.crypto.keyring import Keyring
     from vault.ports import Committed
-    from vault.record import Tail, Takeover
+    from vault.record import Tail
+    from vault.takeover import Takeover
 
 _log: Final = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ class Node:
         self.history = History(stores.strands)
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
+        self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self._view = view
@@ -163,6 +166,8 @@ class Node:
             decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read), place=place),
         )
         found = opened.found
+        if index.renew():
+            _log.info("the index is of an older version: it is made anew from the ledger")
         stores = Stores(index, opened.strands, BlobStore(layout.root, reserve * 2 // 3))
         for strand in stores.strands:
             replay(index, strand.settled, strand.log, strand.base)

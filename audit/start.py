@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from audit.identity import Identity
     from audit.journal.recovery import Recovered, Torn
     from vault.ports import State
-    from vault.record import ClockState, Takeover
+    from vault.record import ClockState
+    from vault.takeover import Takeover
 
 _log: Final = logging.getLogger(__name__)
 _SERVER: Final = Origin("server")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from audit.identity import Identity, Layout
     from audit.journal.recovery import Recovered, Torn
-    from vault.record import Takeover
+    from vault.takeover import Takeover
 
 
 class Opened(NamedTuple):

@@ -39,8 +39,8 @@ from audit.writer_lock import require_owner, take_lock
 from vault import durable
 from vault.errors import CorruptError
 from vault.merkle import leaf_hash
-from vault.record import Takeover
 from vault.storage.index import Index
+from vault.takeover import Takeover
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vault.record import Actor, Origin, Tail, TokenRef
 from vault.state import lookup, rows
-from vault.state.rows import PrincipalRow, TokenRow
+from vault.state.other_rows import TokenRow
+from vault.state.rows import PrincipalRow
 from vault.state.tokens import BRINGS
 from vault.times import DAY_NS, NS, rfc3339
 

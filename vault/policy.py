@@ -49,6 +49,9 @@ _SECURITY: Final = frozenset(
         "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
     }
 )  # fmt: skip
+#: Placing and releasing holds; seeing them is also for who reads records (DESIGN §2).
+_MATTERS: Final = frozenset({"matter.open", "matter.close"})
+_MATTERS_SEEN: Final = frozenset({"matter.list", "matter.get"})
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
 _PRODUCTIONS: Final = frozenset({"production.create", "production.complete"})
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})
@@ -61,9 +64,9 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
     "root": _OWNER | _SECURITY,
     "operator": frozenset(),
     "security": _SECURITY,
-    "compliance": _COMPLIANCE | _RECORDS | _PRODUCTIONS,
-    "auditor": _RECORDS,
-    "examiner": _RECORDS,
+    "compliance": _COMPLIANCE | _RECORDS | _PRODUCTIONS | _MATTERS | _MATTERS_SEEN,
+    "auditor": _RECORDS | _MATTERS_SEEN,
+    "examiner": _RECORDS | _MATTERS_SEEN,
     "owner": frozenset({"bucket.create", "bucket.list"}),
     "writer": _WRITER | _INGEST,
     "reader": _READER,

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from vault.foreign import IngestRef
+from vault.matters import MatterRef
 from vault.record_parts import (
     Actor,
     BucketConfig,
@@ -36,7 +37,6 @@ from vault.record_parts import (
     Request,
     ServerRef,
     Storage,
-    Takeover,
     TlsRef,
     TokenRef,
     VersionRef,
@@ -66,7 +66,6 @@ __all__ = [
     "ServerRef",
     "Storage",
     "Tail",
-    "Takeover",
     "TlsRef",
     "TokenRef",
     "VersionRef",
@@ -99,6 +98,7 @@ OPS: Final = frozenset(
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover",
         "ingest.event", "ingest.gap", "ingest.batch",
+        "matter.open", "matter.close", "matter.list", "matter.get",
         "server.reload", "key.backup", "key.restore", "key.rotate",
         "clock.status",
     }
@@ -136,6 +136,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     bucket: BucketConfig | None = None
     principal: PrincipalRef | None = None
     token: TokenRef | None = None
+    matter: MatterRef | None = None
     production: ProductionRef | None = None
     ledger: LedgerRef | None = None
     clock_state: ClockState | None = None
@@ -144,7 +145,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     keys: KeysRef | None = None
     ref: int = -1
     ingest: IngestRef | None = None
-    # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
+    # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.
     record_class: Any = msgspec.field(default=None, name="class")
     event_hold: Any = None
     matters: Any = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vault.takeover import Takeover
+
 
 class _Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A piece of a record: immutable, absent fields left out."""
@@ -30,11 +32,22 @@ class VersionRef(_Part, frozen=True):
 
 
 class LockRef(_Part, frozen=True):
-    """A lock: mode GOVERNANCE | COMPLIANCE with its date (RFC 3339), and the S3 legal hold."""
+    """A lock: mode GOVERNANCE | COMPLIANCE with its date (RFC 3339), the S3 legal hold, and matters.
+
+    ``matters`` names open matters that hold the version at this record (``vault.matters``), ``more`` counts the others.
+    Both are left out of the lock that a version is made with.
+    """
 
     mode: str = ""
     until: str = ""
     hold: bool = False
+    matters: tuple[str, ...] = ()
+    more: int = 0
+
+    @property
+    def held(self) -> bool:
+        """What S3 shows: the legal hold or any matter."""
+        return self.hold or bool(self.matters)
 
 
 class Actor(_Part, frozen=True):
@@ -184,23 +197,6 @@ class ClockState(_Part, frozen=True):
     offset: int = 0
     max_error: int = 0
     synchronised: bool | None = None
-
-
-class Takeover(_Part, frozen=True):
-    """The stream that another one goes on from (``strongroom recover``), in the other's first record.
-
-    ``held`` records of it were there, with tree root ``root``; ``known`` and ``known_root`` are of the largest
-    checkpoint of it that was known (0 and empty where there was none). Records from ``held`` up to ``known`` are lost;
-    where there are none, the roots tell two histories apart. ``position`` is how many records all streams before the
-    new one hold together: there its own begin.
-    """
-
-    stream: str
-    held: int
-    root: str
-    known: int
-    known_root: str
-    position: int
 
 
 class LedgerRef(_Part, frozen=True):

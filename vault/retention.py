@@ -17,6 +17,7 @@ from datetime import MAXYEAR, UTC, datetime
 from typing import Final, NamedTuple
 
 from vault.errors import S3Error
+from vault.matters import MAX_NAMED
 from vault.record import DefaultRetention, LockRef
 from vault.times import DAY_NS, MAX_NS, NS, Now, parse_rfc3339, rfc3339
 
@@ -33,21 +34,26 @@ PROTECTED: Final = "Access Denied because object protected by object lock."
 
 
 class Lock(NamedTuple):
-    """A version's lock. ``until`` in ns since the epoch; without ``mode`` there is no retention."""
+    """A version's lock. ``until`` in ns since the epoch; without ``mode`` there is no retention.
+
+    ``matters`` are the ids of the open matters that hold it at this point of the sequence (``vault.matters``).
+    """
 
     mode: str = ""
     until: int = 0
     hold: bool = False
+    matters: tuple[str, ...] = ()
 
     def ref(self) -> LockRef | None:
         """As it stands in a record; None where there is no lock at all."""
-        if not self.mode and not self.hold:
+        if not self.mode and not self.hold and not self.matters:
             return None
-        return LockRef(self.mode, rfc3339(self.until) if self.mode else "", self.hold)
+        until, more = rfc3339(self.until) if self.mode else "", max(0, len(self.matters) - MAX_NAMED)
+        return LockRef(self.mode, until, self.hold, self.matters[:MAX_NAMED], more)
 
 
 def from_ref(ref: LockRef | None) -> Lock:
-    """Read a lock out of a record.
+    """Read a version's own lock out of a record: not the matters, which were only true of that moment.
 
     Raises:
         ValueError: Its date is no date.
@@ -82,7 +88,7 @@ def decide_removal(lock: Lock, now: Now, *, bypass: bool) -> None:
     Raises:
         S3Error: AccessDenied; ``reason`` is legal_hold or retention.
     """
-    if lock.hold:
+    if lock.hold or lock.matters:
         raise _refuse("legal_hold")
     if not active(lock, now):
         return
@@ -94,8 +100,8 @@ def decide_removal(lock: Lock, now: Now, *, bypass: bool) -> None:
 def decide_erasure(lock: Lock, now: Now, *, bypassed: bool) -> None:
     """May the bytes of a removed version be destroyed?
 
-    The eraser asks with the lock recomputed from the ledger. ``bypassed`` says that the ledger holds a successful
-    removal with a granted bypass; COMPLIANCE and holds are judged again regardless.
+    The eraser asks with the lock, and the matters, as the ledger has them at the removal. ``bypassed`` says that the
+    ledger holds a successful removal with a granted bypass; COMPLIANCE and holds are judged again regardless.
 
     Raises:
         S3Error: AccessDenied; the bytes stay.
@@ -113,7 +119,7 @@ def decide_retention(lock: Lock, new: Lock | None, now: Now, *, bypass: bool) ->
         bypass: The caller asked to bypass GOVERNANCE *and* may.
 
     Returns:
-        The lock as it will be; the hold is untouched.
+        The lock as it will be; the hold is untouched, and matters hold what they held.
 
     Raises:
         S3Error: InvalidArgument for a date that is not in the future, AccessDenied for what would weaken.
@@ -129,7 +135,7 @@ def decide_retention(lock: Lock, new: Lock | None, now: Now, *, bypass: bool) ->
     if active(lock, now) and weaker and (lock.mode == COMPLIANCE or not bypass):
         # COMPLIANCE may only be lengthened. GOVERNANCE -> COMPLIANCE is a change of mode: S3 asks for the bypass.
         raise _refuse("retention")
-    return Lock(new.mode, new.until, lock.hold) if new is not None else Lock(hold=lock.hold)
+    return lock._replace(mode=new.mode, until=new.until) if new is not None else lock._replace(mode="", until=0)
 
 
 def at_creation(asked: LockRef | None, default: DefaultRetention | None, now: Now) -> Lock:

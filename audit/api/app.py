@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from audit import __version__
-from audit.api import health, ingest, log, problems, records
+from audit.api import health, holds, ingest, log, problems, records
 from audit.api.access import Count, Fetches, Rates
 from audit.api.requests import Requests
 from audit.ingest.receiving import Receiver
@@ -43,6 +43,7 @@ def make_app(node: Node, count: Count, receiver: Receiver, metrics: Metrics | No
     app.include_router(log.router)
     app.include_router(records.router)
     app.include_router(ingest.router)
+    app.include_router(holds.router)
     problems.install(app)
     # Last, and around everything: what FastAPI adds itself would stand inside of its answer to faults.
     app.middleware_stack = Requests(app.build_middleware_stack(), metrics.answers)

@@ -38,6 +38,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "records": "audit.cli.records",
     "production": "audit.cli.production",
     "key": "audit.cli.key",
+    "hold": "audit.cli.hold",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

@@ -13,6 +13,7 @@ from audit.config import load
 
 if TYPE_CHECKING:
     from audit.config import Settings
+    from audit.control import Control
 
 #: More characters than the first sentence of a help has.
 _WHOLE: Final = 1000
@@ -57,6 +58,14 @@ def examples(*lines: str) -> str:
 def settings(file: Path | None, **options: str | None) -> Settings:
     """Load the configuration; an option ``s3__listen`` sets ``s3.listen``."""
     return load(file, os.environ, {name.replace("__", "."): value for name, value in options.items()})
+
+
+def principal(named: str, control: Control) -> str:
+    """A principal's id, by id, access key or name; what is none of these is given back."""
+    found = {row.id for row in control.principals() if named in (row.id, row.access_key, row.name)}
+    if len(found) > 1:
+        raise click.UsageError(f"--actor: {len(found)} principals are called {named!r}; use an id or access key")
+    return found.pop() if found else named
 
 
 def write_json(value: object) -> None:

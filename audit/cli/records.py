@@ -107,16 +107,8 @@ def _given(given: dict[str, str | tuple[str, ...] | None], control: Control) -> 
     for option, value in given.items():
         name = option.removeprefix("by_")
         values = (value,) if isinstance(value, str) else value or ()
-        filters += [(name, _principal(each, control) if name == "actor" else each) for each in values]
+        filters += [(name, options.principal(each, control) if name == "actor" else each) for each in values]
     return filters
-
-
-def _principal(named: str, control: Control) -> str:
-    """A principal's id, by id, access key or name."""
-    found = {row.id for row in control.principals() if named in (row.id, row.access_key, row.name)}
-    if len(found) > 1:
-        raise click.UsageError(f"--actor: {len(found)} principals are called {named!r}; use an id or access key")
-    return found.pop() if found else named
 
 
 def _pages(control: Control, question: Question, limit: int | None) -> Iterator[Page]:
@@ -148,6 +140,8 @@ def _write_table(found: Iterator[Found], names: dict[str, str]) -> None:
 
 
 def _what(tail: Tail) -> str:
+    if tail.matter is not None:
+        return f"matter {tail.matter.id} {tail.matter.name}".rstrip()
     if tail.object is None:
         return tail.request.http if tail.request is not None else ""
     return f"{tail.object.bucket}/{tail.object.key or tail.object.prefix}"
@@ -175,7 +169,7 @@ def _row(each: Found, head: Head, tail: Tail) -> Sequence[object]:
         named.bucket if named else "", named.key if named else "",
         version.version_id if version else named.version_id if named else "",
         named.size if named and named.size >= 0 else "",
-        lock.mode if lock else "", lock.until if lock else "", "on" if lock and lock.hold else "",
+        lock.mode if lock else "", lock.until if lock else "", "on" if lock and lock.held else "",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from vault.times import rfc3339
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vault.state.rows import TokenRow
+    from vault.state.other_rows import TokenRow
 
 
 @click.group(cls=options.Group)

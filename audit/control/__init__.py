@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audit.keys import KeyMaterial, Rotated
+    from audit.matters import Held, Matter, Wanted
     from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.tokens import NewToken, Source
     from vault.record import KeysRef
-    from vault.state.rows import PrincipalRow, TokenRow
+    from vault.state.other_rows import TokenRow
+    from vault.state.rows import PrincipalRow
 
 
 class Credentials(NamedTuple):
@@ -115,6 +117,31 @@ class Control(KeyControl, Protocol):
 
         Raises:
             S3Error: It was refused.
+        """
+
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """Open a matter.
+
+        Raises:
+            S3Error: It was refused.
+            QueryInvalid: It is not written as it must be.
+        """
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """Release a matter, for good.
+
+        Raises:
+            S3Error: It was refused.
+        """
+
+    def matters(self, state: str) -> list[Matter]:
+        """Matters, the newest first: all, or those of one state. That they were looked at is recorded first."""
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """A matter, and how many versions it holds now. Recorded first.
+
+        Raises:
+            S3Error: There is none.
         """
 
     def ask(self, question: Question) -> Page:

@@ -21,12 +21,16 @@ from audit.control.messages import (
     ControlFailed,
     DisablePrincipal,
     Entries,
+    ListMatters,
     ListPrincipals,
     ListTokens,
+    OpenMatter,
     RecordBackup,
+    ReleaseMatter,
     Request,
     RevokeToken,
     RotateKek,
+    ShowMatter,
     ShowProduction,
     Status,
     TakeKeys,
@@ -38,6 +42,7 @@ from audit.control.place import reachable
 from audit.errors import AlreadyRunning
 from audit.identity import Layout, load_identity
 from audit.keys import KeyMaterial, Rotated
+from audit.matters import Held, Matter
 from audit.node import Node
 from audit.production.jobs import JobStatus
 from audit.query.records import Page
@@ -45,7 +50,8 @@ from audit.status import NodeStatus
 from audit.tiles import WIDTH
 from audit.tokens import NO_SOURCE, NewToken
 from vault.errors import S3_ERRORS, S3Error
-from vault.state.rows import PrincipalRow, TokenRow
+from vault.state.other_rows import TokenRow
+from vault.state.rows import PrincipalRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +59,7 @@ if TYPE_CHECKING:
 
     from audit.config import Settings
     from audit.control import Control
+    from audit.matters import Wanted
     from audit.production.question import Question as Asked
     from audit.query.records import Question
     from audit.tokens import Source
@@ -150,6 +157,22 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """See :meth:`Control.revoke_token`."""
         self._ask(RevokeToken(token_id))
+
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """See :meth:`Control.open_matter`."""
+        return self._result(OpenMatter(wanted), Matter)
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """See :meth:`Control.release_matter`."""
+        return self._result(ReleaseMatter(matter_id, reason), Matter)
+
+    def matters(self, state: str) -> list[Matter]:
+        """See :meth:`Control.matters`."""
+        return self._result(ListMatters(state), list[Matter])
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """See :meth:`Control.matter`."""
+        return self._result(ShowMatter(matter_id), tuple[Matter, Held])
 
     def ask(self, question: Question) -> Page:
         """See :meth:`Control.ask`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pwd
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audit.keys import KeyMaterial, Rotated
+    from audit.matters import Held, Matter, Wanted
     from audit.node import Node
     from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from audit.status import NodeStatus
     from audit.tokens import NewToken, Source
     from vault.record import KeysRef
-    from vault.state.rows import PrincipalRow, TokenRow
+    from vault.state.other_rows import TokenRow
+    from vault.state.rows import PrincipalRow
+
+
+_CLI: Final = Origin("cli")
 
 
 def host_user(uid: int) -> Actor:
@@ -76,9 +81,25 @@ class NodeControl:
         """See :meth:`Control.revoke_token`."""
         self._node.tokens.revoke(self._actor, token_id)
 
+    def open_matter(self, wanted: Wanted) -> Matter:
+        """See :meth:`Control.open_matter`."""
+        return self._node.matters.open(self._actor, _CLI, wanted)
+
+    def release_matter(self, matter_id: str, reason: str) -> Matter:
+        """See :meth:`Control.release_matter`."""
+        return self._node.matters.close(self._actor, _CLI, matter_id, reason)
+
+    def matters(self, state: str) -> list[Matter]:
+        """See :meth:`Control.matters`."""
+        return self._node.matters.list(self._actor, _CLI, state).matters
+
+    def matter(self, matter_id: str) -> tuple[Matter, Held]:
+        """See :meth:`Control.matter`."""
+        return self._node.matters.get(self._actor, _CLI, matter_id)
+
     def ask(self, question: Question) -> Page:
         """See :meth:`Control.ask`."""
-        return self._node.asking.ask(self._actor, Origin("cli"), question)
+        return self._node.asking.ask(self._actor, _CLI, question)
 
     def begin_production(self, question: Asked, directory: str) -> int:
         """See :meth:`Control.begin_production`."""

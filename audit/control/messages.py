@@ -18,12 +18,14 @@ import msgspec
 from msgspec import Meta
 
 from audit.errors import AuditError
+from audit.matters import Wanted
 from audit.production.question import Question as Asked
 from audit.tiles import WIDTH
 from vault.crypto.backup_file import MAX_FILE_BYTES
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
 from vault.record import MAX_RECORD_BYTES, KeysRef
+from vault.state.matters import MAX_REASON
 from vault.state.tokens import MAX_DAYS, MAX_NOTE
 
 #: One request's line, in bytes.
@@ -91,6 +93,31 @@ class RevokeToken(msgspec.Struct, frozen=True, tag_field="op", tag="token.revoke
     token: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
+class OpenMatter(msgspec.Struct, frozen=True, tag_field="op", tag="matter.open"):
+    """Opens a matter (``audit.matters``)."""
+
+    wanted: Wanted
+
+
+class ReleaseMatter(msgspec.Struct, frozen=True, tag_field="op", tag="matter.close"):
+    """Releases a matter."""
+
+    matter: Annotated[str, Meta(min_length=1, max_length=64)]
+    reason: Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+class ListMatters(msgspec.Struct, frozen=True, tag_field="op", tag="matter.list"):
+    """Asks for all matters, or those of one state."""
+
+    state: Annotated[str, Meta(max_length=16)] = ""
+
+
+class ShowMatter(msgspec.Struct, frozen=True, tag_field="op", tag="matter.get"):
+    """Asks for a matter, and how many versions it holds."""
+
+    matter: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
 class Ask(msgspec.Struct, frozen=True, tag_field="op", tag="record.query"):
     """Asks for records (``audit.query.records.Question``)."""
 
@@ -156,6 +183,10 @@ Request = (
     | ListTokens
     | AddToken
     | RevokeToken
+    | OpenMatter
+    | ReleaseMatter
+    | ListMatters
+    | ShowMatter
     | Ask
     | Entries
     | BeginProduction
@@ -187,8 +218,15 @@ _replies: Final = msgspec.json.Decoder(Reply)
 
 
 def encode(message: Request | Reply) -> bytes:
-    """Write a message as its line."""
-    return msgspec.json.encode(message) + b"\n"
+    """Write a message as its line.
+
+    Raises:
+        ControlFailed: It has a text that is not UTF-8: a shell may pass on any bytes.
+    """
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError as error:
+        raise ControlFailed("one of the arguments is not UTF-8") from error
 
 
 def decode_request(line: bytes) -> Request:

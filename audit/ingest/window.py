@@ -14,7 +14,7 @@ from audit.errors import LedgerCorrupt
 from audit.replay import records
 from vault.record import SUCCESS
 from vault.state.ingest import GENERATION, Seen, digest_key, event_key
-from vault.state.rows import TokenRow
+from vault.state.other_rows import TokenRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

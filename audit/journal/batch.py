@@ -19,7 +19,8 @@ from vault.ports import Committed
 from vault.record import MAX_RECORD_BYTES, encode_tail, splice
 from vault.state.apply import apply
 from vault.state.ingest import plan
-from vault.state.rows import SourceRow, source_key
+from vault.state.other_rows import SourceRow
+from vault.state.rows import source_key
 
 if TYPE_CHECKING:
     from audit.journal.group import Group

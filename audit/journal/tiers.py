@@ -11,8 +11,11 @@ from typing import Final
 
 #: Ops of the last tier, beside everything of ``ledger.``, ``server.``, ``clock.`` and ``key.``.
 _ALWAYS: Final = frozenset(
-    {"object.hold.put", "object.delete", "object.erased", "multipart.abort", "principal.disable", "token.revoke"}
-)
+    {
+        "object.hold.put", "matter.open", "matter.close", "object.delete", "object.erased", "multipart.abort",
+        "principal.disable", "token.revoke",
+    }
+)  # fmt: skip
 _WRITES: Final = frozenset(
     {
         "object.put", "object.retention.put", "bucket.create", "bucket.delete", "bucket.versioning.put",

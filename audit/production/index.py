@@ -69,7 +69,7 @@ def page(title: str, facts: Sequence[tuple[str, str]], entries: Iterable[Entry])
 def _row(entry: Entry) -> str:
     shown = escape(entry.key)
     key = f'<a href="{escape(quote(entry.native))}">{shown}</a>' if entry.native else shown
-    lock = escape(" ".join(filter(None, (entry.mode, entry.until[:10], "hold" if entry.hold else ""))))
+    lock = escape(" ".join(filter(None, (entry.mode, entry.until[:10], "hold" if entry.hold or entry.matters else ""))))
     return (
         f'<tr><td class="n">{entry.n}</td><td>{escape(entry.bucket)}</td><td>{key}</td>'
         f"<td>{escape(entry.version_id)}</td><td>{escape(entry.time[:19])}Z</td>"

@@ -70,6 +70,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: str = ""
     until: str = ""
     hold: bool = False
+    matters: tuple[str, ...] = ()
     problem: str = ""
     trail: tuple[tuple[str, int], ...] = ()
 
@@ -137,6 +138,7 @@ class Versions:
                 for piece in self._plaintext.pieces(row, 0, row.size - 1):
                     put(piece)
         parts, sealed_leaf, listed = self._parts(row, storage)
+        lock = lookup.lock_of(self._node.stores.index, entry.bucket, entry.key, row)
         return msgspec.structs.replace(
             entry,
             state="native",
@@ -149,6 +151,7 @@ class Versions:
             mode=row.mode,
             until=rfc3339(row.until) if row.until else "",
             hold=row.hold,
+            matters=lock.matters,
         )
 
     def _document(self, position: int, storage: Storage, content: str) -> tuple[str, ContentDocument]:

@@ -82,8 +82,8 @@ def condition(filters: Iterable[tuple[str, str]]) -> Condition:
     """
     given = _gather(filters)
     times = (
-        _time("from", given["from"][0]) if "from" in given else 0,
-        _time("to", given["to"][0]) - 1 if "to" in given else MAX_NS,
+        instant("from", given["from"][0]) if "from" in given else 0,
+        instant("to", given["to"][0]) - 1 if "to" in given else MAX_NS,
     )
     if times[1] < times[0]:
         raise QueryInvalid("`to` is not after `from`")
@@ -143,7 +143,16 @@ def _ops(values: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _time(name: str, value: str) -> int:
+def instant(name: str, value: str) -> int:
+    """Read a time as people write it, in ns since the epoch.
+
+    Args:
+        name: What it is the time of, for the error.
+        value: RFC 3339 with ``Z`` or an offset, or a day (its beginning, UTC).
+
+    Raises:
+        QueryInvalid: It is none.
+    """
     text = f"{value}T00:00:00Z" if _DAY.fullmatch(value) else value
     try:
         return parse_rfc3339(text.replace(" ", "+"))  # a plus sign that was not escaped in a URL arrives as a space

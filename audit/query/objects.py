@@ -11,6 +11,7 @@ import msgspec
 
 from audit.query import filter as filters_
 from audit.query.records import Found
+from vault.matters import holding
 from vault.record import SUCCESS, decode
 from vault.retention import from_ref
 from vault.state import lookup
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from audit.query.records import Asking
     from vault.ports import State
     from vault.record import Head, Tail
+    from vault.state.other_rows import MatterRow
     from vault.state.rows import VersionRow
 
 #: Versions that are shown, newest first.
@@ -27,24 +29,34 @@ MAX_VERSIONS: Final = 1000
 #: Changes of a lock that are shown for a key, oldest first.
 MAX_CHANGES: Final = 1000
 
+#: Matters that are explained of those that hold a version.
+MAX_TOLD: Final = 32
+
 _LOCKING: Final = ("object.put", "multipart.complete", "object.retention.put", "object.hold.put")
 
 
 class Why(msgspec.Struct, frozen=True):
-    """One step on the way to a version's lock: record ``seq`` of ``stream`` made it what it says."""
+    """One step on the way to a version's lock: record ``seq`` of ``stream`` made it what it says.
+
+    ``matter`` is the id of the open matter that the record opened; mode, date and hold are none of its business then.
+    """
 
     stream: str
     seq: int
     time: str
     actor: str
     because: str
-    mode: str
-    until: str
-    hold: bool
+    mode: str = ""
+    until: str = ""
+    hold: bool = False
+    matter: str = ""
 
 
 class Version(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A version or delete marker. ``locked`` says in words until when nobody may remove it; empty where it is free."""
+    """A version or delete marker. ``locked`` says in words until when nobody may remove it; empty where it is free.
+
+    ``matters`` are the ids of the open matters that hold it, the oldest first; :data:`MAX_TOLD` of them are explained.
+    """
 
     version_id: str
     ordinal: int
@@ -56,6 +68,7 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: str = ""
     until: str = ""
     hold: bool = False
+    matters: tuple[str, ...] = ()
     locked: str = ""
     why: list[Why] = []
 
@@ -82,15 +95,43 @@ def versions(state: State, asking: Asking, bucket: str, key: str) -> tuple[list[
     reasons = _reasons(asking, bucket, key)
     found = lookup.key_row(state, bucket, key)
     current = found.current.ordinal if found is not None and found.current is not None else 0
+    open_ = lookup.open_matters(state)
+    told: dict[str, tuple[MatterRow, Why]] = {}
     shown: list[Version] = []
     for row in lookup.versions(state, bucket, key):
         if len(shown) == MAX_VERSIONS:
             return shown, True
-        shown.append(_version(row, current == row.ordinal, reasons.get(row.ordinal, [])))
+        held = holding(open_, lookup.stored(bucket, key, row)) if open_ and not row.marker else ()
+        for matter in held[:MAX_TOLD]:
+            found_matter = lookup.matter(state, matter)
+            if matter not in told and found_matter is not None:
+                told[matter] = found_matter, _opened(asking, found_matter)
+        by = [told[matter] for matter in held[:MAX_TOLD] if matter in told]
+        shown.append(_version(row, current == row.ordinal, reasons.get(row.ordinal, []), held, by))
     return shown, False
 
 
-def _version(row: VersionRow, current: bool, why: list[Why]) -> Version:  # noqa: FBT001 - one caller, above
+def _opened(asking: Asking, matter: MatterRow) -> Why:
+    """The record that opened a matter, as the reason of a lock."""
+    found = asking.found(matter.seq)
+    head, tail = decode(bytes(found.record))
+    return Why(
+        stream=found.stream,
+        seq=found.seq,
+        time=head.time,
+        actor=tail.actor.person or tail.actor.id,
+        because=f"the matter {matter.query.id} ({matter.name}) was opened, and describes it",
+        matter=matter.query.id,
+    )
+
+
+def _version(
+    row: VersionRow,
+    current: bool,  # noqa: FBT001 - one caller, above
+    why: list[Why],
+    held: tuple[str, ...],
+    matters: list[tuple[MatterRow, Why]],
+) -> Version:
     until = rfc3339(row.until) if row.until else ""
     return Version(
         version_id="null" if row.null else row.version_id,
@@ -103,12 +144,13 @@ def _version(row: VersionRow, current: bool, why: list[Why]) -> Version:  # noqa
         mode=row.mode,
         until=until,
         hold=row.hold,
-        locked=_in_words(row.mode, until, hold=row.hold),
-        why=why,
+        matters=held,
+        locked=_in_words(row.mode, until, [matter for matter, _ in matters], hold=row.hold),
+        why=why + [because for _, because in matters],
     )
 
 
-def _in_words(mode: str, until: str, *, hold: bool) -> str:
+def _in_words(mode: str, until: str, matters: list[MatterRow], *, hold: bool) -> str:
     parts = []
     if mode == "COMPLIANCE":
         parts.append(f"by retention (COMPLIANCE) until {until}: nobody may shorten it")
@@ -116,6 +158,7 @@ def _in_words(mode: str, until: str, *, hold: bool) -> str:
         parts.append(f"by retention (GOVERNANCE) until {until}, unless the bucket's owner bypasses it")
     if hold:
         parts.append("by a legal hold, until it is lifted")
+    parts += [f"by the matter {matter.query.id} ({matter.name}), until it is released" for matter in matters]
     return "; and ".join(parts)
 
 

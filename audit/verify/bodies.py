@@ -21,7 +21,7 @@ from audit.verify.tree import Frontier, leaf_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from audit.verify.records import Event
+    from audit.verify.event import Event
 
 #: Bytes that suite 1 adds to each chunk.
 _TAG_BYTES: Final = 16

@@ -28,8 +28,8 @@ from audit.verify.tree import TILE_WIDTH, subtree_root, tile_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from audit.verify.event import Event
     from audit.verify.locks import Locks
-    from audit.verify.records import Event
 
 #: Entry bundles that one task checks.
 SPAN_TILES: Final = 64

@@ -17,8 +17,8 @@ from audit.verify.report import Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from audit.verify.event import Event
     from audit.verify.locks import Locks
-    from audit.verify.records import Event
 
 
 _MONTH: Final = len("2026-11")

@@ -24,7 +24,7 @@ from audit.verify.locks import Locks
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from audit.verify.records import Event
+    from audit.verify.event import Event
     from audit.verify.report import Finding
 
 

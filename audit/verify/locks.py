@@ -13,7 +13,7 @@ Checked, with the time of the record itself (the earlier of its two clocks, by w
    leaves the hold as it is, and the other way round.
 7. An erasure is of a body that an earlier record stored; a part of a completed upload goes only with the version.
 
-What a new version is owed (8 to 10) stands in ``promises``.
+What a new version is owed (8 to 10) stands in ``promises``, what matters hold (11 to 13) in ``matters``.
 
 Conventions: ``lock`` of a record is the version's lock after the operation; ``object.version_id`` in a delete means
 that a version was removed, its absence that a delete marker was made or (without versioning) the null version removed;
@@ -22,7 +22,7 @@ that a version was removed, its absence that a delete marker was made or (withou
 An exported log may be of a stream that took another over (``strongroom recover``). Buckets made in that one have
 versions this one does not know: those are counted as inherited and only what is known about them is checked.
 
-Memory: about half a kilobyte for each version. Not handled here: bytes of versions (``holdings``).
+Memory: some 600 bytes for each version. Not handled here: bytes of versions (``holdings``).
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from audit.verify.matters import Matters
 from audit.verify.promises import Promises
 from audit.verify.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from audit.verify.records import Event
+    from audit.verify.event import Event
 
 _COMPLIANCE: Final = b"COMPLIANCE"
 _MODES: Final = {mode: mode for mode in (b"", b"GOVERNANCE", _COMPLIANCE)}  # one object for each, not for each version
@@ -54,12 +55,13 @@ class _Chain:
 
 
 class Version:
-    """One version: its key, its lock, whether it was deleted, and the seq of the record that made it."""
+    """One version: its key and lock, what matters go by, whether it was deleted, the seq of the record that made it."""
 
-    __slots__ = ("chain", "gone", "hold", "mode", "seq", "until")
+    __slots__ = ("actor", "at", "chain", "gone", "hold", "late", "mode", "seq", "until")
 
     def __init__(self, event: Event, chain: _Chain) -> None:
         self.chain = chain
+        self.at, self.late, self.actor = 0, 0, b""
         self.mode, self.until = _MODES[event.mode], event.until
         self.hold = event.hold == b"true"
         self.seq, self.gone = event.seq, False
@@ -109,6 +111,7 @@ class Locks:
         self._part_of: dict[int, Version] = {}
         self.findings: list[Finding] = []
         self._promises = Promises(self._bad, self._current)
+        self._matters = Matters(self._bad)
         self._steps: Final[dict[bytes, Callable[[Event], None]]] = {
             b"object.put": self._made,
             b"multipart.complete": self._made,
@@ -130,6 +133,8 @@ class Locks:
         if bool(event.mode) != bool(event.until):
             self._bad(event, "its lock has a mode and no date, or a date and no mode")
         self._promises.apply(event)
+        if event.matter:
+            self._matters.apply(event, inherits=self.inherits)
         step = self._steps.get(event.op)
         if step is not None:
             step(event)
@@ -180,6 +185,7 @@ class Locks:
         if event.version_id in self.versions:
             self._bad(event, "the version was made before")
         version = self.versions[event.version_id] = chain.newest = Version(event, chain)
+        self._matters.made(event, version)
         bucket.live += 1
         if event.op == b"multipart.complete" and event.upload in self._uploads:
             self._part_of |= dict.fromkeys(self._uploads.pop(event.upload).values(), version)
@@ -240,6 +246,9 @@ class Locks:
         lock = version.stands(event.at, bypass=event.bypass == b"true")
         if lock:
             self._bad(event, f"the version was {how} while {lock} stood")
+        held = self._matters.holding(event, version)
+        if held:
+            self._bad(event, f"the version was {how} while the matter {held[0].decode()} held it")
         version.gone = True
         self._buckets[event.bucket].live -= 1
 
@@ -288,6 +297,8 @@ class Locks:
         version = self._known(event)
         if version is not None and version.gone:
             self._bad(event, "it sets the lock of a version that was deleted before")
+        if version is not None:
+            self._matters.compare(event, version, inherits=self.inherits)
         return version
 
     def _retained(self, event: Event) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from audit.verify.records import Event
+    from audit.verify.event import Event
 
 _LATEST: Final = b"9999-12-31T23:59:59.999999999Z"
 _MILLISECOND: Final = 1_000_000

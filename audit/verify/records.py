@@ -23,6 +23,7 @@ from hashlib import sha256
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.verify.event import event_of
 from audit.verify.foreign import disagrees
 from audit.verify.report import Finding
 from audit.verify.schema import AFTER_PREV, HEAD, LINK, MAX_RECORD_BYTES, OPS, parse_strict, why_not
@@ -30,6 +31,8 @@ from audit.verify.schema import AFTER_PREV, HEAD, LINK, MAX_RECORD_BYTES, OPS, p
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable
+
+    from audit.verify.event import Event
 
 #: What ``prev`` of the first record says: SHA-256 of nothing.
 NO_PREV: Final = sha256(b"").hexdigest().encode()
@@ -39,7 +42,7 @@ _EVENTS: Final = frozenset(
     b"bucket.create bucket.delete bucket.lock.put "
     b"object.put object.delete object.erased object.retention.put object.hold.put "
     b"multipart.create multipart.part multipart.complete multipart.abort "
-    b"principal.add principal.disable ledger.open ledger.stop ledger.recover".split()
+    b"matter.open matter.close principal.add principal.disable ledger.open ledger.stop ledger.recover".split()
 )
 _NAMES: Final = {op: op for op in OPS}  # one object for each name, so that runs travel light
 _MAKES: Final = frozenset((b"object.put", b"multipart.complete"))
@@ -49,71 +52,6 @@ _TAG_BYTES: Final = 16
 #: How far ahead of this machine's clock a record may be, in seconds: it may be wrong, and evidence waits for nobody.
 _AHEAD_SECONDS: Final = 24 * 3600
 
-
-class Event(NamedTuple):
-    """What one successful operation did.
-
-    ``at`` is the earlier of its two clocks, by which an expiry is judged, and ``late`` the later one, from which a
-    retention starts (DESIGN §5). The other fields are groups of
-    ``schema.AFTER_PREV`` in their order, empty where absent: names of buckets, keys and the like with their quotes.
-    """
-
-    seq: int
-    at: bytes
-    late: bytes
-    ordinal: bytes
-    version_id: bytes
-    manifest: bytes
-    prev_manifest: bytes
-    marker: bytes
-    null: bytes
-    replaced: bytes
-    mode: bytes
-    until: bytes
-    hold: bytes
-    op: bytes
-    bucket: bytes
-    key: bytes
-    named: bytes
-    upload: bytes
-    part: bytes
-    size: bytes
-    suite: bytes
-    kind: bytes
-    sealed: bytes
-    chunk: bytes
-    length: bytes
-    root: bytes
-    blob: bytes
-    asked_mode: bytes
-    asked_until: bytes
-    asked_hold: bytes
-    bypass: bytes
-    strict: bytes
-    default_mode: bytes
-    days: bytes
-    years: bytes
-    principal: bytes
-    vault: bytes
-    profile: bytes
-    quarantined: bytes
-    digest: bytes
-    cut: bytes
-    cut_in: bytes
-    taken: bytes
-    held: bytes
-    held_root: bytes
-    known: bytes
-    known_root: bytes
-    base: bytes
-    ref: bytes
-
-
-# Groups that make an event, in three runs: in between stand those of which only the digest is wanted.
-_VERSION, _OPERATION, _REST = (
-    slice(AFTER_PREV.groupindex[first] - 1, AFTER_PREV.groupindex[last])
-    for first, last in (("ordinal", "replaced"), ("mode", "size"), ("suite", "ref"))
-)
 _TIME, _CONTENT, _LOCK = (AFTER_PREV.groupindex[name] - 1 for name in ("time", "content", "lock"))
 _EACH_NAMES: Final = ("time", "clock", "outcome", "op", "version_id", "ordinal", "manifest")
 _EACH: Final = tuple(AFTER_PREV.groupindex[name] for name in _EACH_NAMES)
@@ -232,13 +170,12 @@ class Checker:
             self.bad(why)
         if outcome == b"success" and op in _EVENTS:
             found = match.groups(b"")
-            times = min(stamp, clock), max(stamp, clock)
-            event = Event._make((self._seq, *times, *found[_VERSION], *found[_OPERATION], *found[_REST]))
-            self._events.append(event)
+            made = event_of(self._seq, stamp, clock, found)
+            self._events.append(made)
             if op in _STORES:
-                self._check_stored(event)
-            if op in _MAKES or (op == b"object.delete" and event.marker == b"true" and not event.named):
-                self._check_made(event, (found[_TIME], found[_CONTENT], found[_LOCK]))
+                self._check_stored(made)
+            if op in _MAKES or (op == b"object.delete" and made.marker == b"true" and not made.named):
+                self._check_made(made, (found[_TIME], found[_CONTENT], found[_LOCK]))
 
     def _check_stored(self, event: Event) -> None:
         if not event.root:

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit.verify.anchor import Claims
+    from audit.verify.event import Event
     from audit.verify.inventory import StreamFiles
-    from audit.verify.records import Event, Run
+    from audit.verify.records import Run
 
 _PIECE: Final = 1 << 20
 
@@ -279,8 +280,7 @@ class Stream:
             self._bad(tear.size, tear.place, "the segment is damaged here: its writer went on in another one")
         if header.first > spine.size:
             self._missing()
-            why = f"records {spine.size} to {header.first - 1} are missing before it"
-            self._bad(spine.size, segment.place, why)
+            self._bad(spine.size, segment.place, f"records {spine.size} to {header.first - 1} are missing before it")
             return False
         whole = self._join(spine, run)
         for seen in reading.bodies:

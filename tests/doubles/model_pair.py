@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.doubles.ledger import MemoryState, head_of
-from tests.doubles.s3_model import DISABLED, USERS, Model, Refused
+from tests.doubles.officer import WholeModel
+from tests.doubles.s3_model import DISABLED, USERS, Refused
 from vault.policy import SYSTEM
 from vault.record import (
     SUCCESS,
@@ -22,7 +23,7 @@ from vault.record import (
     encode_tail,
     splice,
 )
-from vault.state import rows
+from vault.state import lookup, rows
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.rows import BucketRow, KeyRow, PartRow, UploadRow, VersionRow
@@ -47,7 +48,7 @@ class Pair:
 
     def __init__(self, now: int) -> None:
         self.state = MemoryState()
-        self.model = Model(now)
+        self.model = WholeModel(now)
         self.records: list[tuple[bytes, Sequence[tuple[int, int]]]] = []
         self.ids: dict[tuple[str, str], list[str]] = {(bucket, key): [] for bucket in BUCKETS for key in KEYS}
         for name, role in USERS.items():
@@ -86,8 +87,24 @@ class Pair:
         return {
             key: row
             for key, row in self.state.scan(b"v", b"w")
-            if isinstance(row, VersionRow) and (row.hold or (row.mode == "COMPLIANCE" and row.until > earlier))
+            if isinstance(row, VersionRow)
+            and (row.hold or self.matters_of(key, row) or (row.mode == "COMPLIANCE" and row.until > earlier))
         }
+
+    def matters_of(self, where: bytes, row: VersionRow) -> tuple[str, ...]:
+        """The matters that hold a version, as the product says."""
+        bucket = where[1 : where.index(b"\0")].decode()
+        return lookup.lock_of(self.state, bucket, rows.name_in(where), row).matters
+
+    def check_matters(self) -> None:
+        """Each version is held by the same matters on both sides."""
+        for bucket, key in self.ids:
+            expected = self.model.buckets[bucket].keys[key] if bucket in self.model.buckets else []
+            for version in expected:
+                where = rows.version_key(bucket, key, version.ordinal)
+                row = self.state.get(where)
+                assert isinstance(row, VersionRow)
+                assert self.matters_of(where, row) == tuple(self.model.matters.holding(bucket, key, version))
 
     def check_guarded(self, before: dict[bytes, VersionRow]) -> None:
         earlier = min(self.model.wall, self.model.clock)

@@ -9,7 +9,9 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.doubles.s3_model import SECOND, Asked, Model, Refused
+from tests.doubles.matters_model import Matter
+from tests.doubles.officer import WholeModel
+from tests.doubles.s3_model import SECOND, Asked, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ class ModelReplay:
     """
 
     def __init__(self, body: Callable[[int], bytes]) -> None:
-        self.model = Model(0)
+        self.model = WholeModel(0)
         self.body = body
         self.counts: dict[tuple[str, str], int] = {}
 
@@ -126,6 +128,18 @@ class ModelReplay:
 
     def multipart_abort(self, found: _Asked) -> None:
         self.model.abort(*found.key, found.upload)
+
+    def matter_open(self, found: _Asked) -> None:
+        matter = found.record["matter"]
+        query = matter["query"]
+        since, before = (instant(query[name]) if name in query else None for name in ("since", "before"))
+        described = Matter(
+            matter["id"], query.get("bucket"), query.get("prefix", ""), since, before, query.get("actor")
+        )
+        self.model.open_matter(found.bucket[0], described)
+
+    def matter_close(self, found: _Asked) -> None:
+        self.model.close_matter(found.bucket[0], found.record["matter"]["id"])
 
 
 class _Asked:

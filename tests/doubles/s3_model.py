@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tests.doubles.matters_model import Matters
+
 SECOND = 10**9
 DAY = 86_400 * SECOND
 
@@ -60,6 +62,7 @@ class Version:
     hold: bool = False
     spoken: bool = False  # whether a hold was ever switched, on or off
     id: str = ""
+    made: tuple[str, int, int] = ("", 0, 0)  # by whom, and when by the two clocks
 
     def weight(self) -> tuple[object, ...]:
         return self.ordinal, self.marker, self.null, self.mode, self.until, self.hold
@@ -89,11 +92,13 @@ class Model:
     def __init__(self, now: int) -> None:
         self.wall = self.clock = now
         self.buckets: dict[str, Bucket] = {}
+        self.matters, self.user = Matters(), ""
         self.given: dict[tuple[str, str], int] = defaultdict(int)  # ordinals outlive buckets
 
     # Who
 
     def _allow(self, user: str, right: str, name: str) -> None:
+        self.user = user
         if user == DISABLED:
             raise Refused("principal")
         role = USERS[user]
@@ -115,16 +120,12 @@ class Model:
     def running(self, version: Version) -> bool:
         return version.mode != "" and version.until > min(self.wall, self.clock)
 
-    def protected(self, version: Version) -> bool:
-        """Nobody at all may remove it."""
-        return version.hold or (version.mode == "COMPLIANCE" and self.running(version))
-
-    def _remove(self, bucket: Bucket, key: str, version: Version, *, bypass: bool) -> None:
-        if version.hold:
+    def _remove(self, name: str, key: str, version: Version, *, bypass: bool) -> None:
+        if version.hold or self.matters.holding(name, key, version):
             raise Refused("legal_hold")
         if self.running(version) and (version.mode == "COMPLIANCE" or not bypass):
             raise Refused("retention")
-        bucket.keys[key].remove(version)
+        self.buckets[name].keys[key].remove(version)
 
     def _future(self, until: int) -> None:
         if until <= max(self.wall, self.clock):
@@ -195,9 +196,9 @@ class Model:
         if bucket.versioning != "Enabled":
             new.null = True
             for old in [version for version in bucket.keys[key] if version.null]:
-                self._remove(bucket, key, old, bypass=False)
+                self._remove(name, key, old, bypass=False)
         self.given[name, key] += 1
-        new.ordinal = self.given[name, key]
+        new.ordinal, new.made = self.given[name, key], (self.user, self.wall, self.clock)
         bucket.keys[key].append(new)
 
     def _make(self, name: str, key: str, asked: Asked, if_none_match: bool, if_match: str) -> None:  # noqa: FBT001
@@ -250,7 +251,7 @@ class Model:
         if wanted or not bucket.versioning:
             found = self._find(name, key, wanted or "null")
             if found is not None:
-                self._remove(bucket, key, found, bypass=bypass and self._may_bypass(user, name))
+                self._remove(name, key, found, bypass=bypass and self._may_bypass(user, name))
         else:
             self._add(name, key, Version(0, marker=True))
 
@@ -287,7 +288,7 @@ class Model:
     def get_hold(self, user: str, name: str, key: str, wanted: str) -> Version:
         self._allow(user, "see lock", name)
         found = self._lockable(name, key, wanted, change=False)
-        if not found.spoken:
+        if not found.spoken and not self.matters.holding(name, key, found):
             raise Refused("no_such_object_lock_configuration")
         return found
 

@@ -16,6 +16,7 @@ from tests.golden.make import CHECKPOINT, DATA, LOG, VKEY, expected, unpack
 from vault.service.documents import Documents
 from vault.service.plaintext import Plaintext
 from vault.state import lookup
+from vault.state.rows import VersionRow
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def test_a_data_directory_is_opened_and_everything_in_it_is_read(
         root = next(row for row in node.principals.all() if row.access_key == EXPECTED.access_key)
         assert (root.roles, node.secrets.get(root.id)) == (("root",), EXPECTED.secret_key)
         assert [read(node, stored) for stored in EXPECTED.stored] == EXPECTED.stored
+        made = [row for _, row in node.stores.index.scan(b"v", b"w") if isinstance(row, VersionRow)]
+        assert {row.actor for row in made} == {root.id}  # which the index of then did not know
         assert node.status().problems == []
     assert verified(data, capsys)["size"] > EXPECTED.size
 

@@ -7,6 +7,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from audit.journal.log import CommitLog
@@ -20,6 +21,7 @@ from tests.doubles.s3_model import DAY, DISABLED, SECOND, USERS
 from tests.doubles.writer import SEGMENT_BYTES, SERVER, Writer
 from tests.together import together
 from vault import durable
+from vault.matters import MatterQuery, MatterRef
 from vault.merkle import EMPTY_ROOT
 from vault.record import Actor, BucketConfig, DefaultRetention, ObjectRef, PrincipalRef, Request, Storage
 from vault.state import rows
@@ -177,6 +179,7 @@ class Client:
 
     def run(self, count: int) -> None:
         kinds = [self.store, self.store, self.remove, self.retain, self.hold, self.look, self.upload, self.configure]
+        kinds += [self.matter] * (self.number % 3)
         for _ in range(count):
             self.rng.choice(kinds)()
 
@@ -223,6 +226,19 @@ class Client:
 
     def hold(self) -> None:
         self.do("object.hold.put", object=self.named(), request=Request(hold=self.rng.random() < 0.5))
+
+    def matter(self) -> None:
+        """The compliance officer, or somebody who may not, opens a matter or closes one of the first."""
+        actor = Actor(self.rng.choice(["carl"] * 5 + ["root"]))
+        ref = MatterRef(f"{self.rng.randrange(40):016x}", "n", "r", "o")
+        if self.rng.random() < 0.5:
+            self.vault.do("matter.close", actor=actor, matter=ref)
+            return
+        since = rfc3339(self.vault.clocks.now + self.rng.choice([-2, -1, 0]) * DAY)
+        query = self.rng.choice([MatterQuery("locked", prefix="a"), MatterQuery("plain", since=since)])
+        if self.rng.random() < 0.2:
+            query = MatterQuery(vault=True, actor=self.rng.choice(["", "root", "olga"]), before=since)
+        self.vault.do("matter.open", actor=actor, matter=msgspec.structs.replace(ref, query=query))
 
     def look(self) -> None:
         answer = self.do(self.rng.choice(["object.get", "object.head"]), object=self.named())
@@ -285,3 +301,5 @@ def test_random_operations_from_many_threads_are_proven_by_the_records_alone(see
         assert alone.counts["object.put", ""] > 100
         assert alone.counts["object.delete", "retention"] + alone.counts["object.delete", "legal_hold"] > 10
         assert alone.counts["multipart.complete", ""] > 10
+        assert alone.counts["matter.open", ""] > 10
+        assert alone.counts["matter.close", ""] > 5

@@ -10,12 +10,15 @@ import hashlib
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.verify.locks import Locks
 from audit.verify.records import Checker
 from tests.doubles.ledger import STREAM, MemoryState, head_of
+from vault import retention
+from vault.matters import MatterQuery, MatterRef
 from vault.record import (
     Actor,
     BucketConfig,
@@ -38,8 +41,9 @@ from vault.times import DAY_NS, MAX_NS, NS, Now, parse_rfc3339, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from audit.verify.records import Event
+    from audit.verify.event import Event
     from audit.verify.report import Finding
+    from vault.retention import Lock
 
 BUCKETS: Final = ("b1", "b2")
 KEYS: Final = ("k", "l")
@@ -72,11 +76,14 @@ class History:
         self._prev = hashlib.sha256(b"")
         self._clock = random.choice(STARTS)
         self._uploads: list[tuple[str, str, str, dict[int, int]]] = []
+        self._matters: list[str] = []
+        self.held: set[int] = set()  # records that removed a version under a matter, where the gate is not asked of any
         self._do("principal.add", principal=PrincipalRef("p1", "ada", "AK1", ("root",)))
+        self._do("principal.add", principal=PrincipalRef("p2", "bob", "AK2", ("writer", "compliance")))
         steps: Sequence[tuple[int, Callable[[], None]]] = (
             (6, self._create), (3, self._drop), (6, self._lock), (3, self._version), (27, self._put),
             (25, self._delete), (6, self._retain), (6, self._hold), (6, self._begin), (12, self._part),
-            (5, self._complete), (3, self._abort),
+            (5, self._complete), (3, self._abort), (7, self._open), (5, self._close),
         )  # fmt: skip
         for step in random.choices([step for _, step in steps], [weight for weight, _ in steps], k=OPERATIONS):
             step()
@@ -86,14 +93,44 @@ class History:
         self._clock += random.choice([1, 1, 1, 999_999, NS, DAY_NS, 40 * DAY_NS])
         wall = self._clock + random.choice([0, 0, 1, 5 * NS, -NS, 20 * DAY_NS, -20 * DAY_NS])
         now = Now(min(wall, MAX_NS), min(self._clock, MAX_NS))
-        made = Tail(op=op, actor=Actor("p1", roles=("root",)), origin=Origin("s3"), **tail)
-        decision = decide(made, self._state, now, parts) if self.records else Decision()
+        actor = "p2" if op.startswith("matter.") or (op == "object.put" and random.random() < 0.4) else "p1"
+        made = Tail(op=op, actor=Actor(actor), origin=Origin("s3"), **tail)
+        decision = decide(made, self._state, now, parts) if len(self.records) > 1 else Decision()
+        self._note_held(made, decision)
         head = head_of(decision, now, len(self.records), self._prev.digest())
         record = splice(head, encode_tail(made))
         self._state.put(apply(head, made, self._state))
         self._prev = hashlib.sha256(b"\0" + record)
         self.records.append(record)
         return decision.error is None
+
+    def _note_held(self, tail: Tail, decision: Decision) -> None:
+        """Note what is removed under a matter, by a look at the rows and not at the gate."""
+        version, named = decision.version, tail.object
+        if decision.error is not None or version is None or named is None:
+            return
+        removes = tail.op == "object.delete" and (named.version_id or not version.marker)
+        ordinal = version.replaced or (version.ordinal if removes else 0)
+        row = lookup.version_by_ordinal(self._state, named.bucket, named.key, ordinal)
+        if row is not None and lookup.lock_of(self._state, named.bucket, named.key, row).matters:
+            self.held.add(len(self.records))
+
+    def _open(self) -> None:
+        matter, random = random_id(self._random), self._random
+        since, before = sorted(self._clock + random.choice([-90, -30, -1, 0, 1, 30]) * DAY_NS for _ in range(2))
+        query = MatterQuery(
+            *random.choice([("b1", False), ("b2", False), ("", True)]),
+            random.choice(["", "", "k", "l", "m"]),
+            rfc3339(min(max(since, 0), MAX_NS)) if random.random() < 0.4 else "",
+            rfc3339(min(before + 1, MAX_NS)) if random.random() < 0.4 else "",
+            random.choice(["", "", "p1", "p2"]),
+        )
+        if self._do("matter.open", matter=MatterRef(matter, "n", "r", "o", query)):
+            self._matters.append(matter)
+
+    def _close(self) -> None:
+        matter = self._random.choice(self._matters) if self._matters else "0" * 16
+        self._do("matter.close", matter=MatterRef(matter, reason="settled"))
 
     def _object(self, **more: Any) -> ObjectRef:
         return ObjectRef(self._random.choice(BUCKETS), self._random.choice(KEYS), **more)
@@ -180,6 +217,10 @@ class History:
                 self._uploads.remove(upload)
 
 
+def random_id(random: Random) -> str:
+    return f"{random.getrandbits(64):016x}"
+
+
 def stored(size: int) -> Storage:
     """A descriptor that fits a body in one chunk."""
     return Storage(1, "log", "d1", "00" * 16, 48, 128 * 1024, size + 16, "ab" * 32)
@@ -205,3 +246,21 @@ def test_what_the_writer_allows_is_no_finding(seed: int) -> None:
     assert judged(run.events, inherits=False) == []
     middle = len(made.records) // 2
     assert judged([event for event in run.events if event.seq >= middle], inherits=True) == []
+
+
+@settings(max_examples=40)
+@given(st.randoms(use_true_random=False).map(lambda random: random.getrandbits(64)))
+def test_a_gate_that_forgets_matters_is_found_out_at_every_version_that_it_let_go(seed: int) -> None:
+    asked = retention.decide_removal
+
+    def forgetful(lock: Lock, now: Now, *, bypass: bool) -> None:
+        asked(lock._replace(matters=()), now, bypass=bypass)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retention, "decide_removal", forgetful)
+        made = History(Random(seed))
+    checker = Checker(b'"%b"' % STREAM.encode(), 0, str)
+    checker.feed(made.records)
+    found = judged(checker.run().events, inherits=False)
+    assert {finding.seq for finding in found} == made.held
+    assert all("while the matter " in finding.why for finding in found)

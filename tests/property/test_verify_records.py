@@ -16,7 +16,9 @@ from audit.verify.records import Checker
 from audit.verify.schema import AFTER_PREV, HEAD, parse_strict
 from vault import record as writer
 from vault.foreign import IngestRef
+from vault.matters import MatterQuery, MatterRef
 from vault.record_schema import record_schema
+from vault.takeover import Takeover
 
 NUMBERS = st.integers(0, 2**63 - 1)
 TEXT = st.text(max_size=12)
@@ -33,8 +35,12 @@ def built(struct: type[msgspec.Struct], /, **fields: st.SearchStrategy[Any]) -> 
     return st.fixed_dictionaries(must, optional=optional).map(lambda values: struct(**values))
 
 
-LOCKS = built(writer.LockRef, mode=st.sampled_from(["GOVERNANCE", "COMPLIANCE"]), until=TIMES, hold=st.booleans())
 TLS = built(writer.TlsRef, certificate=HASHES, clients=HASHES)
+IDS = st.binary(min_size=8, max_size=8).map(bytes.hex)
+LOCKS = built(
+    writer.LockRef, mode=st.sampled_from(["GOVERNANCE", "COMPLIANCE"]), until=TIMES, hold=st.booleans(),
+    matters=st.lists(IDS, max_size=3).map(tuple), more=NUMBERS,
+)  # fmt: skip
 DEFAULTS = built(writer.DefaultRetention, mode=TEXT, days=NUMBERS, years=NUMBERS)
 PAIRS = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
 WORDS: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(("format", "id", "time", "who", "action", "what"), TEXT)
@@ -85,11 +91,21 @@ TAILS = built(
         writer.TokenRef, id=TEXT, principal=TEXT, digest=HASHES, roles=st.lists(TEXT, max_size=3).map(tuple),
         expires=TIMES, note=TEXT, source=TEXT, format=TEXT,
     ),
+    matter=built(
+        MatterRef, id=TEXT, name=TEXT, reason=TEXT, owner=TEXT,
+        query=built(
+            MatterQuery, bucket=TEXT, vault=st.booleans(), prefix=TEXT, since=TIMES, before=TIMES, actor=TEXT,
+        ),
+    ),
+    production=built(
+        writer.ProductionRef, id=TEXT, reason=TEXT, asked=TEXT, versions=NUMBERS, natives=NUMBERS, bytes=NUMBERS,
+        digest=HASHES,
+    ),
     ledger=built(
         writer.LedgerRef, incarnation=NUMBERS, vault=TEXT, anchor=TEXT, profile=TEXT, software=TEXT, quarantined=TEXT,
         digest=TEXT, bytes=NUMBERS, stream=TEXT,
         takes_over=built(
-            writer.Takeover, stream=TEXT, held=NUMBERS, root=HASHES, known=NUMBERS,
+            Takeover, stream=TEXT, held=NUMBERS, root=HASHES, known=NUMBERS,
             known_root=st.one_of(st.just(""), HASHES), position=NUMBERS,
         ),
     ),
@@ -136,6 +152,8 @@ def test_every_record_that_can_be_written_is_taken(head: dict[str, Any], tail: w
     assert json.loads(match["bucket"] or b"null") == value.get("object", {}).get("bucket")
     assert json.loads(match["lock"] or b"null") == value.get("lock")
     assert json.loads(match["ref"] or b"null") == value.get("ref")
+    assert json.loads(match["matter"] or b"null") == value.get("matter", {}).get("id")
+    assert json.loads(match["of_prefix"] or b"null") == value.get("matter", {}).get("query", {}).get("prefix")
     assert (match["root"] or b"").decode() == value.get("storage", {}).get("root", "")
 
 

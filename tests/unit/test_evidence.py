@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from audit.errors import LedgerCorrupt
+from audit.matter_history import MatterHistory
 from tests.doubles.memory import memory_directory
 from tests.doubles.small_vault import BUCKET, SmallVault, storage_of, version_of
-from vault.record import ObjectRef, Request
+from vault.matters import MatterQuery, MatterRef
+from vault.policy import SYSTEM
+from vault.record import Actor, ObjectRef, Request
 from vault.state import lookup, rows
 from vault.state.rows import GarbageRow, VersionRow
 from vault.times import DAY_NS
@@ -173,3 +177,60 @@ def test_a_body_that_the_index_calls_a_part_and_is_none_stays(vault: SmallVault)
     vault.delete("a", version_of(done))
     refuses(vault, done.head.seq, f"record {kept.head.seq} made no part of it")
     assert kept.head.seq in vault.packs
+
+
+OFFICER = Actor(SYSTEM)
+MATTER = MatterRef("0" * 16, "SEC", "letter", "legal", MatterQuery(BUCKET, prefix="a"))
+
+
+def forget(vault: SmallVault) -> None:
+    """Have the index know of no open matter."""
+    vault.index.add([(rows.OPEN_MATTERS, None)], vault.index.applied)
+
+
+def test_a_matter_that_the_index_lost_still_holds_the_bytes(vault: SmallVault) -> None:
+    vault.do("matter.open", actor=OFFICER, matter=MATTER)
+    put = vault.put("a", kind="blob")
+    forget(vault)
+    vault.delete("a", version_of(put))
+    refuses(vault, put.head.seq, "its lock forbids it (legal_hold)")
+
+
+def test_what_was_removed_before_a_matter_was_opened_and_after_its_end_goes(vault: SmallVault) -> None:
+    early, late, other = vault.put("a1"), vault.put("a2"), vault.put("b")
+    vault.delete("a1", version_of(early))
+    vault.do("matter.open", actor=OFFICER, matter=MATTER)
+    vault.delete("b", version_of(other))
+    vault.do("matter.close", actor=OFFICER, matter=MatterRef("0" * 16, reason="settled"))
+    vault.delete("a2", version_of(late))
+    vault.do("matter.open", actor=OFFICER, matter=msgspec.structs.replace(MATTER, id="1" * 16))
+    vault.settle()
+    assert vault.eraser.step()
+    assert sorted(vault.erased()) == sorted(put.head.seq for put in (early, late, other))
+
+
+def test_the_ledger_is_asked_for_matters_once_and_then_only_for_what_is_new(vault: SmallVault) -> None:
+    vault.do("matter.open", actor=OFFICER, matter=MATTER)
+    read: list[int] = []
+
+    def reading(first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        for seq, record in list(enumerate(vault.records()))[first:end]:
+            read.append(seq)
+            yield seq, record
+
+    told = MatterHistory(reading)
+    opened = next(seq for seq, record in enumerate(vault.records()) if b'"op":"matter.open"' in record)
+    assert told.open_at(opened) == []
+    assert [matter.id for matter in told.open_at(opened + 1)] == [MATTER.id]
+    assert told.open_at(opened) == []  # as of then
+    closed = vault.do("matter.close", actor=OFFICER, matter=MatterRef(MATTER.id, reason="settled")).head.seq
+    assert [matter.id for matter in told.open_at(closed)] == [MATTER.id]
+    assert told.open_at(closed + 1) == []
+    assert read == list(range(closed + 1))
+
+
+def test_a_matter_that_cannot_be_read_ends_the_pass(vault: SmallVault) -> None:
+    vault.do("matter.open", actor=OFFICER, matter=MATTER)
+    record = vault.records()[-1].replace(b"matter.open", b"matter.close")
+    with pytest.raises(LedgerCorrupt, match="record 0: what it says of a matter cannot be"):
+        MatterHistory(lambda *_: [(0, record)]).open_at(1)

@@ -74,3 +74,48 @@ def test_few_rows_of_the_file_are_kept_in_memory(index: Index, monkeypatch: pyte
         assert index.get(b"m%d" % number) is None
         assert index.get(KEY) == MetaRow(1)
         assert len(index._read) <= 10
+
+
+def test_an_index_of_another_layout_is_emptied_when_it_is_told_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_, "LAYOUT", 0)  # as before rows had one
+    old = Index(tmp_path / "index")
+    old.add([(KEY, MetaRow(1))], 7)
+    old.sync()
+    old.close()
+    monkeypatch.undo()
+    index = Index(tmp_path / "index")
+    assert (index.applied, index.synced, index.get(KEY)) == (7, 7, MetaRow(1))  # what it has seen counts until then
+    assert index.renew()
+    assert (index.applied, index.synced, index.get(KEY)) == (0, 0, None)
+    index.close()
+    again = Index(tmp_path / "index")
+    assert (again.applied, again.renew()) == (0, False)
+    again.add([(KEY, MetaRow(2))], 3)
+    again.sync()
+    again.close()
+    last = Index(tmp_path / "index")
+    assert (last.applied, last.renew(), last.get(KEY)) == (3, False, MetaRow(2))
+    last.close()
+
+
+def test_a_renewal_that_is_cut_short_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_, "LAYOUT", 0)
+    old = Index(tmp_path / "index")
+    old.add([(KEY, MetaRow(1))], 7)
+    old.sync()
+    monkeypatch.undo()
+
+    def cut(txn: lmdb.Transaction, _: Path) -> None:
+        txn.abort()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(durable, "commit_index", cut)
+    with pytest.raises(KeyboardInterrupt):
+        old.renew()
+    old.close()
+    monkeypatch.undo()
+    index = Index(tmp_path / "index")
+    assert (index.applied, index.renew()) == (7, True)
+    index.close()

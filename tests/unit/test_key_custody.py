@@ -20,7 +20,7 @@ from vault.crypto.keyring import COPIES, wrapped_by
 from vault.errors import DurabilityError, KeyringError, Unavailable
 from vault.policy import SYSTEM
 from vault.record import Actor
-from vault.state.rows import CustodyRow
+from vault.state.other_rows import CustodyRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

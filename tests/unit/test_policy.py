@@ -21,7 +21,8 @@ SECURITY = {
     "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
 }  # fmt: skip
 PRODUCTIONS = {"production.create", "production.complete"}
-RECORDS = {"record.query", "record.get", "record.tile"}
+RECORDS = {"record.query", "record.get", "record.tile", "matter.list", "matter.get"}
+MATTERS = {"matter.open", "matter.close"}
 INGESTS = {"ingest.event", "ingest.batch"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
@@ -30,7 +31,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "operator": (set(), set()),
     "auditor": (RECORDS, RECORDS),
     "examiner": (RECORDS, RECORDS),
-    "compliance": (READS - {"object.get"} | RECORDS | PRODUCTIONS | {"object.retention.put", "object.hold.put"},) * 2,
+    "compliance": (
+        READS - {"object.get"} | RECORDS | PRODUCTIONS | MATTERS | {"object.retention.put", "object.hold.put"},
+    )
+    * 2,
     "owner": ({"bucket.create", "bucket.list"}, OWNS),
     "writer": (WRITES | INGESTS, WRITES | INGESTS),
     "reader": (READS, READS),

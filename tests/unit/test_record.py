@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vault import record
 from vault.foreign import IngestRef
+from vault.matters import MatterQuery, MatterRef
 from vault.record import (
     Actor,
     BucketConfig,
@@ -47,7 +48,7 @@ HEAD = Head(
     outcome="denied",
     reason="retention",
     version=VersionRef(3, "00000003" + "ab" * 12, "ab" * 32, "cd" * 32, marker=True, null=True, replaced=2),
-    lock=LockRef("COMPLIANCE", "2027-11-22T16:46:08.000000000Z", hold=True),
+    lock=LockRef("COMPLIANCE", "2027-11-22T16:46:08.000000000Z", hold=True, matters=("ab" * 8, "cd" * 8), more=3),
 )
 TAIL = Tail(
     op="object.put",
@@ -71,6 +72,13 @@ TAIL = Tail(
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
     token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit", "app", "json"),
+    matter=MatterRef(
+        "0e" * 8,
+        "SEC 17",
+        "a letter",
+        "legal",
+        MatterQuery("trades", True, "2026/", "2026-01-01T00:00:00.000000000Z", "2027-01-01T00:00:00.000000000Z", "p2"),  # noqa: FBT003
+    ),
     production=ProductionRef("1a" * 8, "subpoena 7", "{}", 3, 2, 99, "ee" * 32),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
@@ -89,7 +97,11 @@ GOLDEN = (
     '"outcome":"denied","reason":"retention",'
     '"version":{"ordinal":3,"version_id":"00000003' + "ab" * 12 + '","manifest":"' + "ab" * 32 + '",'
     '"prev_manifest":"' + "cd" * 32 + '","marker":true,"null":true,"replaced":2},'
-    '"lock":{"mode":"COMPLIANCE","until":"2027-11-22T16:46:08.000000000Z","hold":true},'
+    '"lock":{"mode":"COMPLIANCE","until":"2027-11-22T16:46:08.000000000Z","hold":true,"matters":["'
+    + "ab" * 8
+    + '","'
+    + "cd" * 8
+    + '"],"more":3},'
     '"op":"object.put",'
     '"actor":{"id":"p1","person":"ada@example.com","on_behalf_of":"desk 7","roles":["owner","writer"]},'
     '"origin":{"via":"s3","request_id":"R1","ip":"192.0.2.7","agent":"aws-cli/2"},'
@@ -104,6 +116,9 @@ GOLDEN = (
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
     '"token":{"id":"' + "0f" * 8 + '","principal":"p2","digest":"' + "dd" * 32 + '","roles":["reader"],'
     '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit","source":"app","format":"json"},'
+    '"matter":{"id":"' + "0e" * 8 + '","name":"SEC 17","reason":"a letter","owner":"legal","query":{"bucket":"trades",'
+    '"vault":true,"prefix":"2026/","since":"2026-01-01T00:00:00.000000000Z","before":"2027-01-01T00:00:00.000000000Z",'
+    '"actor":"p2"}},'
     '"production":{"id":"' + "1a" * 8 + '","reason":"subpoena 7","asked":"{}","versions":3,"natives":2,"bytes":99,'
     '"digest":"' + "ee" * 32 + '"},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
@@ -214,6 +229,8 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    named = "bucket object multipart request auth principal token record production key ledger server clock ingest"
+    named = (
+        "bucket object multipart request auth principal token record production key ledger server clock ingest matter"
+    )
     assert kinds == set(named.split())
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

@@ -28,7 +28,8 @@ AHEAD = Now(NOW - 10 * DAY_NS, NOW)  # the wall was set back
 MODES = (GOVERNANCE, COMPLIANCE)
 
 nows = st.builds(Now, st.integers(0, MAX_NS), st.integers(0, MAX_NS))
-locks = st.builds(Lock, st.sampled_from(["", *MODES]), st.integers(0, MAX_NS), st.booleans())
+matters = st.lists(st.sampled_from(["a" * 16, "b" * 16]), max_size=40).map(tuple)
+locks = st.builds(Lock, st.sampled_from(["", *MODES]), st.integers(0, MAX_NS), st.booleans(), matters)
 
 
 def reason(refusal: pytest.ExceptionInfo[S3Error]) -> str:
@@ -57,9 +58,12 @@ def test_a_hold_alone_is_no_retention() -> None:
 
 
 @given(lock=locks, now=nows, bypass=st.booleans())
-def test_nothing_is_removed_under_a_hold_or_a_running_compliance_lock(lock: Lock, now: Now, *, bypass: bool) -> None:
+def test_nothing_is_removed_under_a_hold_a_matter_or_a_running_compliance_lock(
+    lock: Lock, now: Now, *, bypass: bool
+) -> None:
     runs = bool(lock.mode) and (lock.until > now.wall or lock.until > now.clock)
-    refused = "legal_hold" if lock.hold else "retention" if runs and (lock.mode == COMPLIANCE or not bypass) else ""
+    held = lock.hold or lock.matters != ()
+    refused = "legal_hold" if held else "retention" if runs and (lock.mode == COMPLIANCE or not bypass) else ""
     if not refused:
         decide_removal(lock, now, bypass=bypass)
         decide_erasure(lock, now, bypassed=bypass)
@@ -121,7 +125,7 @@ def test_a_change_never_ends_a_running_compliance_lock_earlier(
         after = decide_retention(lock, new, now, bypass=bypass)
     except S3Error:
         return
-    assert after.hold == lock.hold
+    assert (after.hold, after.matters) == (lock.hold, lock.matters)
     if lock.mode == COMPLIANCE and lock.until > min(now):
         assert after.mode == COMPLIANCE
         assert after.until >= lock.until
@@ -208,5 +212,9 @@ def test_bounds_of_a_default(default: DefaultRetention, code: str) -> None:
 @given(locks)
 def test_a_lock_reads_back_from_a_record(lock: Lock) -> None:
     ref = lock.ref()
-    assert from_ref(ref) == lock._replace(until=lock.until if lock.mode else 0)
-    assert (ref is None) == (not lock.mode and not lock.hold)
+    assert from_ref(ref) == lock._replace(until=lock.until if lock.mode else 0, matters=())  # which are of the moment
+    assert (ref is None) == (not lock.mode and not lock.hold and not lock.matters)
+    if ref is not None:
+        assert ref.matters == lock.matters[:32]
+        assert len(ref.matters) + ref.more == len(lock.matters)
+        assert ref.held == (lock.hold or lock.matters != ())

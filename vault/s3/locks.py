@@ -53,7 +53,7 @@ async def put_retention(service: Service, request: Request) -> Response:
 async def get_hold(service: Service, request: Request) -> Response:
     """GetObjectLegalHold."""
     found = await service.locks.get_hold(request.caller, request.bucket, request.key, request.version_id)
-    status = xml.tag("Status", "ON" if found.lock.hold else "OFF")
+    status = xml.tag("Status", "ON" if found.lock.held else "OFF")
     return document(found.record, xml.document("LegalHold", status))
 
 

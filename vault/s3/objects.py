@@ -167,7 +167,7 @@ def _read(request: Request, found: GetResult, overrides: dict[str, str]) -> Resp
     if row.mode and policy.allowed(roles, "object.retention.get", owns=True):
         headers.append((b"x-amz-object-lock-mode", row.mode.encode()))
         headers.append((b"x-amz-object-lock-retain-until-date", instant(row.until).encode()))
-    if row.hold and policy.allowed(roles, "object.hold.get", owns=True):
+    if found.held and policy.allowed(roles, "object.hold.get", owns=True):
         headers.append((b"x-amz-object-lock-legal-hold", b"ON"))
     partial = found.partial and found.total > 0  # of no bytes there is no part
     if partial:

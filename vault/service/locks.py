@@ -54,7 +54,7 @@ class Locks:
         return await self._put(caller, "object.retention.put", ObjectRef(bucket, key, version_id), asked)
 
     async def get_hold(self, caller: Caller, bucket: str, key: str, version_id: str = "") -> LockResult:
-        """GetObjectLegalHold: ``lock.hold``."""
+        """GetObjectLegalHold: ``lock.held``."""
         return await self._get(caller, "object.hold.get", ObjectRef(bucket, key, version_id))
 
     async def put_hold(self, caller: Caller, bucket: str, key: str, version_id: str = "", *, on: bool) -> Done:

@@ -136,6 +136,7 @@ class Reads:
             last=opened.last,
             partial=wanted.range is not None or wanted.part_number is not None,
             parts=opened.parts,
+            held=committed.head.lock is not None and committed.head.lock.held,
             body=pieces,
         )
 

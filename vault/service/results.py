@@ -70,6 +70,7 @@ class GetResult:
         last: Offset of the last one; ``first - 1`` where there is none.
         partial: A range or a part was asked for: 206.
         parts: Of a multipart object, their number; else 0.
+        held: Its legal hold is on, or a matter holds it.
         body: The bytes, in pieces of at most 1 MiB; the first is in memory already. To be exhausted or closed
             (``aclose``): that ends the lease. Raises IntegrityError where the rest does not authenticate. None of HEAD.
     """
@@ -82,6 +83,7 @@ class GetResult:
     last: int
     partial: bool
     parts: int
+    held: bool
     body: AsyncGenerator[bytes, None] | None
 
     @property

@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import custody, ingest, lookup, rows, tokens
+from vault.state import custody, ingest, lookup, matters, rows, tokens
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -97,6 +97,7 @@ def version_row(head: Head, tail: Tail, *, held: bool = False) -> VersionRow:
         storage=tail.storage,
         upload=named.upload_id,
         held=held or _speaks_of_hold(tail),
+        actor=tail.actor.id,
     )
 
 
@@ -319,6 +320,8 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "key.restore": _keep_keys,
     "key.rotate": _keep_keys,
     "ingest.batch": ingest.noted,
+    "matter.open": matters.opened,
+    "matter.close": matters.closed,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)
 _WITHOUT_EFFECT: Final = frozenset(op.encode() for op in OPS - _EFFECTS.keys())

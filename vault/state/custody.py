@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from vault.errors import S3Error
 from vault.state import rows
 from vault.state.decision import Decision
-from vault.state.rows import CustodyRow
+from vault.state.other_rows import CustodyRow
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
 :mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`,
-:mod:`vault.state.custody`, :mod:`vault.state.ingest` the rest; the lock gate is :mod:`vault.retention`.
+:mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters` the rest; the lock gate is
+:mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.state import buckets, custody, ingest, lookup, multipart, objects, principals, rows, tokens
+from vault.state import buckets, custody, ingest, lookup, matters, multipart, objects, principals, rows, tokens
 from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
@@ -56,6 +57,8 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "token.add": tokens.add,
     "token.revoke": tokens.revoke,
     "ingest.batch": ingest.admit,
+    "matter.open": matters.open_,
+    "matter.close": matters.close,
     "key.backup": custody.told,
     "key.restore": custody.told,
     "key.rotate": custody.told,
@@ -63,7 +66,7 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(
     {
-        "bucket.list", "record.query", "record.get", "record.tile", "production.create",
+        "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile", "production.create",
         "production.complete",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
         "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "server.reload",

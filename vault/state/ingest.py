@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vault.errors import S3Error
 from vault.state import rows
 from vault.state.decision import Decision
-from vault.state.rows import SourceRow
+from vault.state.other_rows import SourceRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vault.errors import S3Error
-from vault.record import LockRef, VersionRef
+from vault.matters import Stored, holding
+from vault.record import VersionRef
 from vault.retention import Lock
 from vault.state import rows
+from vault.state.other_rows import MatterRow, MattersRow
 from vault.state.rows import BucketRow, KeyRow, PartRow, PrincipalRow, UploadRow, VersionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vault.matters import OpenMatter
     from vault.ports import State
 
 _AFTER_ORDINALS: Final = b"\xff" * 9
@@ -130,14 +133,28 @@ def principal(state: State, principal_id: str) -> PrincipalRow | None:
     return row if isinstance(row, PrincipalRow) else None
 
 
-def lock_of(row: VersionRow) -> Lock:
-    """A version's lock."""
-    return Lock(row.mode, row.until, row.hold)
+def matter(state: State, matter_id: str) -> MatterRow | None:
+    """A matter by id, open or closed."""
+    row = state.get(rows.matter_key(matter_id))
+    return row if isinstance(row, MatterRow) else None
 
 
-def lock_ref(row: VersionRow) -> LockRef | None:
-    """A version's lock as it stands in a record."""
-    return lock_of(row).ref()
+def open_matters(state: State) -> tuple[OpenMatter, ...]:
+    """The matters that are open, in the order in which they were opened."""
+    row = state.get(rows.OPEN_MATTERS)
+    return row.open if isinstance(row, MattersRow) else ()
+
+
+def stored(bucket_name: str, key: str, row: VersionRow) -> Stored:
+    """A version as a matter's query sees it."""
+    return Stored(bucket_name, key, row.created, row.clock, row.actor)
+
+
+def lock_of(state: State, bucket_name: str, key: str, row: VersionRow) -> Lock:
+    """A version's lock: its own, and the matters that hold it. A delete marker has none."""
+    matters = open_matters(state)
+    held = holding(matters, stored(bucket_name, key, row)) if matters and not row.marker else ()
+    return Lock(row.mode, row.until, row.hold, held)
 
 
 def version_ref(row: VersionRow) -> VersionRef:

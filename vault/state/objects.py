@@ -73,7 +73,7 @@ def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Deci
         current = None
     _preconditions(case, current)
     if bucket.strict and current is not None:
-        case.version, case.lock = lookup.version_ref(current), lookup.lock_ref(current)
+        _found(case, current)
         raise S3Error("AccessDenied", "A strict bucket does not overwrite objects.", reason="strict")
     return _next_version(case, bucket, found, lock, content=content, marker=False)
 
@@ -100,8 +100,7 @@ def _next_version(
     null = bucket.versioning != ENABLED
     replaced = lookup.null_version(case.state, bucket.name, key) if null else None
     if replaced is not None:  # the null version is removed by the one that takes its place
-        case.version, case.lock = lookup.version_ref(replaced), lookup.lock_ref(replaced)
-        retention.decide_removal(lookup.lock_of(replaced), case.now, bypass=case.bypass)
+        retention.decide_removal(_found(case, replaced), case.now, bypass=case.bypass)
     ref = lock.ref()
     manifest = manifest_digest(
         bucket=bucket.name,
@@ -126,22 +125,29 @@ def _next_version(
     return Decision(version=version, lock=ref)
 
 
+def _found(case: Case, row: VersionRow) -> Lock:
+    """A version that the operation is about: from here on a refusal names it, and its lock."""
+    lock = lookup.lock_of(case.state, case.object.bucket, case.object.key, row)
+    case.version, case.lock = lookup.version_ref(row), lock.ref()
+    return lock
+
+
 def read(case: Case) -> Decision:
     """GetObject, HeadObject: which version's bytes may be released."""
-    row = _named(case)
+    row, _ = _named(case)
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
-def _named(case: Case, *, changes: bool = False) -> VersionRow:
+def _named(case: Case, *, changes: bool = False) -> tuple[VersionRow, Lock]:
     """The version the request means, which is no delete marker: S3 answers reads of a hidden key 404, changes 405."""
     bucket = lookup.bucket(case.state, case.object.bucket)
     _check_version_id(case, bucket)
     row = lookup.resolve(case.state, bucket.name, case.object.key, case.object.version_id, markers=changes)
-    case.version, case.lock = lookup.version_ref(row), lookup.lock_ref(row)
+    lock = _found(case, row)
     if row.marker:
         headers = {"allow": "DELETE"} | lookup.marker_headers(row)
         raise S3Error("MethodNotAllowed", headers=headers, ResourceType="DeleteMarker")
-    return row
+    return row, lock
 
 
 def _check_version_id(case: Case, bucket: BucketRow) -> None:
@@ -176,12 +182,11 @@ def delete(case: Case) -> Decision:
 def _remove(case: Case, row: VersionRow | None) -> Decision:
     if row is None:  # S3 answers 204 for a version that is not there
         return Decision()
-    case.version, case.lock = lookup.version_ref(row), lookup.lock_ref(row)
-    retention.decide_removal(lookup.lock_of(row), case.now, bypass=case.bypass)
+    retention.decide_removal(_found(case, row), case.now, bypass=case.bypass)
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
-def _lockable(case: Case, *, changes: bool = False) -> VersionRow:
+def _lockable(case: Case, *, changes: bool = False) -> tuple[VersionRow, Lock]:
     bucket = lookup.bucket(case.state, case.object.bucket)
     if not bucket.lock:
         raise S3Error("InvalidRequest", _NO_LOCK_CONFIGURATION)
@@ -190,7 +195,7 @@ def _lockable(case: Case, *, changes: bool = False) -> VersionRow:
 
 def get_retention(case: Case) -> Decision:
     """GetObjectRetention."""
-    row = _lockable(case)
+    row, _ = _lockable(case)
     if not row.mode:
         raise S3Error("NoSuchObjectLockConfiguration", Key=case.object.key)
     return Decision(version=case.version, lock=case.lock, row=row)
@@ -198,9 +203,9 @@ def get_retention(case: Case) -> Decision:
 
 def put_retention(case: Case) -> Decision:
     """PutObjectRetention, and its removal by an empty Retention."""
-    row = _lockable(case, changes=True)
+    row, old = _lockable(case, changes=True)
     new = None if case.asked.remove else _retention_asked(case)
-    lock = retention.decide_retention(lookup.lock_of(row), new, case.now, bypass=case.bypass)
+    lock = retention.decide_retention(old, new, case.now, bypass=case.bypass)
     return Decision(version=case.version, lock=lock.ref(), row=row)
 
 
@@ -216,16 +221,16 @@ def _retention_asked(case: Case) -> Lock:
 
 def get_hold(case: Case) -> Decision:
     """GetObjectLegalHold: an error where nobody ever spoke of a hold, though what was switched off is told."""
-    row = _lockable(case)
-    if not row.held:
+    row, lock = _lockable(case)
+    if not row.held and not lock.matters:
         raise S3Error("NoSuchObjectLockConfiguration", Key=case.object.key)
     return Decision(version=case.version, lock=case.lock, row=row)
 
 
 def put_hold(case: Case) -> Decision:
-    """PutObjectLegalHold: independent of retention; who may is the policy's business."""
-    row = _lockable(case, changes=True)
+    """PutObjectLegalHold: independent of retention, and of matters, which no S3 request releases."""
+    row, old = _lockable(case, changes=True)
     if case.asked.hold is None:
         raise S3Error("MalformedXML")
-    lock = lookup.lock_of(row)._replace(hold=case.asked.hold)
+    lock = old._replace(hold=case.asked.hold)
     return Decision(version=case.version, lock=lock.ref(), row=row)

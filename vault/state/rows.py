@@ -16,6 +16,8 @@ escaped so that no name is a prefix of another's key.
     i <principal id>                    PrincipalRow, by id
     t <token id>                        TokenRow
     n <source>                          SourceRow
+    h <matter id>                       MatterRow, open or closed
+    o                                   MattersRow: all matters that are open
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     c                                   CustodyRow
     m <name>                            MetaRow
@@ -29,6 +31,7 @@ from typing import Final
 import msgspec
 
 from vault.record import DefaultRetention, Storage
+from vault.state.other_rows import CustodyRow, MatterRow, MattersRow, SourceRow, Stored, TokenRow
 
 #: S3's limit on a key, in bytes of UTF-8.
 MAX_KEY_BYTES: Final = 1024
@@ -37,11 +40,7 @@ ENABLED: Final = "Enabled"
 SUSPENDED: Final = "Suspended"
 
 
-class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Encoded as a JSON array: fields are only ever added at the end. MessagePack's integers end in the year 2554."""
-
-
-class BucketRow(_Row, frozen=True):
+class BucketRow(Stored, frozen=True):
     """A bucket. ``versioning`` is '', Enabled or Suspended; ``created`` in ns since the epoch (wall)."""
 
     name: str
@@ -53,12 +52,13 @@ class BucketRow(_Row, frozen=True):
     default: DefaultRetention | None = None
 
 
-class VersionRow(_Row, frozen=True):
+class VersionRow(Stored, frozen=True):
     """One object version or delete marker.
 
     ``seq`` is the record that made it and the identity of its body; ``created`` and ``clock`` are that record's two
     times in ns; ``until`` is in ns, 0 without retention. ``upload`` names the multipart upload it came from.
-    ``held`` says that a legal hold was asked for once, on or off: S3 tells that from one never spoken of.
+    ``held`` says that a legal hold was asked for once, on or off: S3 tells that from one never spoken of. ``actor`` is
+    the id of who stored it.
     """
 
     ordinal: int
@@ -77,9 +77,10 @@ class VersionRow(_Row, frozen=True):
     storage: Storage | None = None
     upload: str = ""
     held: bool = False
+    actor: str = ""
 
 
-class KeyRow(_Row, frozen=True):
+class KeyRow(Stored, frozen=True):
     """A key: the newest ordinal ever given out, the manifest digest at the end of its chain, its current version.
 
     ``null`` is the ordinal of its null version, 0 where it has none: found without a look at all the others.
@@ -91,7 +92,7 @@ class KeyRow(_Row, frozen=True):
     null: int = 0
 
 
-class UploadRow(_Row, frozen=True):
+class UploadRow(Stored, frozen=True):
     """A multipart upload under way. ``seq`` is the record that opened it; its body is the sealed content document.
 
     Mode, date and hold are what was asked for; ``held`` as in :class:`VersionRow`.
@@ -111,7 +112,7 @@ class UploadRow(_Row, frozen=True):
     held: bool = False
 
 
-class PartRow(_Row, frozen=True):
+class PartRow(Stored, frozen=True):
     """The latest part of that number. ``seq`` is the identity of its body."""
 
     number: int
@@ -122,7 +123,7 @@ class PartRow(_Row, frozen=True):
     storage: Storage
 
 
-class PrincipalRow(_Row, frozen=True):
+class PrincipalRow(Stored, frozen=True):
     """Somebody who may act. The secret is not here but in the secrets store (DESIGN §6)."""
 
     id: str
@@ -132,28 +133,7 @@ class PrincipalRow(_Row, frozen=True):
     enabled: bool = True
 
 
-class TokenRow(_Row, frozen=True):
-    """A bearer token of the audit port. ``expires`` is in ns (wall); a revoked one stays, to be told from no token."""
-
-    id: str
-    principal: str
-    digest: str
-    roles: tuple[str, ...]
-    expires: int
-    note: str = ""
-    revoked: bool = False
-    source: str = ""
-    format: str = ""
-
-
-class SourceRow(_Row, frozen=True):
-    """A source of foreign events that numbers them: ``sequence`` is the highest number that came from it."""
-
-    name: str
-    sequence: int
-
-
-class GarbageRow(_Row, frozen=True):
+class GarbageRow(Stored, frozen=True):
     """Bytes no version shows any more: ``by`` is the record that made them so, ``storage`` where they are."""
 
     by: int
@@ -165,28 +145,11 @@ class GarbageRow(_Row, frozen=True):
     storage: Storage | None
 
 
-class CustodyRow(_Row, frozen=True):
-    """What the ledger told last of the vault's keys (``vault.state.custody``).
-
-    ``kek`` is the id of the KEK; ``backed_up`` when the last backup was recorded, in ns since the epoch (wall), 0 where
-    none was. Generation and number of domain keys are of the keyring then, ``beyond`` those of them that the backup
-    lacks, ``principals`` and ``streams`` whose secrets and signing keys are in it; ``rotations`` came after it.
-    """
-
-    kek: str = ""
-    backed_up: int = 0
-    generation: int = 0
-    domains: int = 0
-    beyond: int = 0
-    principals: int = 0
-    streams: int = 0
-    rotations: int = 0
-
-
-class MetaRow(_Row, frozen=True):
-    """A number the index keeps about itself."""
+class MetaRow(Stored, frozen=True):
+    """A number the index keeps about itself, and the layout of its rows (``vault.storage.index.LAYOUT``)."""
 
     value: int
+    layout: int = 0
 
 
 Row = (
@@ -198,6 +161,8 @@ Row = (
     | PrincipalRow
     | TokenRow
     | SourceRow
+    | MatterRow
+    | MattersRow
     | GarbageRow
     | CustodyRow
     | MetaRow
@@ -213,6 +178,8 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("i"): PrincipalRow,
     ord("t"): TokenRow,
     ord("n"): SourceRow,
+    ord("h"): MatterRow,
+    ord("o"): MattersRow,
     ord("e"): GarbageRow,
     ord("c"): CustodyRow,
     ord("m"): MetaRow,
@@ -221,6 +188,9 @@ _KINDS: Final[dict[int, type[Row]]] = {
 CUSTODY_KEY: Final = b"c"
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
+#: Where all open matters stand.
+OPEN_MATTERS: Final = b"o"
+
 _ORDINALS: Final = (1 << 64) - 1
 _VERSION_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -313,6 +283,11 @@ def token_key(token_id: str) -> bytes:
 def source_key(source: str) -> bytes:
     """Where a source of foreign events stands."""
     return b"n" + source.encode()
+
+
+def matter_key(matter_id: str) -> bytes:
+    """Where a matter stands."""
+    return b"h" + matter_id.encode()
 
 
 def garbage_key(seq: int) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 from vault.errors import S3Error
 from vault.state import lookup, rows
 from vault.state.decision import Decision
-from vault.state.rows import TokenRow
+from vault.state.other_rows import TokenRow
 from vault.times import DAY_NS, parse_rfc3339
 
 if TYPE_CHECKING:

@@ -46,6 +46,8 @@ _CHUNK: Final = 256
 #: Rows of the file kept in memory, a count; one takes about 1 KiB.
 _READ_ROWS: Final = 8192
 _APPLIED: Final = b"mapplied"
+#: What rows say of the records they come from: counted up when a row gets a field that no older one has.
+LAYOUT: Final = 1
 #: Says that a layer knows nothing of a key; None says that there is no row.
 _UNKNOWN: Final = MetaRow(-1)
 
@@ -80,6 +82,7 @@ class Index:
         applied = self.get(_APPLIED)
         self._applied = applied.value if isinstance(applied, MetaRow) else 0
         self._synced = self._applied
+        self._layout = applied.layout if isinstance(applied, MetaRow) else LAYOUT
 
     @property
     def applied(self) -> int:
@@ -95,6 +98,34 @@ class Index:
     def unsynced_rows(self) -> int:
         """Rows that only memory holds."""
         return len(self._recent) + len(self._frozen)
+
+    def renew(self) -> bool:
+        """Empty an index of another layout, before anything is added to it: the ledger is replayed from its beginning.
+
+        To be called once it is known that the ledger has all that this index has seen. A crash leaves the old index, or
+        an empty one.
+
+        Returns:
+            Whether it was of another layout.
+
+        Raises:
+            Unavailable: There is no room.
+            DurabilityError: The index could not be written; the process must stop.
+            CorruptError: It is damaged.
+        """
+        if self._layout == LAYOUT:
+            return False
+        try:
+            txn = self._env.begin(write=True)
+            txn.drop(self._env.open_db(txn=txn), delete=False)
+            txn.put(_APPLIED, encode_row(MetaRow(0, LAYOUT)))
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
+        durable.commit_index(txn, self._path)
+        self._read = {}
+        self._applied = self._synced = 0
+        self._layout = LAYOUT
+        return True
 
     def get(self, key: bytes) -> Row | None:
         """The row under exactly this key, as of the call or later.
@@ -229,7 +260,7 @@ class Index:
             else:
                 data = encode_row(row)
                 txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
-        txn.put(_APPLIED, encode_row(MetaRow(applied)))
+        txn.put(_APPLIED, encode_row(MetaRow(applied, LAYOUT)))
         return txn
 
     def close(self) -> None:

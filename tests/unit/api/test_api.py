@@ -212,6 +212,7 @@ def test_the_description_names_every_path_and_the_form_of_errors() -> None:
         "/v1/log/{stream}/tile/entries/{path}", "/v1/records", "/v1/records/{stream}/{seq}",
         "/v1/records/{stream}/{seq}/proof", "/v1/objects/{bucket}/{key}", "/v1/checkpoints",
         "/v1/ingest/{source}", "/v1/records/{stream}/{seq}/event",
+        "/v1/holds", "/v1/holds/{hold}", "/v1/holds/{hold}/release",
     }  # fmt: skip
     for operations in described["paths"].values():
         for operation in operations.values():

@@ -19,7 +19,8 @@ from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, PrincipalRef, Tail, encode_tail
 from vault.state.ingest import Member
 from vault.state.ingest import Outcome as Told
-from vault.state.rows import SourceRow, source_key
+from vault.state.other_rows import SourceRow
+from vault.state.rows import source_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ def test_get_object() -> None:
         checksum=Checksum("CRC32", "FULL_OBJECT", "DUoRhQ=="),
     )
     row = version(mode="GOVERNANCE", until=UNTIL, hold=True)
-    found = read(b"hello ", b"world", row=row, document=document)
+    found = read(b"hello ", b"world", row=row, document=document, held=True)
     answer = wire.ask("GET", "/bucket/key", {"x-amz-checksum-mode": "ENABLED"}, objects__get=found)
     assert (answer.status, answer.body) == (200, b"hello world")
     assert told(answer) == {
@@ -51,7 +51,7 @@ def test_get_object() -> None:
 def test_a_lock_is_shown_only_to_those_who_may_see_it() -> None:
     wire = Wire()
     wire.service.roles = ("writer",)
-    answer = wire.ask("HEAD", "/bucket/key", objects__head=read(row=version(mode="GOVERNANCE", until=UNTIL, hold=True)))
+    answer = wire.ask("HEAD", "/bucket/key", objects__head=read(row=version(mode="GOVERNANCE", until=UNTIL), held=True))
     assert answer.status == 200
     assert [name for name in answer.headers if "object-lock" in name] == []
 

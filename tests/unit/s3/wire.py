@@ -126,6 +126,6 @@ def read(*data: bytes, **changes: Any) -> GetResult:
     """What the service answers a read with: ``data`` in pieces, or nothing for a HEAD."""
     fields: dict[str, Any] = {
         "row": version(), "version_id": "v1", "document": content(), "record": RECORD, "first": 0, "last": 10,
-        "partial": False, "parts": 0, "body": pieces(*data) if data else None,
+        "partial": False, "parts": 0, "held": False, "body": pieces(*data) if data else None,
     }  # fmt: skip
     return GetResult(**fields | changes)

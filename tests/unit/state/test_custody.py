@@ -12,7 +12,8 @@ from vault.record import SUCCESS, Actor, Head, KeysRef, Origin, Tail
 from vault.state import custody, decide
 from vault.state.apply import apply
 from vault.state.decision import Case
-from vault.state.rows import CUSTODY_KEY, CustodyRow
+from vault.state.other_rows import CustodyRow
+from vault.state.rows import CUSTODY_KEY
 from vault.times import Now, parse_rfc3339
 
 TIME = "2026-11-27T17:00:00.000000000Z"

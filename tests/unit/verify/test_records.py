@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from audit.verify.records import Checker, Event, Run
+from audit.verify.event import Event
+from audit.verify.records import Checker, Run
 from audit.verify.schema import AFTER_PREV, MAX_RECORD_BYTES, OPS, parse_strict
 from tests.doubles.logbuilder import LogBuilder, instant
 from vault.record import OPS as WRITTEN

@@ -1,0 +1,274 @@
+"""``/v1/holds``: matters, legal holds by description; placed, listed, counted, released (``vault.matters``).
+
+Every call is recorded before it is answered. Who places and releases holds has the role ``compliance``; ``auditor`` and
+``examiner`` may look.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
+
+from audit.api.access import Asker, text_of
+from audit.api.node import OpenNode
+from audit.errors import AuditError
+from audit.matters import CLOSED, OPEN, Wanted
+from audit.matters import Query as Described
+from audit.query.filter import QueryInvalid
+from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT
+from vault.errors import S3Error
+from vault.state.matters import MAX_NAME, MAX_REASON
+from vault.state.rows import MAX_KEY_BYTES
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_ID: Final = "^[0-9a-f]{16}$"
+#: Longest number of a record, in digits.
+_MAX_SEQ: Final = 2**63 - 1
+#: Of a request's body, in bytes.
+MAX_BODY: Final = 32 * 1024
+#: Of a time or a principal's id, in characters.
+_MAX_WORD: Final = 128
+
+router: Final = APIRouter(prefix="/v1/holds", tags=["holds"])
+
+
+class HoldNotFound(AuditError):
+    """There is no such matter."""
+
+    code = "hold-not-found"
+    status = 404
+
+
+class HoldReleased(AuditError):
+    """The matter was released before; what is to be held again needs a new one."""
+
+    code = "hold-released"
+    status = 409
+
+
+class TooManyHolds(AuditError):
+    """As many matters are open as may be at one time."""
+
+    code = "too-many-holds"
+    status = 409
+
+
+_KNOWN: Final[dict[str, type[AuditError]]] = {
+    "no_such_matter": HoldNotFound,
+    "closed": HoldReleased,
+    "too_many_matters": TooManyHolds,
+}
+
+
+class QueryModel(BaseModel):
+    """What a matter holds: all that is named must be so. One bucket, or `"vault": true` for all of them."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    bucket: str = Field("", max_length=_MAX_WORD, description="Bucket, exactly; it must exist.")
+    vault: bool = Field(default=False, description="The whole vault, instead of a bucket.")
+    prefix: str = Field("", max_length=MAX_KEY_BYTES, description="Keys that begin with this.")
+    since: str = Field("", alias="from", max_length=_MAX_WORD, description="Stored at or after: RFC 3339, or a day.")
+    until: str = Field("", alias="to", max_length=_MAX_WORD, description="Stored before: RFC 3339, or a day.")
+    actor: str = Field("", max_length=_MAX_WORD, description="Id of the principal who stored it.")
+
+
+class OpenModel(BaseModel):
+    """A matter to be opened."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "SEC inquiry 2026-17",
+                    "reason": "Letter of 2026-11-20: preserve all trade tickets of the rates desk.",
+                    "owner": "legal@example.com",
+                    "query": {"bucket": "trades", "prefix": "rates/", "from": "2026-01-01", "to": "2026-07-01"},
+                },
+                {
+                    "name": "Internal review",
+                    "reason": "Everything that one account ever stored.",
+                    "owner": "p4f1d2c3b4a59687",
+                    "query": {"vault": True, "actor": "p0123456789abcdef"},
+                },
+            ]
+        },
+    )
+
+    name: str = Field(min_length=1, max_length=MAX_NAME, description="For people.")
+    reason: str = Field(min_length=1, max_length=MAX_REASON, description="Why it is placed.")
+    owner: str = Field(min_length=1, max_length=MAX_NAME, description="Whose it is: a principal, or anybody in words.")
+    query: QueryModel
+
+
+class ReleaseModel(BaseModel):
+    """Why a matter is released."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "Settled on 2027-03-01."}]})
+
+    reason: str = Field(min_length=1, max_length=MAX_REASON)
+
+
+class MatterModel(BaseModel):
+    """A matter; `stream` and `seq` are of the record that opened it."""
+
+    id: str
+    state: Literal["open", "closed"]
+    name: str
+    reason: str
+    owner: str
+    query: QueryModel
+    opened: str
+    opened_by: str
+    stream: str
+    seq: int
+    closed: str | None = None
+    closed_by: str | None = None
+    closed_reason: str | None = None
+
+
+class HeldModel(BaseModel):
+    """How many versions it holds now: exactly, or at least; `how` says how that was counted."""
+
+    versions: int
+    exact: bool
+    how: str
+
+
+class CountedModel(MatterModel):
+    """A matter with what it holds."""
+
+    held: HeldModel
+
+
+class ListModel(BaseModel):
+    """Matters, the newest first; `next` is there while there are more."""
+
+    holds: list[MatterModel]
+    next: str | None = None
+
+
+async def _limited(request: Request, _: Asker) -> bytes:
+    """The body, once it is known who sends it: a framework would read it first, whatever its length."""
+    body = b""
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY:
+                raise QueryInvalid(f"the body has more than {MAX_BODY} bytes")
+    except ClientDisconnect as error:
+        raise QueryInvalid("the body broke off") from error
+    return body
+
+
+Body = Annotated[bytes, Depends(_limited)]
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _read(model: type[_M], body: bytes) -> _M:
+    """What a body says.
+
+    Raises:
+        QueryInvalid: It is none; says where, and does not repeat what was sent.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "body"
+        raise QueryInvalid(f"{where}: {first['msg']}") from error
+
+
+def _takes(model: type[BaseModel]) -> dict[str, object]:
+    """The body as OpenAPI has it."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # the answers' models are the same, and stand there
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@router.get("", response_model=ListModel)
+def listed(
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    *,
+    state: Annotated[str, Query(pattern=f"^({OPEN}|{CLOSED})?$", description="Only those.")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Matters of a page.")] = DEFAULT_LIMIT,
+    cursor: Annotated[int, Query(ge=0, le=_MAX_SEQ, description="`next` of the page before.")] = 0,
+) -> Response:
+    """List matters, the newest first."""
+    text = text_of(request)
+    found = node.matters.list(asker.actor, asker.origin, state, limit=limit, after=cursor, http=text)
+    return _json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
+
+
+@router.post("", response_model=MatterModel, status_code=201, openapi_extra=_takes(OpenModel))
+def opened(
+    body: Body,
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    *,
+    idempotency_key: Annotated[
+        str, Header(max_length=255, description="Sent again with the same body: the same answer.")
+    ] = "",
+) -> Response:
+    """Open a matter: from now on it holds what its query describes, what is there and what comes."""
+    given = _read(OpenModel, body)
+    query = given.query
+    described = Described(query.bucket, query.vault, query.prefix, query.since, query.until, query.actor)
+    wanted = Wanted(given.name, given.reason, given.owner, described)
+    with _Known():
+        matter = node.matters.open(asker.actor, asker.origin, wanted, http=text_of(request), once=idempotency_key)
+    return _json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
+
+
+@router.get("/{hold}", response_model=CountedModel)
+def shown(
+    hold: Annotated[str, Path(pattern=_ID, description="Its id.")], request: Request, asker: Asker, node: OpenNode
+) -> Response:
+    """Show a matter, and how many versions it holds now."""
+    with _Known():
+        matter, held = node.matters.get(asker.actor, asker.origin, hold, http=text_of(request))
+    return _json(msgspec.to_builtins(matter) | {"held": held})
+
+
+@router.post("/{hold}/release", response_model=MatterModel, openapi_extra=_takes(ReleaseModel))
+def released(
+    hold: Annotated[str, Path(pattern=_ID, description="Its id.")],
+    body: Body,
+    request: Request,
+    *,
+    asker: Asker,
+    node: OpenNode,
+) -> Response:
+    """Release a matter, for good. What no other one holds, and no lock, may be removed from here on."""
+    reason = _read(ReleaseModel, body).reason
+    with _Known():
+        matter = node.matters.close(asker.actor, asker.origin, hold, reason, http=text_of(request))
+    return _json(matter)
+
+
+class _Known:
+    """Refusals of the committer as problems of this API."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: object, __: object) -> None:
+        """Turn one into another."""
+        if isinstance(error, S3Error) and error.reason in _KNOWN:
+            raise _KNOWN[error.reason](error.message) from error
+        if isinstance(error, S3Error) and error.s3_code == "InvalidArgument":
+            raise QueryInvalid(error.message) from error
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = msgspec.json.encode(value)
+    return Response(body, status, {**_NO_STORE, **(headers or {})}, media_type="application/json")
