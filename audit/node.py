@@ -98,7 +98,7 @@ class Node:
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.stores = stores
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
-        self._view = view
+        self.view = view
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
@@ -320,7 +320,7 @@ class Node:
             if self._fatal is None:
                 self._end()
         finally:
-            self._view.close()
+            self.view.close()
             self.stores.index.close()
             for strand in self.stores.strands:
                 strand.log.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,16 @@ def doctor(ctx: click.Context, data: Path, config: Path | None, *, as_json: bool
         away = unreachable(anchor_url(settings, identity, layout), settings, identity.origin)
         if away:  # the credentials of this shell may be others than the server's, which tells itself how it fares
             advice.append(f"asked from here: {away}")
-        found = examine(control.status(), control.principals(), settings, problems, advice)
+        found = examine(
+            control.status(),
+            control.principals(),
+            settings,
+            problems,
+            advice,
+            survey=control.survey(),
+            tokens=control.tokens(),
+            now=time.time_ns(),
+        )
     if as_json:
         options.write_json([finding._asdict() for finding in found])
     else:
