@@ -123,7 +123,7 @@ def _ask(index: Path, copy: Path, identity: Identity, control: Control) -> Verdi
         except BrokenPipeError:  # it ended, and its last line, or its exit, says why
             line = child.stdout.readline()
         except BaseException:
-            child.kill()
+            child.terminate()
             raise
         finally:
             with suppress(BrokenPipeError):  # of what it did not take any more
@@ -213,10 +213,12 @@ def _frame(orders: IO[bytes]) -> bytes:
 def main() -> int:
     """Run the child's side: ``python -m audit.index_check INDEX COPY``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the command, which ends us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order, so that the index's file knows no reader any more
     try:
         verdict = compare(Path(sys.argv[1]), Path(sys.argv[2]), sys.stdin.buffer, sys.stdout.buffer)
     except CorruptError as error:
-        verdict = Verdict(trouble=str(error))
+        ours = sys.argv[2] in str(error)
+        verdict = Verdict(unchecked=str(error)) if ours else Verdict(trouble=str(error))
     except (AuditError, VaultError) as error:
         verdict = Verdict(unchecked=str(error))
     sys.stdout.buffer.write(msgspec.json.encode(verdict) + b"\n")

@@ -119,7 +119,7 @@ def _clock(vault: Vault) -> str:
 
 def _log(vault: Vault) -> str:
     status = vault.status
-    return f"records: {status.durable}; under a signed checkpoint: {status.sealed}; last daily verification: no record"
+    return f"records: {status.durable}; under a signed checkpoint: {status.sealed}"
 
 
 _FACTS: Final[dict[str, Callable[[Vault], str]]] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import signal
+import subprocess
+import sys
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +131,23 @@ def test_how_the_child_ended_is_told_apart() -> None:
     for line, code in ((b"", -signal.SIGKILL), (b"", 1), (msgspec.json.encode(Verdict(unchecked="no disk")), 0)):
         with pytest.raises(IndexUnchecked):
             _verdict(line, code)
+
+
+def test_who_is_ended_in_the_middle_leaves_no_reader_and_no_traceback(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index")
+    index.add([(b"bx", rows.BucketRow("x", "p", 1, lock=False, strict=False))], 3)
+    index.sync()
+    index.close()
+    command = [sys.executable, "-m", "audit.index_check", str(tmp_path / "index"), str(tmp_path / "copy")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"3\n"
+        child.terminate()
+        _, errors = child.communicate(timeout=30)
+    assert (child.returncode, errors) == (1, b"")
+    with lmdb.open(str(tmp_path / "index")) as env:
+        assert env.reader_check() == 0
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0\0\0\x09short", b"\0\0"])

@@ -144,7 +144,7 @@ VAULT = Vault(
             VAULT._replace(survey=Survey(synchronised=False, clock_source="local")),
             "host clock: not synchronised (so says: local); compliance clock behind it: 1 s",
         ),
-        ("log", VAULT, "records: 20; under a signed checkpoint: 19; last daily verification: no record"),
+        ("log", VAULT, "records: 20; under a signed checkpoint: 19"),
     ],
 )
 def test_what_a_vault_adds_to_a_row(fact: str, vault: Vault, said: str) -> None:

@@ -43,6 +43,7 @@ class IndexFile:
         self._path = path
         try:
             self._env = lmdb.open(str(path), MAP_BYTES, readonly=True, create=False, readahead=False)
+            self._env.reader_check()  # a reader that was killed would keep the file growing
             self._txn = self._env.begin()
         except lmdb.Error as error:
             raise self._damaged(error) from error
