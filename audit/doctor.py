@@ -139,9 +139,10 @@ def _of_tokens(tokens: Sequence[TokenRow], principals: Sequence[PrincipalRow], n
                 f"revoke it with `strongroom token revoke {row.id}`"
             )
         elif row.expires <= now + RENEW_DAYS * DAY_NS:
+            source = f" --source {row.source} --format {row.format}" if row.source else ""
             advice.append(
                 f"token {row.id} of {holder.access_key} expires on {rfc3339(row.expires)[:10]}: where it is still "
-                f"needed, make another one with `strongroom token add {holder.access_key}`"
+                f"needed, make another one with `strongroom token add {holder.access_key}{source}`"
             )
     return advice
 

@@ -171,9 +171,13 @@ _CENTRE: Final = (
         id="GBT22239-8.1.5.4",
         asks="central control (集中管控): records of all devices are collected and analysed in one place, and kept "
         "as long as the law says",
-        feature="the ledger keeps all its own; relay and exporters are to carry them to a central system",
-        state=NOT_YET,
-        why="there are no exporters to Kafka or a SIEM yet",
+        feature="the ledger keeps all its own, and what other systems bring to `/v1/ingest`; none is ever pruned",
+        state=PARTIAL,
+        why="there are no exporters to Kafka or a SIEM yet, where they would be analysed",
+        tests=(
+            "integration/test_ingest.py::test_gaps_late_and_conflicting_numbers_are_told_and_recorded",
+            "integration/test_ingest.py::test_the_same_batch_on_four_connections_at_once_is_kept_once",
+        ),
         live=("log",),
         checked=False,
     ),

@@ -41,12 +41,13 @@ _FORMAT: Final = (
         feature="checksums at the intake, read-back before bytes move, integrity on every read; `strongroom verify` "
         "re-reads every byte",
         state=PARTIAL,
-        why="no daily verification by itself and no signed report of it yet; nothing is matched against the sources' "
-        "own sequences",
+        why="no daily verification by itself and no signed report of it yet; of what is missing at a source only "
+        "ingested events tell, where it numbers them",
         tests=(
             "integration/s3/test_put_object.py::test_a_wrong_checksum_is_refused",
             "fault/test_settle.py::test_a_crash_or_an_error_at_any_call_loses_nothing",
             "strangers/test_tampering.py::test_flipped_bits_are_found",
+            "integration/test_ingest.py::test_gaps_late_and_conflicting_numbers_are_told_and_recorded",
         ),
         live=("log",),
     ),

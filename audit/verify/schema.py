@@ -25,7 +25,7 @@ OPS: Final = frozenset(
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
-    b"production.create production.complete "
+    b"production.create production.complete ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate "
     b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
 )
@@ -145,6 +145,8 @@ _TOKEN: Final = _object(
     _maybe("roles", _list(_STR)),
     _maybe("expires", f'"{_TIME}"'),
     _maybe("note", _STR),
+    _maybe("source", _STR),
+    _maybe("format", _STR),
 )
 _PRODUCTION: Final = _object(
     _field("id", _STR),
@@ -203,6 +205,24 @@ _KEYS: Final = _object(
     _maybe("files", _NAT),
     _maybe("holds_kek", _BOOL),
 )
+_INGEST: Final = _object(
+    _field("source", _STR),
+    _maybe("format", _STR),
+    _maybe("id", _STR),
+    _maybe("sequence", _NAT),
+    _maybe("time", _STR),
+    _maybe("who", _STR),
+    _maybe("action", _STR),
+    _maybe("what", _STR),
+    _maybe("size", _NAT),
+    _maybe("digest", _quoted("event_digest", _HEX)),
+    _maybe("event", _group("event_text", _STR)),
+    _maybe("base64", _quoted("event_base64", "(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
+    _maybe("manifest", f'"{_HEX}"'),
+    _maybe("missing", rf"\[{_NAT},{_NAT}\]"),
+    _maybe("members", _NAT),
+    _maybe("duplicates", _NAT),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -229,6 +249,7 @@ _FIELDS: Final = (
     ("server", False, _SERVER),
     ("keys", False, _KEYS),
     ("ref", False, _group("ref", _NAT)),
+    ("ingest", False, _INGEST),
 )
 
 #: Matches a record from its ``time`` on; ``records`` compares what stands before byte for byte. Groups are
