@@ -12,6 +12,7 @@ import pytest
 from vault.errors import CorruptError
 from vault.state import rows
 from vault.state.rows import BucketRow, PrincipalRow
+from vault.storage import index_file
 from vault.storage.index import APPLIED, Index
 from vault.storage.index_file import Difference, IndexFile, difference
 
@@ -88,6 +89,10 @@ def test_a_row_that_an_older_version_wrote_without_its_last_fields_is_the_same(t
     assert compared(one, other).other == {"principals": 1}
     _put(one, b"ip1", b"no row")
     assert compared(one, other).other == {"principals": 1}
+
+
+def test_every_kind_of_row_has_a_name() -> None:
+    assert set(map(ord, index_file._KINDS)) == set(rows._KINDS) - {ord("m")}
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
