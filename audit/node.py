@@ -102,7 +102,7 @@ class Node:
         self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
-        self._view = view
+        self.view = view
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
@@ -324,7 +324,7 @@ class Node:
             if self._fatal is None:
                 self._end()
         finally:
-            self._view.close()
+            self.view.close()
             self.stores.index.close()
             for strand in self.stores.strands:
                 strand.log.close()

@@ -15,7 +15,7 @@ from vault.storage.index import Sequenced
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from audit.journal.log import CommitLog
     from audit.ledger import SettledLedger
@@ -66,22 +66,49 @@ def replay(
     Raises:
         LedgerCorrupt: A durable record cannot be read.
     """
-    state = Sequenced(index)
     if index.applied > base + log.durable_end:
         return
-    for seq, data in records(settled, log, max(0, index.applied - base)):
+    found = records(settled, log, max(0, index.applied - base))
+    apply_records(index, found, base + log.durable_end, base=base, place=str(log.directory), progress=progress)
+
+
+def apply_records(
+    index: Index,
+    found: Iterable[tuple[int, bytes]],
+    end: int,
+    *,
+    base: int = 0,
+    place: str = "the ledger",
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Apply records to an index, in bounded memory.
+
+    Args:
+        index: Holds the effects of all records before them.
+        found: Records by seq, in order.
+        end: Position after the last one.
+        base: Position of the record with seq 0.
+        place: Where they come from, for messages.
+        progress: Called with the number of records applied, now and then.
+
+    Raises:
+        LedgerCorrupt: A record cannot be read, or cannot have been allowed.
+    """
+    state = Sequenced(index)
+    for seq, data in found:
         try:
             if not changes_nothing(data):
                 head, tail = decode(data)
-                state.add(apply(replace(head, seq=base + seq) if base else head, tail, state))
+                position = base + seq
+                state.add(apply(head if head.seq == position else replace(head, seq=position), tail, state))
         except (ValueError, S3Error) as error:  # no record, a newer schema's, or one that no decision can have allowed
-            raise LedgerCorrupt(str(log.directory), f"record {seq}: {error}") from error
+            raise LedgerCorrupt(place, f"record {seq}: {error}") from error
         if (seq + 1) % _HAND_OVER == 0:
             state.settle(base + seq + 1)
             progress(seq + 1)
             if index.applied - index.synced >= _SYNC_EVERY:
                 index.sync()
-    state.settle(base + log.durable_end)
+    state.settle(end)
 
 
 def clock_account(strands: Sequence[Strand]) -> tuple[ClockState | None, int] | None:

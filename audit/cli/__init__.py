@@ -43,6 +43,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",
     "doctor": "audit.cli.doctor",
+    "controls": "audit.cli.controls",
     "completion": "audit.cli.completion",
 }
 

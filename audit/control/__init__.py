@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
+    from audit.survey import Survey
     from audit.tokens import NewToken, Source
     from vault.record import KeysRef
     from vault.state.other_rows import TokenRow
@@ -80,6 +81,9 @@ class Control(KeyControl, Protocol):
 
     def status(self) -> NodeStatus:
         """How the vault stands."""
+
+    def survey(self) -> Survey:
+        """How the vault is set up, as numbers."""
 
     def principals(self) -> list[PrincipalRow]:
         """Everybody, disabled or not."""

@@ -34,6 +34,7 @@ from audit.control.messages import (
     ShowProduction,
     Status,
     TakeKeys,
+    TakeSurvey,
     decode_reply,
     encode,
     split_entries,
@@ -47,6 +48,7 @@ from audit.node import Node
 from audit.production.jobs import JobStatus
 from audit.query.records import Page
 from audit.status import NodeStatus
+from audit.survey import Survey
 from audit.tiles import WIDTH
 from audit.tokens import NO_SOURCE, NewToken
 from vault.errors import S3_ERRORS, S3Error
@@ -131,6 +133,10 @@ class Client:
     def status(self) -> NodeStatus:
         """See :meth:`Control.status`."""
         return self._result(Status(), NodeStatus)
+
+    def survey(self) -> Survey:
+        """See :meth:`Control.survey`."""
+        return self._result(TakeSurvey(), Survey)
 
     def principals(self) -> list[PrincipalRow]:
         """See :meth:`Control.principals`."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
+from audit.discipline import host_discipline
+from audit.survey import survey
 from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
+    from audit.survey import Survey
     from audit.tokens import NewToken, Source
     from vault.record import KeysRef
     from vault.state.other_rows import TokenRow
@@ -54,6 +57,11 @@ class NodeControl:
     def status(self) -> NodeStatus:
         """See :meth:`Control.status`."""
         return self._node.status()
+
+    def survey(self) -> Survey:
+        """See :meth:`Control.survey`."""
+        node = self._node
+        return survey(node.stores.index, node.secrets.get, host_discipline(), node.view.unread)
 
     def principals(self) -> list[PrincipalRow]:
         """See :meth:`Control.principals`."""

@@ -50,6 +50,10 @@ class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
     """Asks how the vault stands."""
 
 
+class TakeSurvey(msgspec.Struct, frozen=True, tag_field="op", tag="survey"):
+    """Asks how the vault is set up (``audit.survey``)."""
+
+
 class ListPrincipals(msgspec.Struct, frozen=True, tag_field="op", tag="principal.list"):
     """Asks for all principals."""
 
@@ -177,6 +181,7 @@ class RotateKek(msgspec.Struct, frozen=True, tag_field="op", tag="key.rotate"):
 
 Request = (
     Status
+    | TakeSurvey
     | ListPrincipals
     | AddPrincipal
     | DisablePrincipal

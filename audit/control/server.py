@@ -38,6 +38,7 @@ from audit.control.messages import (
     ShowProduction,
     Status,
     TakeKeys,
+    TakeSurvey,
     decode_request,
     encode,
 )
@@ -94,6 +95,7 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
 
 _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     Status: lambda control, _: control.status(),
+    TakeSurvey: lambda control, _: control.survey(),
     ListPrincipals: lambda control, _: control.principals(),
     AddPrincipal: lambda control, it: control.add_principal(it.name, it.roles, it.access_key, it.secret),
     DisablePrincipal: lambda control, it: control.disable_principal(it.access_key),

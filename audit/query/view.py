@@ -88,6 +88,11 @@ class View:
         """Position up to which records are in the view; 0 before the first step."""
         return self._parts.end
 
+    @property
+    def unread(self) -> int | None:
+        """Durable records that are not in the view; None before the first step, when nobody has looked yet."""
+        return max(self._strands[-1].end - self._parts.end, 0) if self._engine is not None else None
+
     def step(self) -> bool:
         """Take the next records from the feed, if there are any.
 

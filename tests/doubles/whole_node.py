@@ -29,7 +29,7 @@ def make(root: Path) -> None:
 def open_node(root: Path, file_rows: int = 128) -> Node:
     """Open it; its view writes out so many rows at once, and steps when it is told to."""
     node = Node.open(root, SETTINGS)
-    node._view._file_rows = file_rows
+    node.view._file_rows = file_rows
     return node
 
 

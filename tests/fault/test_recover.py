@@ -102,6 +102,9 @@ def test_an_old_backup_goes_on_in_a_new_stream_that_names_what_was_lost(vault: V
     assert problems(data, [*client.outcomes, *outcomes]) == []
     again = command("recover", "--data", data)
     assert (again.returncode, "nothing keeps" in again.stderr) == (2, True), again.stderr
+    looked = command("doctor", "--index", "--data", data, env=FAST)
+    assert "records compared" in looked.stderr
+    assert "problem:" not in looked.stdout
 
 
 def test_what_the_old_stream_stored_settles_and_is_erased_by_the_new_one(vault: Vault, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def vault() -> Iterator[Node]:
                 commit(node, [some(rng) for _ in range(80)])
                 node.asking.ask(MARK, HERE, Question([], "x", 1))
             stop = Event()
-            assert len(node._view._parts.catalogue.files) >= 3
+            assert len(node.view._parts.catalogue.files) >= 3
             writer = Thread(target=keep_writing, args=(node, stop))
             writer.start()
             try:

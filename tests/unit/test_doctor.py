@@ -8,8 +8,11 @@ import pytest
 from audit.config import DiskSection, LedgerSection, Settings
 from audit.doctor import ADVICE, PROBLEM, examine
 from audit.keys import KeyStanding
+from audit.survey import Survey
 from tests.doubles.node import STATUS
+from vault.state.other_rows import TokenRow
 from vault.state.rows import PrincipalRow
+from vault.times import DAY_NS
 
 ROOT = PrincipalRow("p0", "root", "ROOTKEY", ("root",))
 OWNER = PrincipalRow("p1", "trader", "OWNERKEY", ("owner",))
@@ -76,3 +79,45 @@ def test_what_was_made_since_the_last_key_backup_is_counted(behind: dict[str, An
     (found,) = examine(replace(HEALTHY, keys=replace(HEALTHY.keys, **behind)), [OWNER], SETTINGS)
     assert f"(2026-11-27T17:00:00Z) {says}" in found.text
     assert "strongroom key backup FILE" in found.text
+
+
+@pytest.mark.parametrize(
+    ("survey", "kind", "says"),
+    [
+        (Survey(sharing=[["ANN", "BOB"]]), ADVICE, "ANN, BOB have the same secret"),
+        (Survey(troubles=["ANN cannot sign in: …"]), PROBLEM, "ANN cannot sign in"),
+        (Survey(synchronised=False), ADVICE, "run an NTP or PTP daemon"),
+        (Survey(unread=200_001), ADVICE, "200001 records to read"),
+    ],
+)
+def test_what_a_survey_shows_is_told_with_what_to_do(survey: Survey, kind: str, says: str) -> None:
+    (found,) = examine(HEALTHY, [OWNER], SETTINGS, survey=survey)
+    assert found.kind == kind
+    assert says in found.text
+
+
+@pytest.mark.parametrize("unread", [None, 0, 200_000])
+def test_a_view_that_is_nearly_there_or_that_nobody_opened_is_left_alone(unread: int | None) -> None:
+    assert examine(HEALTHY, [OWNER], SETTINGS, survey=Survey(unread=unread)) == []
+
+
+GONE = PrincipalRow("p2", "bob", "BOBKEY", ("auditor",), enabled=False)
+
+
+@pytest.mark.parametrize(
+    ("holder", "expires", "state", "says"),
+    [
+        ("p1", 14 * DAY_NS, "counts", "expires on 1970-01-16: where it is still needed, make another one with "),
+        ("p1", 14 * DAY_NS + 1, "counts", ""),
+        ("p1", 0, "expired", ""),
+        ("p1", DAY_NS, "revoked", ""),
+        ("p2", 300 * DAY_NS, "counts", "revoke it with `strongroom token revoke 00ff`"),
+        ("p2", 0, "expired", ""),
+        ("p2", DAY_NS, "revoked", ""),
+    ],
+)
+def test_tokens_that_end_soon_or_were_left_over_are_named(holder: str, expires: int, state: str, says: str) -> None:
+    token = TokenRow("00ff", holder, "", ("auditor",), expires + DAY_NS, revoked=state == "revoked")
+    texts = [finding.text for finding in examine(HEALTHY, [OWNER, GONE], SETTINGS, tokens=[token], now=DAY_NS)]
+    assert len(texts) == bool(says)
+    assert all(says in text for text in texts)

@@ -45,7 +45,8 @@ MAP_BYTES: Final = 1 << 40
 _CHUNK: Final = 256
 #: Rows of the file kept in memory, a count; one takes about 1 KiB.
 _READ_ROWS: Final = 8192
-_APPLIED: Final = b"mapplied"
+#: Under which the file says how many records it has applied.
+APPLIED: Final = b"mapplied"
 #: What rows say of the records they come from: counted up when a row gets a field that no older one has.
 LAYOUT: Final = 1
 #: Says that a layer knows nothing of a key; None says that there is no row.
@@ -57,6 +58,20 @@ _long_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 
 def _physical(key: bytes) -> bytes:
     return key if len(key) <= _HEAD else (key[:_HEAD] + hashlib.sha256(key).digest())[:_LIMIT]
+
+
+def logical(physical: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A row's key and data, from what the file has of it.
+
+    Raises:
+        ValueError: It is no row of the file.
+    """
+    if len(physical) <= _HEAD:
+        return physical, value
+    try:
+        return _long_decode(value)
+    except msgspec.DecodeError as error:
+        raise ValueError("a row under a long key is damaged") from error
 
 
 class Index:
@@ -79,7 +94,7 @@ class Index:
         self._frozen = Overlay()
         self._read: dict[bytes, Row | None] = {}  # what lookups found in the file since its last change
         self._frozen_applied = 0
-        applied = self.get(_APPLIED)
+        applied = self.get(APPLIED)
         self._applied = applied.value if isinstance(applied, MetaRow) else 0
         self._synced = self._applied
         self._layout = applied.layout if isinstance(applied, MetaRow) else LAYOUT
@@ -118,7 +133,7 @@ class Index:
         try:
             txn = self._env.begin(write=True)
             txn.drop(self._env.open_db(txn=txn), delete=False)
-            txn.put(_APPLIED, encode_row(MetaRow(0, LAYOUT)))
+            txn.put(APPLIED, encode_row(MetaRow(0, LAYOUT)))
         except lmdb.Error as error:
             raise self._damaged(error) from error
         durable.commit_index(txn, self._path)
@@ -260,7 +275,7 @@ class Index:
             else:
                 data = encode_row(row)
                 txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
-        txn.put(_APPLIED, encode_row(MetaRow(applied, LAYOUT)))
+        txn.put(APPLIED, encode_row(MetaRow(applied, LAYOUT)))
         return txn
 
     def close(self) -> None:
