@@ -38,6 +38,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "records": "audit.cli.records",
     "production": "audit.cli.production",
     "key": "audit.cli.key",
+    "backup": "audit.cli.backup",
+    "restore": "audit.cli.backup",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

@@ -13,6 +13,7 @@ and moving settled content away (``audit.settle``).
 from __future__ import annotations
 
 import os
+import time
 from bisect import bisect_right
 from operator import attrgetter
 from threading import Condition, Lock
@@ -36,6 +37,8 @@ OPEN_SEGMENTS: Final = 64
 #: Spare segments kept ready.
 SPARES: Final = 2
 SUFFIX: Final = ".log"
+#: Looks for a moment between two commits, a fifth of a millisecond apart.
+_LOOKS: Final = 10_000
 _FIRST_SEQ: Final = attrgetter("first_seq")
 
 T = TypeVar("T")
@@ -314,6 +317,21 @@ class CommitLog:
         """Segments that are not written any more, oldest first."""
         segments, active = self._segments, self._active  # in this order: a new one is active before it is listed
         return [item for item in segments if item is not active]
+
+    def cut(self) -> tuple[int, list[tuple[str, int]]]:
+        """How many records are durable at one instant; of each segment its name and the bytes that count.
+
+        Raises:
+            Unavailable: Records came so fast that no instant was seen.
+        """
+        for _ in range(_LOOKS):
+            end, segments, active = self._durable_end, self._segments, self._active
+            offset = active.end_offset if active is not None else 0
+            last = segments[-1].end_seq if segments else end
+            if end == last == self._durable_end and segments is self._segments:
+                return end, [(it.path.name, offset if it is active else it.header.length) for it in segments]
+            time.sleep(0.000_2)
+        raise Unavailable(f"{self.directory}: no moment between two commits was found; try again")
 
     def forget(self, gone: Segment) -> None:
         """A segment whose content lives elsewhere; its file is the caller's from here on.

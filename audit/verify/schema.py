@@ -27,7 +27,7 @@ OPS: Final = frozenset(
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete "
     b"key.backup key.restore key.rotate "
-    b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup server.reload clock.status".split()
 )
 
 # A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
@@ -203,6 +203,13 @@ _KEYS: Final = _object(
     _maybe("files", _NAT),
     _maybe("holds_kek", _BOOL),
 )
+_BACKUP: Final = _object(
+    _field("stream", _STR),
+    _field("records", _NAT),
+    _field("digest", f'"{_HEX}"'),
+    _field("files", _NAT),
+    _field("bytes", _NAT),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -228,6 +235,7 @@ _FIELDS: Final = (
     ("window", False, _WINDOW),
     ("server", False, _SERVER),
     ("keys", False, _KEYS),
+    ("backup", False, _BACKUP),
     ("ref", False, _group("ref", _NAT)),
 )
 

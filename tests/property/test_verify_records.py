@@ -77,6 +77,9 @@ TAILS = built(
         writer.KeysRef, kek=TEXT, generation=NUMBERS, domains=NUMBERS, before=TEXT, beyond=NUMBERS, digest=TEXT,
         principals=NUMBERS, streams=NUMBERS, files=NUMBERS, holds_kek=st.booleans(),
     ),
+    backup=built(
+        writer.BackupRef, stream=TEXT, records=NUMBERS, digest=HASHES, files=NUMBERS, bytes=NUMBERS,
+    ),
     ref=NUMBERS,
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vault import record
 from vault.record import (
     Actor,
+    BackupRef,
     BucketConfig,
     ClockState,
     DefaultRetention,
@@ -76,6 +77,7 @@ TAIL = Tail(
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     server=ServerRef("dd" * 32, TlsRef("11" * 32, "22" * 32), TlsRef("33" * 32)),
     keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
+    backup=BackupRef("site-a.node-1", 811, "ab" * 32, 9, 1234),
     ref=811,
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -110,6 +112,7 @@ GOLDEN = (
     '"audit":{"certificate":"' + "33" * 32 + '"}},'
     '"keys":{"kek":"0a1b2c3d","generation":9,"domains":4,"before":"4d3c2b1a","beyond":1,"digest":"' + "dd" * 32 + '",'
     '"principals":2,"streams":3,"files":5,"holds_kek":true},'
+    '"backup":{"stream":"site-a.node-1","records":811,"digest":"' + "ab" * 32 + '","files":9,"bytes":1234},'
     '"ref":811}'
 ).encode()
 LEAST = (
