@@ -60,9 +60,9 @@ class _Progress:
 def backup(*, target: Path, keep: int, data: Path, config: Path | None, as_json: bool) -> None:
     """Copy the data directory to TARGET while the server goes on, and verify the copy.
 
-    TARGET is a new directory, or one with backups of the same vault: then only what is new is copied. The key-encryption
-    key and the anchor are not in it: `strongroom key backup` goes beside it. While it copies nothing is erased. An
-    interrupt leaves what is there of it, and the same command goes on with that.
+    TARGET is a new directory, or one with backups of the same vault: then only what is new is copied. The
+    key-encryption key and the anchor are not in it: `strongroom key backup` goes beside it. While it copies nothing is
+    erased. An interrupt leaves what is there of it, and the same command goes on with that.
     """
     progress = _Progress()
     try:
@@ -173,8 +173,7 @@ def _next(found: Standing, data: Path) -> list[str]:
         return ["look for a newer backup, or the old directory", keys, recover]
     if found.state == anchor.ABSENT:
         return [
-            f"look for the anchor: where it was beside the old directory, copy OLD.anchor to {data}.anchor; where it is "
-            "a mount or bucket, make it reachable; then start",
+            f"look for the anchor: copy OLD.anchor to {data}.anchor, or mount it; then start",
             keys,
             f"only where it is lost: {recover}",
         ]
