@@ -34,7 +34,7 @@ from audit.query.records import Asking
 from audit.query.view import View
 from audit.replay import clock_account, replay
 from audit.sealing import adopt, known, start_sealer
-from audit.status import NodeStatus, status_of
+from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
 from audit.strand import History
 from audit.streams import open_streams
@@ -298,6 +298,10 @@ class Node:
             warnings=[*warnings, *self.notices()],
             keys=self.custody.standing(),
         )
+
+    def work(self) -> Work:
+        """What its jobs have done, and what is left for them."""
+        return self._background.work()
 
     @property
     def failed(self) -> bool:

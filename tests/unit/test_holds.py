@@ -73,7 +73,13 @@ def test_a_hold_begins_between_two_steps() -> None:
     holds, began, taken = Holds(), Event(), Event()
     with holds.passing(ERASING) as is_free:
         assert is_free
-        waiting = Thread(target=lambda: (began.set(), holds.take(), taken.set()))
+
+        def take() -> None:
+            began.set()
+            holds.take()
+            taken.set()
+
+        waiting = Thread(target=take)
         waiting.start()
         assert began.wait(10)
         assert not taken.wait(0.2)
@@ -115,7 +121,7 @@ def test_nothing_is_erased_while_one_is_held(vault: SmallVault) -> None:
 
 
 def test_no_segment_is_recycled_while_one_is_held_and_settling_goes_on(vault: SmallVault) -> None:
-    while len(vault.log.closed()) < 6:
+    while len(vault.log.closed()) < 12:
         vault.put("a")
     holds = Holds()
     settler = Settler(
