@@ -103,7 +103,10 @@ def copy_vault(layout: Layout, identity: Identity, held: Held, copier: Copier) -
         for name, counts in cut.segments:
             copier.copy(_below(layout, layout.stream(cut.stream) / "commit" / name), counts)
     held.let_recycle()
-    blobs = _names(layout.root, layout.blobs)
+    blobs = list[str]()
+    for directory in sorted(layout.blobs.iterdir()):
+        blobs += _names(layout.root, directory)
+        held.tick(0)  # there may be millions
     kek = _copy_keys(layout, identity, copier)
     crash_point("backup.keys")
     for name in immutable:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Bytes copied by one call, and between two calls of whoever watches.
 CHUNK_BYTES: Final = 4 * 1024 * 1024
+#: Bytes of one file that may wait for their sync.
+_SYNC_BYTES: Final = 256 * 1024 * 1024
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
 
@@ -57,6 +59,7 @@ class Copier:
         self.sums: dict[str, str] = {}
         self.bytes = 0
         self.copied = 0
+        self._unsynced = 0
 
     def keep(self, name: str) -> bool:
         """Copy an immutable file, unless it is there.
@@ -165,6 +168,10 @@ class Copier:
             while rest:
                 rest = rest[os.write(out, rest) :]
             left -= len(data)
+            self._unsynced += len(data)
+            if self._unsynced >= _SYNC_BYTES:  # else the sync at the end could take longer than a hold lasts
+                durable.fdatasync(out)
+                self._unsynced = 0
             self._tick(len(data))
         if zeros:
             os.ftruncate(out, os.lseek(out, 0, os.SEEK_CUR) + zeros)

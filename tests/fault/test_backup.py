@@ -114,6 +114,15 @@ def test_without_its_anchor_a_restore_says_so_and_recovers(lived: Lived, tmp_pat
     assert verified(tmp_path / "data") == ""
     recovered(tmp_path / "data")
     assert problems(tmp_path / "data", lived.before) == []
+    twice = command("backup", tmp_path / "target", "--data", tmp_path / "data", "--json", env=FAST)
+    assert twice.returncode == 0, twice.stderr
+    assert [reach["stream"] for reach in json.loads(twice.stdout)["streams"]] == ["site-a.node-1", "site-a.node-1-r1"]
+    shutil.copytree(tmp_path / "data.anchor", tmp_path / "again.anchor")
+    again = command("restore", tmp_path / "target", "--data", tmp_path / "again", env=FAST)
+    assert (again.returncode, "strongroom recover" in again.stdout) == (1, True), again.stderr
+    shutil.copy2(tmp_path / "data" / "keys" / "kek", tmp_path / "again" / "keys" / "kek")
+    recovered(tmp_path / "again")
+    assert problems(tmp_path / "again", lived.before) == []
 
 
 def test_an_anchor_of_another_history_is_told_apart(lived: Lived, tmp_path: Path) -> None:
@@ -188,6 +197,20 @@ def test_a_server_killed_in_the_middle_ends_the_backup_and_the_next_call_goes_on
         create(lived.server.data, tmp_path / "target", lambda: SETTINGS, kill)
     assert not [path for path in (tmp_path / "target").iterdir() if path.name.isdecimal()]
     lived.server.start()
+    made = backed_up(lived.server, tmp_path / "target")
+    assert verified(tmp_path / "target" / made["place"] / "data") == ""
+
+
+def test_an_interrupt_ends_it_and_the_same_command_goes_on(lived: Lived, tmp_path: Path) -> None:
+    def interrupt(what: str, done: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create(lived.server.data, tmp_path / "target", lambda: SETTINGS, interrupt)
+    assert (tmp_path / "target" / "unfinished").exists()
+    status = json.loads(lived.server.cli("doctor", "--json").stdout)
+    assert not [item for item in status if "backup is under way" in item["text"]]  # nothing is held any more
     made = backed_up(lived.server, tmp_path / "target")
     assert verified(tmp_path / "target" / made["place"] / "data") == ""
 
