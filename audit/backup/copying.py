@@ -33,7 +33,7 @@ _CHECKPOINT: Final = "checkpoint"
 
 
 class Held:
-    """A hold on a vault, kept while its owner works. A context manager.
+    """A hold on a vault, kept while its owner works; :meth:`release` ends it.
 
     Args:
         control: The vault.

@@ -84,6 +84,8 @@ def create(
         raise BackupFailed(f"{target} and {root} are one within the other: give a directory elsewhere")
     with Place.open(target, identity.vault) as place:
         data = place.unfinished / format_.DATA
+        if place.unfinished.is_symlink() or data.is_symlink():  # what is not of the backup is removed from there
+            raise BackupFailed(f"{place.unfinished} is a link: remove it")
         earlier, known = _earlier(place)
         with open_control(root, settings) as control:
             held = Held(control, lambda done: progress("copied", done))

@@ -190,10 +190,8 @@ class Copier:
 
     @staticmethod
     def _make_room_for(path: Path) -> None:
-        try:
-            path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise _failed(path.parent, error) from error
+        if not path.parent.is_dir():
+            durable.make_dirs(path.parent, _DIRECTORY_MODE)
 
     @staticmethod
     def _discard(path: Path) -> None:

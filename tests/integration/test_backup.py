@@ -132,6 +132,22 @@ def test_another_vaults_directory_and_one_with_something_else_are_refused(
     assert not (server.data / "backup").exists()
 
 
+def test_what_a_link_leads_to_is_not_touched(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "letter").write_text("mine")
+    assert server.cli("backup", tmp_path / "target").returncode == 0
+    (tmp_path / "target" / "unfinished").symlink_to(tmp_path / "others")
+    refused = server.cli("backup", tmp_path / "target")
+    assert (refused.returncode, "is a link" in refused.stderr) == (2, True)
+    assert (tmp_path / "others" / "letter").read_text() == "mine"
+
+
+def test_only_the_servers_user_reads_it(target: Path) -> None:
+    modes = {path: path.stat().st_mode & 0o777 for path in target.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+
+
 def test_a_restore_is_into_a_new_directory_and_of_the_digest_that_was_asked_for(
     server: Server, target: Path, tmp_path: Path
 ) -> None:
