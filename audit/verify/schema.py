@@ -25,7 +25,7 @@ OPS: Final = frozenset(
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
-    b"production.create production.complete "
+    b"production.create production.complete ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate "
     b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup server.reload clock.status".split()
 )
@@ -139,13 +139,10 @@ _PRINCIPAL: Final = _object(
     _field("roles", _list(_STR)),
 )
 _TOKEN: Final = _object(
-    _field("id", _STR),
-    _maybe("principal", _STR),
-    _maybe("digest", f'"{_HEX}"'),
-    _maybe("roles", _list(_STR)),
-    _maybe("expires", f'"{_TIME}"'),
-    _maybe("note", _STR),
-)
+    _field("id", _STR), _maybe("principal", _STR), _maybe("digest", f'"{_HEX}"'),
+    _maybe("roles", _list(_STR)), _maybe("expires", f'"{_TIME}"'), _maybe("note", _STR),
+    _maybe("source", _STR), _maybe("format", _STR),
+)  # fmt: skip
 _PRODUCTION: Final = _object(
     _field("id", _STR),
     _maybe("reason", _STR),
@@ -204,11 +201,26 @@ _KEYS: Final = _object(
     _maybe("holds_kek", _BOOL),
 )
 _BACKUP: Final = _object(
-    _field("stream", _STR),
-    _field("records", _NAT),
-    _field("digest", f'"{_HEX}"'),
-    _field("files", _NAT),
-    _field("bytes", _NAT),
+    _field("stream", _STR), _field("records", _NAT), _field("digest", f'"{_HEX}"'),
+    _field("files", _NAT), _field("bytes", _NAT),
+)  # fmt: skip
+_INGEST: Final = _object(
+    _field("source", _STR),
+    _maybe("format", _STR),
+    _maybe("id", _STR),
+    _maybe("sequence", _NAT),
+    _maybe("time", _STR),
+    _maybe("who", _STR),
+    _maybe("action", _STR),
+    _maybe("what", _STR),
+    _maybe("size", _NAT),
+    _maybe("digest", _quoted("event_digest", _HEX)),
+    _maybe("event", _group("event_text", _STR)),
+    _maybe("base64", _quoted("event_base64", "(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
+    _maybe("manifest", f'"{_HEX}"'),
+    _maybe("missing", rf"\[{_NAT},{_NAT}\]"),
+    _maybe("members", _NAT),
+    _maybe("duplicates", _NAT),
 )
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
@@ -237,6 +249,7 @@ _FIELDS: Final = (
     ("keys", False, _KEYS),
     ("backup", False, _BACKUP),
     ("ref", False, _group("ref", _NAT)),
+    ("ingest", False, _INGEST),
 )
 
 #: Matches a record from its ``time`` on; ``records`` compares what stands before byte for byte. Groups are
