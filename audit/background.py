@@ -15,6 +15,7 @@ from itertools import islice
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
+from audit.backup.holds import ERASING
 from audit.eraser import Eraser
 from audit.errors import AuditError
 from audit.replay import records
@@ -161,6 +162,7 @@ class Background:
             ledger=strand.settled,
             packs=strand.packs,
             leases=self._stores.leases,
+            holds=self._stores.holds,
             base=strand.base,
             spares=spares,
             published=lambda: (strand.log.durable_end if self.sealed else 0) if closed else self.sealed,
@@ -239,6 +241,8 @@ class Background:
             warnings.append(
                 f"eraser: {len(self._eraser.refused)} bodies stay, whose removal the ledger refutes: {some}"
             )
+        if self._stores.holds.held(ERASING):
+            warnings.append("a backup is under way: nothing is erased until it has its copy")
         if self._keyring.failed:  # what needs no new key goes on
             warnings.append("the keyring: a change could not be written, no new key is made: restart it")
         problems = []

@@ -33,6 +33,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from audit import evidence
+from audit.backup.holds import ERASING
 from audit.commit import commit_all
 from audit.crash import crash_point
 from audit.errors import AuditError, LedgerCorrupt
@@ -166,7 +167,8 @@ class Eraser:
         if started < self._rest_until:
             return False
         try:
-            return self._pass(self._published())
+            with self._stores.holds.passing(ERASING) as free:
+                return free and self._pass(self._published())
         finally:
             ended = time.monotonic()
             self._rest_until = ended + self._rest * (ended - started)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from audit import recycle
+from audit.backup.holds import RECYCLING, Holds
 from audit.crash import crash_point
 from audit.errors import LedgerCorrupt
 from audit.ledger.segment import FRAME_RECORDS
@@ -62,6 +63,7 @@ class Settler:
         ledger: Where records go.
         packs: Where bodies go.
         leases: Who reads what, by position.
+        holds: Backups that recycling waits for.
         base: Position of the stream's first record.
         spares: Where spare segments wait.
         published: How many records the last published checkpoint covers.
@@ -81,6 +83,7 @@ class Settler:
         leases: Leases,
         spares: Path,
         published: Callable[[], int],
+        holds: Holds | None = None,
         base: int = 0,
         closed: bool = False,
     ) -> None:
@@ -89,6 +92,7 @@ class Settler:
         self._ledger = ledger
         self._packs = packs
         self._leases = leases
+        self._holds = holds or Holds()
         self._spares = spares
         self._published = published
         self._base = base
@@ -148,11 +152,14 @@ class Settler:
             return False
         if oldest.end_seq > min(self._ledger.end, self._published()):
             return False
-        token = recycle.verify_copies(oldest, self._ledger, self._packs)
-        crash_point("settle.verified")
-        recycle.retire(token)
-        self._log.forget(oldest)
-        self._retired.append((token, self._leases.mark()))
+        with self._holds.passing(RECYCLING) as free:
+            if not free:
+                return False
+            token = recycle.verify_copies(oldest, self._ledger, self._packs)
+            crash_point("settle.verified")
+            recycle.retire(token)
+            self._log.forget(oldest)
+            self._retired.append((token, self._leases.mark()))
         return True
 
     def _reuse(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit.backup.holds import Holds
 from audit.strand import Strand, holding
 from vault.storage.leases import Leases
 
@@ -24,12 +25,14 @@ class Stores:
         strands: The vault's streams, oldest first; the last one is written.
         blobs: Large bodies.
         leases: Who reads what, by position.
+        holds: Backups under way, for which recycling and erasing wait.
     """
 
     index: Index
     strands: tuple[Strand, ...]
     blobs: BlobStore
     leases: Leases = field(default_factory=Leases)
+    holds: Holds = field(default_factory=Holds)
 
     @property
     def current(self) -> Strand:

@@ -132,6 +132,12 @@ def publish(temp: Path, final: Path) -> None:
     fsync_dir(final.parent)
 
 
+def link(old: Path, new: Path) -> None:
+    """Give an immutable file one more name, durable once its directory is synced; an error where that name exists."""
+    with _reported("link", new):
+        os.link(old, new)
+
+
 def move(old: Path, new: Path) -> None:
     """Rename within the file system: durable on return; a crash leaves the old name, the new one, or both.
 

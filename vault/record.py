@@ -24,6 +24,7 @@ from vault.foreign import IngestRef
 from vault.matters import MatterRef
 from vault.record_parts import (
     Actor,
+    BackupRef,
     BucketConfig,
     ClockState,
     DefaultRetention,
@@ -51,6 +52,7 @@ __all__ = [
     "SUCCESS",
     "VERSION",
     "Actor",
+    "BackupRef",
     "BucketConfig",
     "ClockState",
     "DefaultRetention",
@@ -96,7 +98,7 @@ OPS: Final = frozenset(
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
-        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover",
+        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup",
         "ingest.event", "ingest.gap", "ingest.batch",
         "matter.open", "matter.close", "matter.list", "matter.get",
         "server.reload", "key.backup", "key.restore", "key.rotate",
@@ -143,6 +145,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     window: Window | None = None
     server: ServerRef | None = None
     keys: KeysRef | None = None
+    backup: BackupRef | None = None
     ref: int = -1
     ingest: IngestRef | None = None
     # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.

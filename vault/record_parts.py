@@ -256,6 +256,20 @@ class KeysRef(_Part, frozen=True):
     holds_kek: bool = False
 
 
+class BackupRef(_Part, frozen=True):
+    """A backup of the data directory that was made, and checked by the verifier (``audit.backup``).
+
+    It holds the vault up to record ``records`` (exclusive) of ``stream``, and all of the streams before that one.
+    ``digest`` (SHA-256) is of its ``backup.json``, which covers every byte of it; ``files`` and ``bytes`` count.
+    """
+
+    stream: str
+    records: int
+    digest: str
+    files: int
+    bytes: int
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

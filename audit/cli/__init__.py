@@ -39,6 +39,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "production": "audit.cli.production",
     "key": "audit.cli.key",
     "hold": "audit.cli.hold",
+    "backup": "audit.cli.backup",
+    "restore": "audit.cli.backup",
     "verify": "audit.cli.verify",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",

@@ -19,6 +19,7 @@ from audit.tokens import NO_SOURCE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from audit.backup.cut import Cut
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
     from audit.production.jobs import JobStatus
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from audit.status import NodeStatus
     from audit.survey import Survey
     from audit.tokens import NewToken, Source
-    from vault.record import KeysRef
+    from vault.record import BackupRef, KeysRef
     from vault.state.other_rows import TokenRow
     from vault.state.rows import PrincipalRow
 
@@ -72,7 +73,38 @@ class KeyControl(Protocol):
         """
 
 
-class Control(KeyControl, Protocol):
+class BackupControl(Protocol):
+    """An open vault, for who copies its directory (``audit.backup``). The promises of :class:`Control`."""
+
+    def hold_backup(self) -> int:
+        """Hold recycling and erasing off; the hold, which lasts while it is kept.
+
+        Raises:
+            BackupFailed: Too many backups are under way, or a step does not end.
+        """
+
+    def cut_backup(self, hold: int) -> list[Cut]:
+        """Where each stream's commit log stands at one instant, oldest stream first.
+
+        Raises:
+            BackupLapsed: The hold had ended.
+        """
+
+    def keep_backup(self, hold: int, *, recycling: bool) -> None:
+        """Go on holding erasing off, and recycling too.
+
+        Raises:
+            BackupLapsed: The hold had ended.
+        """
+
+    def release_backup(self, hold: int) -> None:
+        """Hold no longer."""
+
+    def record_directory_backup(self, backup: BackupRef) -> str:
+        """Record a backup that is durable where somebody wants it; the record, ``stream/seq``."""
+
+
+class Control(KeyControl, BackupControl, Protocol):
     """An open vault, for one command at a time.
 
     What changes something is durable when it returns, is recorded also where it is refused, and is tried once: after

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
 
+from audit.backup.cut import Cut
 from audit.control import Credentials
 from audit.control.direct import NodeControl, host_user
 from audit.control.messages import (
@@ -19,13 +20,18 @@ from audit.control.messages import (
     BeginProduction,
     CancelProduction,
     ControlFailed,
+    CutBackup,
     DisablePrincipal,
     Entries,
+    HoldBackup,
+    KeepBackup,
     ListMatters,
     ListPrincipals,
     ListTokens,
     OpenMatter,
     RecordBackup,
+    RecordDirectoryBackup,
+    ReleaseBackup,
     ReleaseMatter,
     Request,
     RevokeToken,
@@ -65,7 +71,7 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.query.records import Question
     from audit.tokens import Source
-    from vault.record import KeysRef
+    from vault.record import BackupRef, KeysRef
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
 REPLY_SECONDS: Final = 120
@@ -219,6 +225,26 @@ class Client:
     def rotate_kek(self, new: str) -> Rotated:
         """See :meth:`KeyControl.rotate_kek`."""
         return self._result(RotateKek(new), Rotated)
+
+    def hold_backup(self) -> int:
+        """See :meth:`BackupControl.hold_backup`."""
+        return self._result(HoldBackup(), int)
+
+    def cut_backup(self, hold: int) -> list[Cut]:
+        """See :meth:`BackupControl.cut_backup`."""
+        return self._result(CutBackup(hold), list[Cut])
+
+    def keep_backup(self, hold: int, *, recycling: bool) -> None:
+        """See :meth:`BackupControl.keep_backup`."""
+        self._ask(KeepBackup(hold, recycling))
+
+    def release_backup(self, hold: int) -> None:
+        """See :meth:`BackupControl.release_backup`."""
+        self._ask(ReleaseBackup(hold))
+
+    def record_directory_backup(self, backup: BackupRef) -> str:
+        """See :meth:`BackupControl.record_directory_backup`."""
+        return self._result(RecordDirectoryBackup(backup), str)
 
     def _result(self, request: Request, kind: type[_T]) -> _T:
         result, _ = self._ask(request)

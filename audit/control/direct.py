@@ -6,13 +6,14 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from audit.backup.cut import Cut, cut
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
 from audit.discipline import host_discipline
 from audit.survey import survey
 from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
-from vault.record import Actor, Origin
+from vault.record import Actor, Origin, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from audit.status import NodeStatus
     from audit.survey import Survey
     from audit.tokens import NewToken, Source
-    from vault.record import KeysRef
+    from vault.record import BackupRef, KeysRef
     from vault.state.other_rows import TokenRow
     from vault.state.rows import PrincipalRow
 
@@ -132,6 +133,29 @@ class NodeControl:
     def rotate_kek(self, new: str) -> Rotated:
         """See :meth:`KeyControl.rotate_kek`."""
         return self._node.custody.rotate(self._actor, new)
+
+    def hold_backup(self) -> int:
+        """See :meth:`BackupControl.hold_backup`."""
+        return self._node.stores.holds.take()
+
+    def cut_backup(self, hold: int) -> list[Cut]:
+        """See :meth:`BackupControl.cut_backup`."""
+        self._node.stores.holds.keep(hold, recycling=True)
+        return cut(self._node.stores.strands)
+
+    def keep_backup(self, hold: int, *, recycling: bool) -> None:
+        """See :meth:`BackupControl.keep_backup`."""
+        self._node.stores.holds.keep(hold, recycling=recycling)
+
+    def release_backup(self, hold: int) -> None:
+        """See :meth:`BackupControl.release_backup`."""
+        self._node.stores.holds.release(hold)
+
+    def record_directory_backup(self, backup: BackupRef) -> str:
+        """See :meth:`BackupControl.record_directory_backup`."""
+        tail = Tail(op="ledger.backup", actor=self._actor, origin=Origin("cli"), backup=backup)
+        head = self._node.commit(tail).head
+        return f"{head.stream}/{head.seq}"
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

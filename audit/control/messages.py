@@ -24,7 +24,7 @@ from audit.tiles import WIDTH
 from vault.crypto.backup_file import MAX_FILE_BYTES
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES
-from vault.record import MAX_RECORD_BYTES, KeysRef
+from vault.record import MAX_RECORD_BYTES, BackupRef, KeysRef
 from vault.state.matters import MAX_REASON
 from vault.state.tokens import MAX_DAYS, MAX_NOTE
 
@@ -179,6 +179,35 @@ class RotateKek(msgspec.Struct, frozen=True, tag_field="op", tag="key.rotate"):
         return "RotateKek()"
 
 
+class HoldBackup(msgspec.Struct, frozen=True, tag_field="op", tag="backup.hold"):
+    """Holds recycling and erasing off for a backup."""
+
+
+class CutBackup(msgspec.Struct, frozen=True, tag_field="op", tag="backup.cut"):
+    """Asks where the commit logs stand at one instant."""
+
+    hold: int
+
+
+class KeepBackup(msgspec.Struct, frozen=True, tag_field="op", tag="backup.keep"):
+    """Goes on holding erasing off, and recycling where it says so."""
+
+    hold: int
+    recycling: bool
+
+
+class ReleaseBackup(msgspec.Struct, frozen=True, tag_field="op", tag="backup.release"):
+    """Holds no longer."""
+
+    hold: int
+
+
+class RecordDirectoryBackup(msgspec.Struct, frozen=True, tag_field="op", tag="ledger.backup"):
+    """Has a backup of the data directory recorded."""
+
+    backup: BackupRef
+
+
 Request = (
     Status
     | TakeSurvey
@@ -200,6 +229,11 @@ Request = (
     | TakeKeys
     | RecordBackup
     | RotateKek
+    | HoldBackup
+    | CutBackup
+    | KeepBackup
+    | ReleaseBackup
+    | RecordDirectoryBackup
 )
 
 

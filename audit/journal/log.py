@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_right
+from functools import partial
 from operator import attrgetter
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -43,7 +44,6 @@ WRITE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.0
 #: Upper bounds of how many records one group has.
 GROUP_RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 8192)
 _FIRST_SEQ: Final = attrgetter("first_seq")
-
 T = TypeVar("T")
 
 
@@ -315,14 +315,11 @@ class CommitLog:
         seq, end = from_seq, self._durable_end
         while seq < end:
             found = self._holding(seq)
-            some = self._records_of(found, seq, end) if found is not None else None
+            some = self._still(found, partial(found.records, seq, end)) if found is not None else None
             if some is None:
                 raise LedgerCorrupt(str(self.directory), f"record {seq} is not in the commit log")
             yield from enumerate(some, seq)
             seq += len(some)
-
-    def _records_of(self, found: Segment, seq: int, end: int) -> list[bytes] | None:
-        return self._still(found, lambda: found.records(seq, end))
 
     @property
     def first_seq(self) -> int:
@@ -333,6 +330,10 @@ class CommitLog:
         """Segments that are not written any more, oldest first."""
         segments, active = self._segments, self._active  # in this order: a new one is active before it is listed
         return [item for item in segments if item is not active]
+
+    def look(self) -> tuple[tuple[Segment, ...], Segment | None]:
+        """All segments, oldest first, and the one that is written; they may move on at once."""
+        return self._segments, self._active
 
     def forget(self, gone: Segment) -> None:
         """A segment whose content lives elsewhere; its file is the caller's from here on.

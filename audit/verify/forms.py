@@ -209,6 +209,9 @@ KEYS: Final = fields(
     maybe("files", NAT),
     maybe("holds_kek", BOOL),
 )
+BACKUP: Final = fields(
+    field("stream", STR), field("records", NAT), field("digest", f'"{HEX}"'), field("files", NAT), field("bytes", NAT)
+)
 INGEST: Final = fields(
     field("source", STR),
     maybe("format", STR),

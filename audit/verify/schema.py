@@ -17,6 +17,7 @@ from typing import Final
 
 from audit.verify.forms import (
     ACTOR,
+    BACKUP,
     BUCKET,
     CLOCK,
     HEX,
@@ -56,7 +57,7 @@ OPS: Final = frozenset(
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate matter.open matter.close matter.list matter.get "
-    b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup server.reload clock.status".split()
 )
 
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
@@ -85,6 +86,7 @@ _FIELDS: Final = (
     ("window", False, WINDOW),
     ("server", False, SERVER),
     ("keys", False, KEYS),
+    ("backup", False, BACKUP),
     ("ref", False, group("ref", NAT)),
     ("ingest", False, INGEST),
 )

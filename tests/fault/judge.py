@@ -78,11 +78,11 @@ def problems(data: Path, outcomes: Sequence[Outcome], *checkpoints: Path) -> lis
 
 def _records(node: Node, outcomes: Sequence[Outcome]) -> list[str]:
     """What was acknowledged stands once, under its seq, with its leaf; what is unknown at most once; the rest never."""
-    stream = node.identity.stream
     stands = defaultdict(list)
-    for seq, data in node.records(stream, 0, node.stores.log.durable_end):
-        agent = json.loads(data)["origin"].get("agent", "")
-        stands[agent].append(f"{stream}/{seq}/{leaf_hash(data).hex()}")
+    for strand in node.stores.strands:
+        for seq, data in node.records(strand.name, 0, strand.log.durable_end):
+            agent = json.loads(data)["origin"].get("agent", "")
+            stands[agent].append(f"{strand.name}/{seq}/{leaf_hash(data).hex()}")
     found = []
     for outcome in outcomes:
         records = stands[outcome.agent]

@@ -54,6 +54,8 @@ ROTATE: Final = (
 )  # fmt: skip
 RESTORE: Final = ("restore.noted", "restore.kek", "restore.keyring", "restore.files", "restore.recorded")
 BACKUP: Final = ("backup.written",)
+#: Of backups of the data directory: struck by ``test_backup``.
+DIRECTORY: Final = ("backup.cut", "backup.keys", "backup.complete", "backup.named", "backup.restored")
 _BLOCK: Final = 4096
 
 
@@ -161,5 +163,5 @@ def test_every_crash_point_is_struck() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "crash_point"
     ]
     assert {ast.literal_eval(call.args[0]) for call in calls} == {
-        *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP,
+        *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP, *DIRECTORY,
     }  # fmt: skip

@@ -28,6 +28,16 @@ def healthy(url: str) -> bool:
     return subprocess.run([sys.executable, *program], capture_output=True, check=False).returncode == 0
 
 
+def test_the_image_has_the_same_health_check_no_installer_and_no_root() -> None:
+    text = (ROOT / "compose" / "Dockerfile").read_text()
+    (line,) = re.findall(r"^ +test: \[\"CMD\", (.*)\]$", COMPOSE, re.MULTILINE)
+    assert f"CMD [{line}]" in text
+    final = text.rpartition("\nFROM ")[2]
+    assert "pip uninstall --yes pip" in final
+    assert "pip install" not in final
+    assert re.findall(r"^USER (.*)$", final, re.MULTILINE) == ["10001"]
+
+
 def test_the_health_check_tells_ready_from_not(tmp_path: Path) -> None:
     cert, key = Authority(tmp_path).issue("server")
     tls = {f"STRONGROOM_AUDIT__TLS_{name}_FILE": str(path) for name, path in (("CERT", cert), ("KEY", key))}

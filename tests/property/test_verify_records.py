@@ -120,6 +120,9 @@ TAILS = built(
         writer.KeysRef, kek=TEXT, generation=NUMBERS, domains=NUMBERS, before=TEXT, beyond=NUMBERS, digest=TEXT,
         principals=NUMBERS, streams=NUMBERS, files=NUMBERS, holds_kek=st.booleans(),
     ),
+    backup=built(
+        writer.BackupRef, stream=TEXT, records=NUMBERS, digest=HASHES, files=NUMBERS, bytes=NUMBERS,
+    ),
     ref=NUMBERS,
     ingest=st.one_of(EVENTS, BATCHES),
 )  # fmt: skip

@@ -90,12 +90,23 @@ def kek_named(data: bytes) -> str:
     Args:
         data: At least its first :data:`MAX_HEADER_BYTES`, where it is that long.
     """
+    header = _header_of(data)
+    return header.kek if header is not None else ""
+
+
+def generation_named(data: bytes) -> int:
+    """The generation that a keyring's header names; -1 for what does not begin like one."""
+    header = _header_of(data)
+    return header.generation if header is not None else -1
+
+
+def _header_of(data: bytes) -> _Header | None:
     start = len(_MAGIC) + 4
     length = int.from_bytes(data[len(_MAGIC) : start], "big")
     try:
-        return _headers.decode(data[start : start + length]).kek if data[: len(_MAGIC)] == _MAGIC else ""
+        return _headers.decode(data[start : start + length]) if data[: len(_MAGIC)] == _MAGIC else None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
+        return None
 
 
 def encode(contents: Contents, kek: bytes) -> bytes:

@@ -69,8 +69,8 @@ _ALWAYS: Final = frozenset(
         "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile", "production.create",
         "production.complete",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
-        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "server.reload",
-        "clock.status",
+        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup",
+        "server.reload", "clock.status",
     }
 )  # fmt: skip
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 #: What a row is called, by the first byte of its key (``vault.state.rows``).
 _KINDS: Final = {
     "b": "buckets", "k": "keys", "v": "versions", "u": "uploads", "p": "parts", "a": "access keys", "i": "principals",
-    "t": "tokens", "n": "sources of events", "h": "matters", "o": "open matters", "e": "bytes to be erased", "c": "standing of the vault's keys",
+    "t": "tokens", "n": "sources of events", "h": "matters", "o": "open matters",
+    "e": "bytes to be erased", "c": "standing of the vault's keys",
 }  # fmt: skip
 
 

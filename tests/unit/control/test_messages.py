@@ -5,11 +5,16 @@ import pytest
 from audit.control.messages import (
     AddPrincipal,
     ControlFailed,
+    CutBackup,
     DisablePrincipal,
     Entries,
+    HoldBackup,
+    KeepBackup,
     ListPrincipals,
     Problem,
     RecordBackup,
+    RecordDirectoryBackup,
+    ReleaseBackup,
     Reply,
     Request,
     RotateKek,
@@ -21,7 +26,7 @@ from audit.control.messages import (
     split_entries,
 )
 from audit.tiles import entry_bundle
-from vault.record import KeysRef
+from vault.record import BackupRef, KeysRef
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,11 @@ from vault.record import KeysRef
         TakeKeys(),
         RecordBackup(KeysRef("12345678", 4, 2, digest="ab" * 32)),
         RotateKek("c2VjcmV0"),
+        HoldBackup(),
+        CutBackup(3),
+        KeepBackup(3, recycling=False),
+        ReleaseBackup(3),
+        RecordDirectoryBackup(BackupRef("site-a.node-1", 811, "ab" * 32, 9, 1234)),
     ],
     ids=lambda request_: type(request_).__name__,
 )
