@@ -33,6 +33,7 @@ from audit.production.jobs import Jobs
 from audit.query.records import Asking
 from audit.query.view import View
 from audit.replay import clock_account, replay
+from audit.scrub.scrubber import Scrubber
 from audit.sealing import adopt, known, start_sealer
 from audit.status import NodeStatus, status_of
 from audit.stores import Stores
@@ -97,6 +98,7 @@ class Node:
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.stores = stores
+        self.scrub = Scrubber(layout.root, settings.scrub, self.commit, stores.index, lambda: clock.now().wall)
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self._view = view
         self.committer = committer
@@ -295,8 +297,9 @@ class Node:
             reserve=self.settings.disk.reserve_mib << 20,
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
-            warnings=[*warnings, *self.notices()],
+            warnings=[*self.scrub.warnings(), *warnings, *self.notices()],
             keys=self.custody.standing(),
+            scrub=self.scrub.standing(),
         )
 
     @property
@@ -314,6 +317,7 @@ class Node:
         if self._closed.is_set():
             return
         self._closed.set()
+        self.scrub.stop()
         self.productions.stop()
         self._background.stop()
         try:

@@ -38,6 +38,7 @@ from vault.record_parts import (
     Takeover,
     TlsRef,
     TokenRef,
+    VerifiedRef,
     VersionRef,
     Window,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Takeover",
     "TlsRef",
     "TokenRef",
+    "VerifiedRef",
     "VersionRef",
     "Window",
     "decode",
@@ -96,7 +98,7 @@ OPS: Final = frozenset(
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
-        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover",
+        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.verified",
         "server.reload", "key.backup", "key.restore", "key.rotate",
         "clock.status",
     }
@@ -140,6 +142,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     window: Window | None = None
     server: ServerRef | None = None
     keys: KeysRef | None = None
+    verified: VerifiedRef | None = None
     ref: int = -1
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")

@@ -39,6 +39,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "production": "audit.cli.production",
     "key": "audit.cli.key",
     "verify": "audit.cli.verify",
+    "scrub": "audit.cli.scrub",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",
     "doctor": "audit.cli.doctor",

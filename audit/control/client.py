@@ -17,6 +17,7 @@ from audit.control.messages import (
     AddToken,
     Ask,
     BeginProduction,
+    BeginScrub,
     CancelProduction,
     ControlFailed,
     DisablePrincipal,
@@ -166,6 +167,10 @@ class Client:
     def cancel_production(self, number: int) -> None:
         """See :meth:`Control.cancel_production`."""
         self._ask(CancelProduction(number))
+
+    def begin_scrub(self, *, whole: bool) -> int:
+        """See :meth:`Control.begin_scrub`."""
+        return self._result(BeginScrub(whole), int)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

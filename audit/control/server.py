@@ -19,6 +19,7 @@ from audit.control.messages import (
     AddToken,
     Ask,
     BeginProduction,
+    BeginScrub,
     CancelProduction,
     ControlFailed,
     DisablePrincipal,
@@ -99,6 +100,7 @@ _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     BeginProduction: lambda control, it: control.begin_production(it.question, it.directory),
     ShowProduction: lambda control, it: control.production(it.number),
     CancelProduction: lambda control, it: control.cancel_production(it.number),
+    BeginScrub: lambda control, it: control.begin_scrub(whole=it.whole),
     RecordBackup: lambda control, it: control.record_key_backup(it.keys),
     RotateKek: lambda control, it: control.rotate_kek(it.new),
 }

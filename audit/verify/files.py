@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from audit.verify import pace
 from audit.verify.report import Bad, Unchecked
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def open_regular(path: str, place: str) -> BinaryIO | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Bad(place, "not a regular file")
+    if pace.kept() is not None and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # from the disk, not what memory has of it
     return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor
 
 
@@ -73,6 +76,9 @@ def read_at(file: BinaryIO, offset: int, length: int, place: str) -> bytes:
             data += more
     except OSError as error:
         raise Unchecked(f"{place}: {error.strerror or error}") from error
+    kept = pace.kept()
+    if kept is not None:
+        kept.take(len(data))
     return data
 
 

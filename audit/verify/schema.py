@@ -27,7 +27,8 @@ OPS: Final = frozenset(
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete "
     b"key.backup key.restore key.rotate "
-    b"ledger.open ledger.start ledger.stop ledger.recover server.reload clock.status".split()
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.verified "
+    b"server.reload clock.status".split()
 )
 
 # A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
@@ -203,6 +204,13 @@ _KEYS: Final = _object(
     _maybe("files", _NAT),
     _maybe("holds_kek", _BOOL),
 )
+_VERIFIED: Final = _object(
+    _field("result", _STR),
+    *(_field(name, _NAT) for name in ("share", "shares", "size", "records", "bodies", "bytes", "seconds")),
+    _maybe("findings", _NAT),
+    _maybe("place", _STR),
+    _maybe("seq", _NAT),
+)
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
 # Field by field, in order: name, whether it must be there, its pattern.
@@ -228,6 +236,7 @@ _FIELDS: Final = (
     ("window", False, _WINDOW),
     ("server", False, _SERVER),
     ("keys", False, _KEYS),
+    ("verified", False, _VERIFIED),
     ("ref", False, _group("ref", _NAT)),
 )
 

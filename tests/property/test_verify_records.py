@@ -77,6 +77,10 @@ TAILS = built(
         writer.KeysRef, kek=TEXT, generation=NUMBERS, domains=NUMBERS, before=TEXT, beyond=NUMBERS, digest=TEXT,
         principals=NUMBERS, streams=NUMBERS, files=NUMBERS, holds_kek=st.booleans(),
     ),
+    verified=built(
+        writer.VerifiedRef, result=TEXT, share=NUMBERS, shares=NUMBERS, size=NUMBERS, records=NUMBERS, bodies=NUMBERS,
+        bytes=NUMBERS, seconds=NUMBERS, findings=NUMBERS, place=TEXT, seq=NUMBERS,
+    ),
     ref=NUMBERS,
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.config import MAX_FILE_BYTES, Address, Settings, load
+from audit.address import Address
+from audit.config import MAX_FILE_BYTES, Settings, load
 from audit.errors import ConfigInvalid
 
 if TYPE_CHECKING:

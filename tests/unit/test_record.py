@@ -29,6 +29,7 @@ from vault.record import (
     Tail,
     TlsRef,
     TokenRef,
+    VerifiedRef,
     VersionRef,
     Window,
     decode,
@@ -76,6 +77,7 @@ TAIL = Tail(
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
     server=ServerRef("dd" * 32, TlsRef("11" * 32, "22" * 32), TlsRef("33" * 32)),
     keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
+    verified=VerifiedRef("bad", 7, 30, 812, 900, 5, 4096, 60, 2, "packs/a-1-2.pack", 4),
     ref=811,
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
@@ -110,6 +112,8 @@ GOLDEN = (
     '"audit":{"certificate":"' + "33" * 32 + '"}},'
     '"keys":{"kek":"0a1b2c3d","generation":9,"domains":4,"before":"4d3c2b1a","beyond":1,"digest":"' + "dd" * 32 + '",'
     '"principals":2,"streams":3,"files":5,"holds_kek":true},'
+    '"verified":{"result":"bad","share":7,"shares":30,"size":812,"records":900,"bodies":5,"bytes":4096,"seconds":60,'
+    '"findings":2,"place":"packs/a-1-2.pack","seq":4},'
     '"ref":811}'
 ).encode()
 LEAST = (

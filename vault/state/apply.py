@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import custody, lookup, rows
+from vault.state import custody, lookup, rows, verified
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -335,6 +335,7 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "key.backup": _keep_keys,
     "key.restore": _keep_keys,
     "key.rotate": _keep_keys,
+    "ledger.verified": verified.after,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)
 _WITHOUT_EFFECT: Final = frozenset(op.encode() for op in OPS - _EFFECTS.keys())

@@ -6,7 +6,7 @@ are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
 :mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`,
-:mod:`vault.state.custody` the rest; the lock gate is :mod:`vault.retention`.
+:mod:`vault.state.custody`, :mod:`vault.state.verified` the rest; the lock gate is :mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.state import buckets, custody, lookup, multipart, objects, principals, rows, tokens
+from vault.state import buckets, custody, lookup, multipart, objects, principals, rows, tokens, verified
 from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
@@ -58,6 +58,7 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "key.backup": custody.told,
     "key.restore": custody.told,
     "key.rotate": custody.told,
+    "ledger.verified": verified.told,
 }
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(

@@ -17,6 +17,7 @@ escaped so that no name is a prefix of another's key.
     t <token id>                        TokenRow
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     c                                   CustodyRow
+    d                                   VerifiedRow
     m <name>                            MetaRow
 """
 
@@ -173,6 +174,29 @@ class CustodyRow(_Row, frozen=True):
     rotations: int = 0
 
 
+class VerifiedRow(_Row, frozen=True):
+    """What the ledger told last of its verifications (``vault.state.verified``).
+
+    ``tried`` is when the last one was recorded and ``done`` the last that could be done, in ns since the epoch (wall),
+    0 where none was; what follows them is of that one. ``bad_since`` is when the first finding was recorded that still
+    stands, 0 where none does; ``findings``, ``seq`` and ``place`` are of the last verification that found something.
+    """
+
+    tried: int = 0
+    result: str = ""
+    done: int = 0
+    share: int = 0
+    shares: int = 0
+    records: int = 0
+    bodies: int = 0
+    bytes: int = 0
+    seconds: int = 0
+    bad_since: int = 0
+    findings: int = 0
+    seq: int = -1
+    place: str = ""
+
+
 class MetaRow(_Row, frozen=True):
     """A number the index keeps about itself."""
 
@@ -180,7 +204,17 @@ class MetaRow(_Row, frozen=True):
 
 
 Row = (
-    BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | GarbageRow | CustodyRow | MetaRow
+    BucketRow
+    | VersionRow
+    | KeyRow
+    | UploadRow
+    | PartRow
+    | PrincipalRow
+    | TokenRow
+    | GarbageRow
+    | CustodyRow
+    | VerifiedRow
+    | MetaRow
 )
 
 _KINDS: Final[dict[int, type[Row]]] = {
@@ -194,10 +228,13 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("t"): TokenRow,
     ord("e"): GarbageRow,
     ord("c"): CustodyRow,
+    ord("d"): VerifiedRow,
     ord("m"): MetaRow,
 }
 #: Where the row of the vault's keys stands.
 CUSTODY_KEY: Final = b"c"
+#: Where the row of the ledger's verifications stands.
+VERIFIED_KEY: Final = b"d"
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
 _ORDINALS: Final = (1 << 64) - 1
