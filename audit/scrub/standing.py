@@ -23,8 +23,9 @@ class ScrubStanding(msgspec.Struct, frozen=True):
     ``running`` says whether one is under way; ``runs`` counts those that ended in this process. ``done`` is when the
     last one that could be done was recorded (RFC 3339, empty where none was), ``share`` of ``shares`` what it read of
     the bodies in packs and blobs; ``records``, ``bodies``, ``bytes`` and ``seconds`` are of it. ``tried`` and
-    ``result`` (good | bad | unchecked) are of the last one. ``findings`` still stand since ``bad_since``, the first at ``place``,
-    about record ``seq`` (-1 where it is about none). ``why`` says why the last one could not be done, or recorded.
+    ``result`` (good | bad | unchecked) are of the last one. ``findings`` still stand since ``bad_since``, the first of
+    them at ``place``, about record ``seq`` (-1 where it is about none). ``why`` says why the last one could not be
+    done, or not recorded.
     """
 
     running: bool = False
@@ -92,8 +93,8 @@ def warnings(row: VerifiedRow, now: int, interval_hours: float, why: str) -> lis
         record = f", record {row.seq}" if row.seq >= 0 else ""
         found.append(
             f"verification: {row.findings} findings since {_time(row.bad_since)[:19]}Z, the first at {row.place}"
-            f"{record}: something kept is not as it was written, and nothing was repaired; `strongroom verify` names all of it; "
-            "restore that from a copy, then run `strongroom scrub --all`"
+            f"{record}: something kept is not as it was written, and nothing was repaired; `strongroom verify` names "
+            "all of it; restore that from a copy, then run `strongroom scrub --all`"
         )
     if why:
         found.append(f"verification: {why}")
