@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,14 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from tests.integration.served import PATIENCE, STRONGROOM, Server
+from audit.control.client import Client
+from audit.control.messages import ControlFailed
+from tests.integration.served import PATIENCE, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from audit.scrub.standing import ScrubStanding
 
 SHARES = 3
 SETTINGS = {
@@ -68,10 +72,30 @@ def settled(data: Path) -> bool:
     return all(any(data.glob(pattern)) for pattern in KEPT)
 
 
-def scrub(server: Server, *options: str) -> tuple[int, dict[str, Any]]:
-    done = server.cli("scrub", "--json", *options)
-    assert done.returncode in {0, 1, 2}, done.stderr
-    return done.returncode, json.loads(done.stdout)
+@contextmanager
+def control(server: Server) -> Iterator[Client]:
+    client = Client.connect(server.data / "views/socket")
+    assert client is not None
+    with client:
+        yield client
+
+
+def scrub(server: Server, *, whole: bool = False) -> ScrubStanding:
+    """As the command does, without a process for each."""
+    with control(server) as asked:
+        before = asked.begin_scrub(whole=whole)
+
+        def ended() -> ScrubStanding | None:
+            found = asked.status().scrub
+            return found if found.runs > before else None
+
+        found: ScrubStanding = wait_for(ended)
+        return found
+
+
+def last(server: Server) -> ScrubStanding:
+    with control(server) as asked:
+        return asked.status().scrub
 
 
 def ready(server: Server) -> tuple[int, dict[str, Any]]:
@@ -81,9 +105,9 @@ def ready(server: Server) -> tuple[int, dict[str, Any]]:
 
 def recorded(server: Server) -> list[dict[str, Any]]:
     """Every ``ledger.verified`` record, oldest first."""
-    done = server.cli("records", "--op", "ledger.verified", "--all", "--ndjson", "--oldest-first")
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with control(server) as asked:
+        found = asked.records("site-a.node-1", 0, asked.status().durable)
+        return [json.loads(record) for record in found if b'"op":"ledger.verified"' in record]
 
 
 def verifying(server: Server) -> list[int]:
@@ -102,97 +126,108 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("pattern", KEPT, ids=["ledger", "pack", "blob", "tile"])
 def test_one_flipped_byte_is_found_within_a_cycle_and_repaired_by_nobody(server: Server, pattern: str) -> None:
-    assert scrub(server, "--all")[0] == 0
+    assert scrub(server, whole=True).findings == 0
     before = len(recorded(server))
-    path = sorted(server.data.glob(pattern))[0]
+    path = min(server.data.glob(pattern))
     good = path.read_bytes()
     bad = bytearray(good)
     bad[len(bad) // 3] ^= 1
-    with path.open("r+b") as file:
-        file.write(bad)
+    overwrite(path, bytes(bad))
     try:
-        codes = [scrub(server)[0] for _ in range(SHARES)]
-        assert 1 in codes
-        code, last = scrub(server, "--last")
-        assert (code, last["findings"] > 0) == (1, True)
-        name = path.relative_to(server.data).as_posix()
+        for _ in range(SHARES):
+            found = scrub(server)
+        assert found.findings
         status, shown = ready(server)
-        assert (status, shown["ready"], shown["degraded"]) == (200, True, True)
-        assert shown["findings"] == last["findings"]
+        assert (status, shown["ready"], shown["degraded"], shown["findings"]) == (200, True, True, found.findings)
+        assert found.place in shown["warnings"][0]
         assert "strongroom scrub --all" in shown["warnings"][0]
-        assert last["place"] in shown["warnings"][0]
-        assert "strongroom scrub --all" in server.cli("doctor").stdout
         said = [record["verified"] for record in recorded(server)[before:]]
-        assert [record["shares"] for record in said] == [SHARES] * SHARES
-        assert sorted(record["share"] for record in said) == [1, 2, 3]
-        found = [record for record in said if record["result"] == "bad"]
-        assert found
-        assert any(name in record["place"] or record["seq"] >= 0 for record in found)
+        assert [(record["share"], record["shares"]) for record in said] == [(1, 3), (2, 3), (3, 3)]
+        places = [record["place"] for record in said if record["result"] == "bad"]
+        assert all(path.relative_to(server.data).as_posix() in place for place in places), places
         assert "small/" not in json.dumps(said)
-        assert path.read_bytes() == bytes(bad)
+        assert path.read_bytes() == bad
     finally:
-        with path.open("r+b") as file:
-            file.write(good)
-    code, last = scrub(server)  # a share cannot tell that all is good again
-    assert (code, last["findings"] > 0) == (1, True)
-    code, last = scrub(server, "--all")
-    assert (code, last["findings"], last["bad_since"]) == (0, 0, "")
+        overwrite(path, good)
+    assert scrub(server).findings  # a share cannot tell that all is good again
+    assert scrub(server, whole=True).bad_since == ""
     assert ready(server)[1]["degraded"] is False
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+
+
 def test_all_bodies_are_read_in_a_cycle(server: Server) -> None:
-    assert scrub(server, "--all")[0] == 0
+    assert scrub(server, whole=True).result == "good"
     for _ in range(SHARES):
-        assert scrub(server)[0] == 0
+        assert scrub(server).result == "good"
     whole, *shares = (record["verified"] for record in recorded(server)[-SHARES - 1 :])
-    assert whole["shares"] == 1
+    assert (whole["share"], whole["shares"]) == (1, 1)
     assert sum(share["bodies"] for share in shares) >= whole["bodies"]
     assert any(share["bodies"] < whole["bodies"] for share in shares)
     assert all(share["records"] > whole["records"] for share in shares)
-    assert {record["actor"]["person"].partition(" ")[0] for record in recorded(server)[-2:]} != {""}
+
+
+def test_the_command_asks_shows_and_says_by_its_exit_code(server: Server) -> None:
+    done = server.cli("scrub", "--all")
+    assert (done.returncode, done.stdout.startswith("good at 20")) == (0, True), done.stderr
+    (record,) = recorded(server)[-1:]
+    assert (record["origin"], record["actor"]["id"]) == ({"via": "cli"}, "system")
+    assert f"uid {os.getuid()}" in record["actor"]["person"]
+    path = min(server.data.glob("packs/*.pack"))
+    good = path.read_bytes()
+    overwrite(path, good[:-1] + b"?")
+    try:
+        done = server.cli("scrub", "--json")
+        assert (done.returncode, json.loads(done.stdout)["result"]) == (1, "bad")
+    finally:
+        overwrite(path, good)
+    done = server.cli("scrub", "--last")
+    assert (done.returncode, "next: strongroom verify DIR" in done.stdout) == (1, True)
+    assert "strongroom scrub --all" in server.cli("doctor").stdout
+    assert scrub(server, whole=True).findings == 0
 
 
 def test_it_verifies_by_itself_and_one_that_was_killed_is_recorded_as_not_done(server: Server) -> None:
     before = len(recorded(server))
     assert server.stop() == 0
-    server.start({"STRONGROOM_SCRUB__INTERVAL_HOURS": "0.0005", "STRONGROOM_SCRUB__CYCLE_DAYS": "1"})
+    server.start({"STRONGROOM_SCRUB__INTERVAL_HOURS": "0.0005"})
     (record, *_) = wait_for(lambda: recorded(server)[before:])
     assert (record["verified"]["result"], record["origin"]) == ("good", {"via": "server"})
     assert server.stop() == 0
     server.start({"STRONGROOM_SCRUB__INTERVAL_HOURS": "0.0005", "STRONGROOM_SCRUB__RATE_MIB_S": "1"})
     before = len(recorded(server))
     (child,) = wait_for(lambda: verifying(server))
-    environment = Path(f"/proc/{child}/environ").read_bytes()
-    assert b"STRONGROOM" not in environment
+    assert b"STRONGROOM" not in Path(f"/proc/{child}/environ").read_bytes()
     os.kill(child, signal.SIGKILL)
     (record, *_) = wait_for(lambda: recorded(server)[before:])
     assert record["verified"]["result"] == "unchecked"
-    assert "code -9" in ready(server)[1]["warnings"][0]
     assert ready(server)[1]["ready"]
+    assert any("code -9" in text for text in ready(server)[1]["warnings"])
 
 
 @pytest.mark.parametrize("way", ["stop", "kill"])
 def test_whatever_ends_the_server_ends_what_verifies_and_the_share_is_done_again(server: Server, way: str) -> None:
-    if server.running:
-        assert server.stop() == 0
+    assert server.stop() == 0
     server.start({"STRONGROOM_SCRUB__RATE_MIB_S": "1"})
-    before = scrub(server, "--last")[1]
-    asking = subprocess.Popen([STRONGROOM, "scrub", "--data", server.data], stderr=subprocess.DEVNULL)
-    (child,) = wait_for(lambda: verifying(server))
-    assert server.cli("scrub").returncode == 2  # never two at once
+    before = last(server)
+    with control(server) as asked:
+        asked.begin_scrub(whole=False)
+        (child,) = wait_for(lambda: verifying(server))
+        with pytest.raises(ControlFailed, match="verified already"):
+            asked.begin_scrub(whole=True)
     getattr(server, way)()
     wait_for(lambda: gone(child))
-    assert asking.wait(PATIENCE) == 2
     server.start()
-    after = scrub(server, "--last")[1]
-    assert after["tried"] == before["tried"]
-    assert scrub(server)[0] == 0
+    assert last(server).tried == before.tried
+    assert scrub(server).share == (before.share % SHARES + 1 if before.shares == SHARES else 1)
 
 
 def test_a_vault_that_no_server_has_open_is_verified_by_the_command(server: Server) -> None:
     assert server.stop() == 0
-    code, found = scrub(server, "--all")
-    assert (code, found["result"], found["shares"]) == (0, "good", 1)
-    text = server.cli("scrub", "--last").stdout
-    assert text.startswith("good at 20")
+    done = server.cli("scrub", "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["result"], json.loads(done.stdout)["shares"]) == ("good", 1)
     server.start()

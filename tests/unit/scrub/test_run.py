@@ -37,7 +37,7 @@ def says(program: Path, *lines: str) -> Outcome:
 
 
 def report(**changes: object) -> str:
-    return f"echo '{msgspec.json.encode({**REPORT, **changes}).decode()}'"
+    return f"cat <<'END'\n{msgspec.json.encode({**REPORT, **changes}).decode()}\nEND"
 
 
 def test_a_report_is_what_is_recorded_without_names_of_objects(program: Path) -> None:

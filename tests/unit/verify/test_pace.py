@@ -52,14 +52,15 @@ def vault(tmp_path: Path) -> Path:
 
 
 def test_every_byte_of_a_vault_is_counted(vault: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("audit.verify.pace.time.sleep", slept.append)
+    clock = Clock()
+    began = clock.now
+    monkeypatch.setattr(pace, "Pace", lambda rate: Pace(rate, lambda: clock.now, clock.sleep))
     assert main([str(vault), "--rate", "1", "--json"]) == 0
     counted = capsys.readouterr().out
     held = sum(path.stat().st_size for path in vault.rglob("*") if path.is_file())
     read = int(counted.partition('"bytes read": ')[2].partition(",")[0].partition("}")[0])
     assert read >= held  # and headers more than once
-    assert slept
+    assert clock.now - began > read / RATE - 0.02
     assert pace.kept() is None
 
 
