@@ -5,7 +5,7 @@
 Nothing connects before recovery is done. After a fatal error nobody is waited for long and nothing is sealed: what
 became of the last writes is for the next start to find out (DESIGN §1).
 
-Not handled here: logging, and what a service manager does with the exit code.
+Not handled here: the form of the log (``audit.log_lines``), and what a service manager does with the exit code.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from audit.errors import AuditError, ConfigInvalid, NotInitialised
 from audit.hangup import Hangup
 from audit.identity import Layout, load_identity
 from audit.listener import Bound, Listener, bind
+from audit.metrics.gather import Metrics
 from audit.node import Node
 from audit.reload import Reloader
+from audit.tracing import Tracing, open_tracing
 from vault.errors import VaultError
 from vault.s3.app import S3App
 from vault.service import Service, assemble
@@ -72,14 +74,19 @@ def serve(root: Path, read: Callable[[], Settings], ready: Callable[[str], None]
     settings = read()
     load_identity(Layout(root))  # a directory that is no vault is refused before anything else
     allow_connections(settings)
-    with Hangup() as hangup, closing(bind("s3", settings.s3)) as s3, closing(bind("audit", settings.audit)) as audit:
+    with (
+        closing(open_tracing(settings.trace.otlp_url)) as tracing,
+        Hangup() as hangup,
+        closing(bind("s3", settings.s3)) as s3,
+        closing(bind("audit", settings.audit)) as audit,
+    ):
         node = Node.open(root, settings)
         _require_somebody(node)
         code = FATAL
         try:
             with closing(node):
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    code = runner.run(_answer(node, s3, audit, ready, hangup, read))
+                    code = runner.run(_answer(node, s3, audit, ready, hangup, read, tracing))
                 hangup.catch()  # a terminal's end tells more than once, and the node is yet to be closed in order
         except* (AuditError, VaultError) as errors:
             code = FATAL
@@ -106,6 +113,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
     ready: Callable[[str], None],
     hangup: Hangup,
     read: Callable[[], Settings],
+    tracing: Tracing,
 ) -> int:
     """Answer requests from the first to the last; the exit code."""
     settings = node.settings
@@ -114,9 +122,14 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
         service = _service(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
-        audit_app = make_app(node, service.windows.count)
-        listeners = [Listener(s3_app, s3, settings.limits), Listener(audit_app, audit, settings.limits)]
+        metrics = Metrics(node, s3_app.tallies, service.windows)
+        audit_app = make_app(node, service.windows.count, metrics)
+        listeners = [
+            Listener(tracing.around(s3_app, "s3"), s3, settings.limits),
+            Listener(tracing.around(audit_app, "audit"), audit, settings.limits),
+        ]
         named = dict(zip(("s3", "audit"), listeners, strict=True))
+        metrics.listeners = named
         reloader = Reloader(settings, named, read=read, allow=allow_connections, commit=node.commit)
         node.notices = reloader.notices
         control = ControlServer(node, node.layout.socket)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from itertools import islice
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,10 @@ from audit.eraser import Eraser
 from audit.errors import AuditError
 from audit.replay import records
 from audit.settle import Settler
+from audit.status import Work
 from vault.durable import NO_DESCRIPTOR
 from vault.errors import VaultError
+from vault.measures import Counts
 from vault.merkle import leaf_hash
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
@@ -68,6 +71,7 @@ class _Loop:
     ) -> None:
         self.name = name
         self.trouble = ""
+        self.failures = Counts()
         self._seconds = seconds
         self._job = job
         self._on_fatal = on_fatal
@@ -96,8 +100,9 @@ class _Loop:
                     if not self.trouble:
                         _log.warning("%s: %s", self.name, error)
                     self.trouble = str(error)
+                    self.failures[getattr(error, "code", type(error).__name__)] += 1
                     continue
-                _log.critical("%s stops: %s", self.name, error, exc_info=True)
+                _log.critical("%s stops", self.name, exc_info=True)
                 self._on_fatal(error)
                 return
 
@@ -130,10 +135,10 @@ class Background:
         self._committer = committer
         self._clock = clock
         self._settings = settings
-        self._synced_at = 0.0
+        self._synced_at = time.monotonic() - settings.index.sync_interval_s
         self._clock_at = time.monotonic()
         self._clock_seq = stores.log.durable_end
-        settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
+        self._settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
         self._eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
         self._keyring = keyring
         self._hanging = False
@@ -143,7 +148,7 @@ class Background:
             _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
             _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
-            *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in settlers),
+            *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
             _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
         ]
@@ -199,6 +204,25 @@ class Background:
                 if not error.retryable:
                     raise
                 _log.warning("at the stop: %s", error)
+
+    def work(self) -> Work:
+        """What the jobs have done, and what is left."""
+        now = time.monotonic()
+        failures = Counter[str]()
+        for loop in self._loops:
+            failures[loop.name] += sum(loop.failures.copy().values())
+        sealing = next(loop.failures.copy() for loop in self._loops if loop.name == "sealer")
+        return Work(
+            failures=failures,
+            failing={loop.name for loop in self._loops if loop.trouble},
+            anchor_failures=sum(count for code, count in sealing.items() if code.startswith("anchor-")),
+            unsealed_s=now - self._sealed_at,
+            unsynced_s=now - self._synced_at,
+            recycled=sum(settler.recycled for settler in self._settlers),
+            erasable=self._eraser.backlog,
+            erased=self._eraser.erased,
+            kept=len(self._eraser.locked) + len(self._eraser.refused),
+        )
 
     def report(self) -> tuple[list[str], list[str]]:
         """What keeps the node from being ready, and what somebody should look at."""

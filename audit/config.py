@@ -21,6 +21,8 @@ from msgspec import Meta
 
 from audit.address import Address
 from audit.errors import ConfigInvalid
+from audit.log_lines import LogSection
+from audit.tracing import TraceSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +196,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clock: ClockSection = ClockSection()
     anchor: AnchorSection = AnchorSection()
     limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
+    trace: TraceSection = TraceSection()
     scrub: ScrubSection = ScrubSection()
 
     @property

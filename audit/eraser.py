@@ -28,7 +28,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
@@ -115,6 +115,8 @@ class Eraser:
         rest: See :data:`REST`.
 
     Attributes:
+        backlog: Bodies that were removed and not erased, as of the last pass that saw all of them.
+        erased: Bodies erased by this process.
         locked: By position of the body, which lock stood at the last look; asked again.
         stopping: Set by whoever wants the pass at hand to end early; nothing is lost.
         refused: By position of the body, why it was not erased although the index says it is garbage; not tried again
@@ -131,6 +133,7 @@ class Eraser:
         published: Callable[[], int],
         rest: float = REST,
     ) -> None:
+        self.backlog = self.erased = 0
         self.refused: dict[int, str] = {}
         self.locked: dict[int, str] = {}
         self.stopping = Event()
@@ -167,9 +170,12 @@ class Eraser:
             self._rest_until = ended + self._rest * (ended - started)
 
     def _pass(self, checkpoint: int) -> bool:
+        seen = count()
         proposed = (row for _, row in self._index.scan(b"e", b"f") if isinstance(row, GarbageRow))
-        ready = (row for row in proposed if row.by < checkpoint and self._due(row))
+        ready = (row for row, _ in zip(proposed, seen, strict=False) if row.by < checkpoint and self._due(row))
         rows = list(islice(ready, MAX_ROWS))
+        if len(rows) < MAX_ROWS:
+            self.backlog = next(seen)
         erasures = self._judge(rows, checkpoint) if rows else []
         if erasures:
             crash_point("erase.judged")
@@ -336,4 +342,5 @@ class Eraser:
                 Tail(op="object.erased", actor=Actor(SYSTEM), origin=Origin("server"), object=named, ref=row.seq)
             )
         commit_all(self._journal, tails)
+        self.erased += len(tails)
         crash_point("erase.recorded")

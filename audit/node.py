@@ -35,7 +35,7 @@ from audit.query.view import View
 from audit.replay import clock_account, replay
 from audit.scrub.scrubber import Scrubber
 from audit.sealing import adopt, known, start_sealer
-from audit.status import NodeStatus, status_of
+from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
 from audit.strand import History
 from audit.streams import open_streams
@@ -154,8 +154,7 @@ class Node:
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
         anchored, local = known(signer.verifier, *notes)
-        tiles = TileStore(home)
-        index, reserve = Index(layout.index), settings.disk.reserve_mib << 20
+        tiles, index, reserve = TileStore(home), Index(layout.index), settings.disk.reserve_mib << 20
         opened = open_streams(
             layout,
             identity,
@@ -302,6 +301,10 @@ class Node:
             scrub=self.scrub.standing(),
         )
 
+    def work(self) -> Work:
+        """What its jobs have done, and what is left for them."""
+        return self._background.work()
+
     @property
     def failed(self) -> bool:
         """Whether it met a fatal error. One that is only not ready, for want of disk say, has not failed."""
@@ -317,9 +320,8 @@ class Node:
         if self._closed.is_set():
             return
         self._closed.set()
-        self.scrub.stop()
-        self.productions.stop()
-        self._background.stop()
+        for jobs in (self.scrub, self.productions, self._background):
+            jobs.stop()
         try:
             if self._fatal is None:
                 self._end()
@@ -331,9 +333,8 @@ class Node:
             os.close(self._lock_fd)
 
     def _end(self) -> None:
-        state = self.clock.status()
         try:
-            self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), state))
+            self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), self.clock.status()))
         except Unavailable as error:  # no room: a stop without its record is what a start makes of a crash
             _log.warning("the stop is not recorded: %s", error)
         self.committer.stop()

@@ -67,6 +67,9 @@ class Settler:
         published: How many records the last published checkpoint covers.
         closed: The stream was taken over and is written no more: its last records settle in a short frame, and its
             segments are removed rather than used again.
+
+    Attributes:
+        recycled: Segments given back by this process.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Settler:
         base: int = 0,
         closed: bool = False,
     ) -> None:
+        self.recycled = 0
         self._log = log
         self._ledger = ledger
         self._packs = packs
@@ -157,6 +161,7 @@ class Settler:
             if not self._leases.any_in(self._base + token.first, self._base + token.end, before=mark):
                 recycle.reuse(token, self._spares, 0 if self._closed else self._log.segment_bytes)
                 self._retired.remove(item)
+                self.recycled += 1
                 return True
         return False
 

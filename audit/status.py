@@ -13,6 +13,8 @@ from vault.storage.room import free_bytes
 from vault.times import NS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from audit.identity import Layout
     from audit.stores import Stores
     from vault.times import Now
@@ -33,6 +35,33 @@ class NodeStatus:
     incarnation: int
     keys: KeyStanding = field(default_factory=KeyStanding)
     scrub: ScrubStanding = field(default_factory=ScrubStanding)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a node's jobs have done since its start, and what is left for them. Times are in seconds.
+
+    Attributes:
+        failures: By job, how often it failed and was to be tried again.
+        failing: Jobs whose last try failed.
+        anchor_failures: How often the anchor kept a checkpoint from being published.
+        unsealed_s: Since all records were last under a published checkpoint.
+        unsynced_s: Since the index was last synced.
+        recycled: Commit log segments given back.
+        erasable: Bodies that were removed and not erased yet.
+        erased: Bodies that were.
+        kept: Bodies that the index calls garbage, and that the gate or the ledger keeps (``audit.eraser``).
+    """
+
+    failures: Mapping[str, int]
+    failing: Collection[str]
+    anchor_failures: int
+    unsealed_s: float
+    unsynced_s: float
+    recycled: int
+    erasable: int
+    erased: int
+    kept: int
 
 
 def status_of(

@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 
 from audit.api.problems import Unauthenticated
 from audit.errors import AuditError
+from audit.log_lines import request_id
 from audit.node import Node
 from audit.query.filter import QueryInvalid
 from audit.query.records import MAX_TEXT
@@ -143,7 +144,7 @@ async def _client(request: Request) -> Client:
         raise Unauthenticated(_WHY[found])
     rates: Rates = state.rates
     rates.take(found.principal.id)
-    return Client(found, Origin("audit", ip=ip, agent=request.headers.get("user-agent", "")[:MAX_AGENT]))
+    return Client(found, Origin("audit", request_id.get(), ip, request.headers.get("user-agent", "")[:MAX_AGENT]))
 
 
 Asker = Annotated[Client, Depends(_client)]

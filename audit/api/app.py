@@ -7,10 +7,12 @@ from fastapi import FastAPI
 from audit import __version__
 from audit.api import health, log, problems, records
 from audit.api.access import Count, Fetches, Rates
+from audit.api.requests import Requests
+from audit.metrics.gather import Metrics
 from audit.node import Node
 
 
-def make_app(node: Node, count: Count) -> FastAPI:
+def make_app(node: Node, count: Count, metrics: Metrics | None = None) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
@@ -18,7 +20,9 @@ def make_app(node: Node, count: Count) -> FastAPI:
     Args:
         node: Open.
         count: Counts a request without a valid token by address and reason, durably (``vault.service.windows``).
+        metrics: What ``/metrics`` answers; without them, those of the node alone.
     """
+    metrics = metrics or Metrics(node)
     app = FastAPI(
         title="Strongroom audit",
         version=__version__,
@@ -31,8 +35,11 @@ def make_app(node: Node, count: Count) -> FastAPI:
     app.state.count = count
     app.state.fetches = Fetches()
     app.state.rates = Rates(node.settings.audit.requests_per_minute)
+    app.state.metrics = metrics
     app.include_router(health.router)
     app.include_router(log.router)
     app.include_router(records.router)
     problems.install(app)
+    # Last, and around everything: what FastAPI adds itself would stand inside of its answer to faults.
+    app.middleware_stack = Requests(app.build_middleware_stack(), metrics.answers)
     return app

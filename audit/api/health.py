@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
-from audit import __version__
 from audit.api.node import OpenNode
 from audit.api.problems import problem
-from audit.status import NodeStatus
-from vault.times import NS
-
-#: Prometheus text exposition format 0.0.4.
-_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+from audit.metrics.page import MEDIA_TYPE
 
 router: Final = APIRouter(tags=["health"])
 
@@ -78,40 +73,6 @@ def readyz(node: OpenNode) -> Response:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(node: OpenNode) -> Response:
+def metrics(request: Request) -> Response:
     """Write what Prometheus scrapes."""
-    return Response(exposition(node.identity.stream, node.status()), media_type=_METRICS_TYPE)
-
-
-def exposition(stream: str, status: NodeStatus) -> str:
-    """Write a status as Prometheus metrics.
-
-    By hand and not with ``prometheus_client``: that library is made for counters that live in the process, while
-    these are all read from the node when asked.
-
-    Args:
-        stream: Name of the stream: letters, digits, dots and hyphens, which a label holds as they are.
-        status: How the node stands.
-    """
-    rows = (
-        ("ready", "gauge", "Whether the vault takes requests.", int(status.ready)),
-        ("warnings", "gauge", "Warnings of /readyz.", len(status.warnings)),
-        ("records_durable_total", "counter", "Records in the ledger.", status.durable),
-        ("records_sealed_total", "counter", "Records under the published checkpoint.", status.sealed),
-        ("clock_lag_seconds", "gauge", "Compliance clock behind the wall clock.", status.lag_ns / NS),
-        ("settle_debt_bytes", "gauge", "Closed commit log segments not settled.", status.settle_debt_bytes),
-        ("disk_free_bytes", "gauge", "Free on the file system of the data directory.", status.disk_free),
-        ("incarnation", "gauge", "Starts of this stream's writer.", status.incarnation),
-    )
-    lines = [
-        "# HELP strongroom_info Software version.",
-        "# TYPE strongroom_info gauge",
-        f'strongroom_info{{stream="{stream}",version="{__version__}"}} 1',
-    ]
-    for name, kind, text, value in rows:
-        lines += [
-            f"# HELP strongroom_{name} {text}",
-            f"# TYPE strongroom_{name} {kind}",
-            f'strongroom_{name}{{stream="{stream}"}} {value}',
-        ]
-    return "\n".join(lines) + "\n"
+    return Response(request.app.state.metrics.text(), media_type=MEDIA_TYPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from http import HTTPStatus
 from typing import Final
@@ -12,14 +13,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from audit.errors import AuditError
+from audit.log_lines import request_id
 from vault.errors import S3Error, VaultError
 
 #: Followed by an error's code, it identifies the kind of problem (RFC 9457 §3.1.1).
 TYPE: Final = "urn:strongroom:problem:"
+#: Followed by the request's id, as in ``x-request-id``, it identifies what happened (RFC 9457 §3.1.5).
+INSTANCE: Final = "urn:strongroom:request:"
 MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a retryable request may be sent again.
 RETRY_AFTER_S: Final = 1
 
+_log: Final = logging.getLogger(__name__)
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: OpenAPI's description of every answer that is an error.
 RESPONSES: Final[dict[int | str, dict[str, object]]] = {
@@ -35,6 +40,7 @@ RESPONSES: Final[dict[int | str, dict[str, object]]] = {
                         "title": {"type": "string"},
                         "status": {"type": "integer"},
                         "detail": {"type": "string"},
+                        "instance": {"type": "string", "format": "uri"},
                     },
                 }
             }
@@ -76,6 +82,8 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
     body = {"type": f"{TYPE}{code}", "title": HTTPStatus(status).phrase, "status": status, **members}
     if detail:
         body["detail"] = detail
+    if request_id.get():
+        body["instance"] = f"{INSTANCE}{request_id.get()}"
     headers = {"Cache-Control": "no-store"}
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -90,9 +98,17 @@ def _kebab(code: str) -> str:
 
 def _ours(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, S3Error):  # the committer refused it, and that is recorded
+        told = {"code": error.s3_code, "status": error.http_status}
+        _log.info("refused: %s (%s)", error.s3_code, error.reason, extra=told)
         return problem(_kebab(error.s3_code), error.http_status, error.message)
     if not isinstance(error, AuditError | VaultError):
-        return problem("internal-error", 500, "see the server's log")
+        return problem("internal-error", 500, "see the server's log")  # where the exchange writes it
+    fault = error.status >= 500 and not error.retryable
+    told = {"code": _kebab(error.code), "status": error.status}
+    if fault:
+        _log.error("the request failed", exc_info=error, extra=told)
+    else:
+        _log.debug("refused: %s", error.code, extra=told)
     detail = str(error) if error.status < 500 or error.retryable else "see the server's log"
     return problem(_kebab(error.code), error.status, detail)
 
@@ -101,11 +117,13 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
     """A parameter that is not of its type: says which, and does not repeat what was sent."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
     where = ".".join(str(step) for step in first.get("loc", ())[1:])
+    _log.debug("refused: query-invalid", extra={"code": "query-invalid", "status": 400})
     return problem("query-invalid", 400, f"{where}: {first.get('msg', 'cannot be used')}")
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    _log.debug("refused: %d", status, extra={"status": status})
     answer = problem(HTTPStatus(status).phrase.lower().replace(" ", "-"), status)
     answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return answer

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from audit import app
-from audit.cli import options
+from audit.cli import COULD_NOT, options
 from audit.credentials import ACCESS_KEY, SECRET_KEY
+from audit.errors import AuditError
+from audit.log_lines import write_lines
+from vault.errors import VaultError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOG_FORMAT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
+_log: Final = logging.getLogger(__name__)
 
 
 @click.command(
@@ -38,19 +40,18 @@ def serve(ctx: click.Context, data: Path, s3: str | None, audit: str | None, con
     TLS only. A second signal does not wait for requests in flight. Exit code 3: a fatal error; the next start
     recovers. A reload takes new TLS files and limits; what cannot be used is refused, in the log and in /readyz. A
     server whose terminal is closed stops.
+
+    Its log goes to standard error: text at a terminal, else a JSON object a line (log.format).
     """
-    _log_to_stderr()
+    read = partial(options.settings, config, s3__listen=s3, audit__listen=audit)
+    as_json = write_lines(read().log)
     for name in (ACCESS_KEY, SECRET_KEY):
         if name in os.environ:
-            options.warn(f"{name} is ignored: the first principal was made by init")
-    ctx.exit(app.serve(data, partial(options.settings, config, s3__listen=s3, audit__listen=audit), click.echo))
-
-
-def _log_to_stderr() -> None:
-    formatter = logging.Formatter(_LOG_FORMAT, "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Anybody who reaches the port can cause uvicorn's warnings, as many as he likes.
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+            _log.warning("%s is ignored: the first principal was made by init", name)
+    try:
+        ctx.exit(app.serve(data, read, click.echo))
+    except (AuditError, VaultError, OSError) as error:
+        if not as_json:
+            raise  # to be worded as that of any other command
+        _log.critical("%s", error, extra={"code": getattr(error, "code", None)})
+        ctx.exit(COULD_NOT)

@@ -23,8 +23,10 @@ from msgspec.structs import replace
 
 from audit.crash import crash_point
 from audit.journal import tiers
+from audit.journal.group import Group
 from audit.journal.segment import frame_bytes
 from vault.errors import NoSpace, OutcomeUnknown, S3Error, Unavailable, VaultError
+from vault.measures import Counts
 from vault.ports import Committed
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
 from vault.state.apply import apply
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from audit.journal.log import CommitLog
     from audit.journal.segment_file import Segment
     from vault.ports import Done, Intent
-    from vault.record import ClockState
     from vault.storage.index import Sequenced
     from vault.storage.leases import Leases
 
@@ -81,6 +82,11 @@ class Committer:
         leases: Leases on bodies.
         reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
+
+    Attributes:
+        refused: Durable records of refusals, by outcome and reason with a colon between them.
+        turned_away: Operations of which nothing was written, by why: ``queue_full``, ``stopped``, ``no_space``,
+            ``fault``.
     """
 
     def __init__(
@@ -107,6 +113,8 @@ class Committer:
         self._leases = leases
         self._reserve = reserve_bytes
         self._on_fatal = on_fatal
+        self.refused = Counts()
+        self.turned_away = Counts.fromkeys(("queue_full", "stopped", "no_space", "fault"), 0)
         self._queue: deque[_Queued] = deque()
         self._wake = Condition()
         self._closing = False
@@ -126,6 +134,11 @@ class Committer:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Operations that wait to be decided."""
+        return len(self._queue)
 
     @property
     def poisoned(self) -> VaultError | None:
@@ -150,11 +163,13 @@ class Committer:
             if size > limit or len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES:
                 raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
         with self._wake:
-            if self._poison is not None:
-                raise Unavailable("the ledger's writer has stopped; the operator must restart the server")
-            if self._closing:
+            if self._poison is not None or self._closing:
+                self.turned_away["stopped"] += len(intents)
+                if self._poison is not None:
+                    raise Unavailable("the ledger's writer has stopped; the operator must restart the server")
                 raise Unavailable("the server is stopping; try again")
             if len(self._queue) + len(intents) > MAX_QUEUE:
+                self.turned_away["queue_full"] += len(intents)
                 raise Unavailable("too many operations are waiting; try again later")
             self._queue.extend(zip(intents, done, sizes, strict=True))
             self._wake.notify()
@@ -179,16 +194,16 @@ class Committer:
             batch, bound = self._gather()
             if not batch:
                 return
-            group = _Group(self._seq, self._prev, [done for _, done, _ in batch])
+            group = Group(self._seq, self._prev, [done for _, done, _ in batch])
             try:
                 self._commit([intent for intent, _, _ in batch], bound, group)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
-                _log.critical("the ledger's writer stops: %s", error, exc_info=not isinstance(error, VaultError))
-                self._fail(error, group)
+                poison = error if isinstance(error, VaultError) else VaultError(f"unexpected {type(error).__name__}")
+                _log.critical("the ledger's writer stops: %s", poison, exc_info=None if poison is error else error)
+                self._fail(poison, group)
                 return
 
-    def _fail(self, error: Exception, group: _Group) -> None:
-        poison = error if isinstance(error, VaultError) else VaultError(f"{type(error).__name__}: {error}")
+    def _fail(self, poison: VaultError, group: Group) -> None:
         with self._wake:
             self._poison = poison
             left = [done for _, done, _ in self._queue]
@@ -204,7 +219,7 @@ class Committer:
             done(Unavailable("the ledger's writer has stopped; nothing was written"))
         self._on_fatal(poison)
 
-    def _commit(self, intents: list[Intent], bound: int, group: _Group) -> None:
+    def _commit(self, intents: list[Intent], bound: int, group: Group) -> None:
         """Decide, write and answer one group."""
         free = self._free_bytes()
         # Before anything is sequenced: without room nothing is done.
@@ -216,12 +231,13 @@ class Committer:
                 committed = self._decide(intent, group, free)
             except Exception as error:  # noqa: BLE001 - one request that trips over a fault must not stop the ledger
                 # Nothing was sequenced for it: decide and apply are pure, and what they made is added at their end.
-                _log.exception("operation %s could not be decided", intent.tail.op)
-                problem = f"the operation could not be decided and nothing was written: {error}"
-                group.answer(number, Unavailable(problem))
+                told = {"request_id": intent.tail.origin.request_id}
+                _log.exception("operation %s could not be decided", intent.tail.op, extra=told)
+                problem = f"the operation could not be decided and nothing was written: {type(error).__name__}"
+                self._turn_away(group, number, Unavailable(problem), "fault")
                 continue
             if committed is None:
-                group.answer(number, NoSpace())
+                self._turn_away(group, number, NoSpace())
                 continue
             group.committed[number] = committed
         if not group.records:
@@ -239,10 +255,16 @@ class Committer:
             self._leaves += group.leaves
         self._state.settle(self._base + self._seq)
         for number, committed in group.committed.items():
+            if committed.error is not None:
+                self.refused[f"{committed.head.outcome}:{committed.head.reason}"] += 1
             group.answer(number, committed)
 
+    def _turn_away(self, group: Group, number: int, error: Unavailable, why: str = "no_space") -> None:
+        self.turned_away[why] += 1
+        group.answer(number, error)
+
     def _room(
-        self, waiting: list[tuple[int, Intent]], bound: int, group: _Group, free: int
+        self, waiting: list[tuple[int, Intent]], bound: int, group: Group, free: int
     ) -> tuple[Segment | None, list[tuple[int, Intent]]]:
         """A segment for those operations that the disk's tiers admit; the others are answered.
 
@@ -253,7 +275,7 @@ class Committer:
             if tiers.admitted(intent.tail.op, free, self._reserve, refused=intent.refused is not None):
                 admitted.append((number, intent))
             else:
-                group.answer(number, NoSpace())
+                self._turn_away(group, number, NoSpace())
         last = [item for item in admitted if tiers.tier(item[1].tail.op, refused=False) == 0]
         try:
             only = len(last) == len(admitted)
@@ -262,13 +284,13 @@ class Committer:
             if 0 < len(last) < len(admitted):
                 kept = {number for number, _ in last}
                 for number in (number for number, _ in admitted if number not in kept):
-                    group.answer(number, error)
+                    self._turn_away(group, number, error)
                 return self._room(last, sum(_frame_bytes(intent) for _, intent in last), group, free)
             for number, _ in admitted:
-                group.answer(number, error)
+                self._turn_away(group, number, error)
             return None, []
 
-    def _decide(self, intent: Intent, group: _Group, free: int) -> Committed | None:
+    def _decide(self, intent: Intent, group: Group, free: int) -> Committed | None:
         tail = intent.tail
         now = self._clock.now()
         if intent.refused is not None:
@@ -314,34 +336,6 @@ class Committer:
             free = free_bytes(self._journal.directory)
             self._free = (now, free)
         return free
-
-
-class _Group:
-    """A group being gathered: everything that becomes true at once, or not at all."""
-
-    __slots__ = ("begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
-
-    def __init__(self, seq: int, prev: bytes, waiting: list[Done]) -> None:
-        self.seq = seq
-        self.prev = prev
-        self.waiting: dict[int, Done] = dict(enumerate(waiting))
-        self.committed: dict[int, Committed] = {}
-        self.records: list[tuple[bytes, Sequence[bytes]]] = []
-        self.leaves: list[bytes] = []
-        self.clock_state: ClockState | None = None
-        self.begun = False  # from here on the outcome is unknown until it is done
-
-    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
-        self.records.append((record, body))
-        self.leaves.append(leaf)
-        self.seq += 1
-        self.prev = leaf
-
-    def answer(self, number: int, outcome: Committed | VaultError) -> None:
-        self.waiting.pop(number)(outcome)
-
-    def unanswered(self) -> list[tuple[Done, Committed | None]]:
-        return [(done, self.committed.get(number)) for number, done in self.waiting.items()]
 
 
 def _frame_bytes(intent: Intent) -> int:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import goals, ledger, objects, settling, vaults
+from tests.bench import asking, goals, ledger, objects, settling, vaults
 from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
@@ -21,7 +21,7 @@ from tests.demo.firm import isolate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "restart")
+BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "restart", "ask", "produce")
 #: Large objects of a GiB.
 _LARGE_A_GIB: Final = 16
 
@@ -88,6 +88,12 @@ def _measure(home: Path, load: Load, results: Results, options: argparse.Namespa
     if "restart" in wanted:
         vault = ledger.restart(home / "restart", results, count=options.records)
         verify(vault, results, "a mixed load", repeats=1)
+        results.print_new()
+    if "ask" in wanted:
+        asking.view(home / "ask", results, count=options.records)
+        results.print_new()
+    if "produce" in wanted:
+        asking.production(home / "produce", load, results, count=min(asking.PRODUCED, options.records))
         results.print_new()
 
 

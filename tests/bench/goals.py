@@ -59,6 +59,9 @@ _APPEND: Final = "ledger: append records of 400 bytes"
 _VERIFY: Final = "verify: records of 400 bytes"
 _MIXED: Final = "verify: a mixed load"
 
+_VIEW: Final = "view of records, built anew"
+_PRODUCED: Final = "production of versions of 1 KiB"
+
 GOALS: Final = (
     Goal("PUT 1 KiB, 8 connections", _put(8), "server CPU µs an operation", 300, "CPU µs", most=True),
     Goal("PUT 1 KiB, 32 connections", _put(32), "server CPU µs an operation", 300, "CPU µs", most=True),
@@ -72,6 +75,21 @@ GOALS: Final = (
     Goal("the same, mixed load and bodies", _MIXED, "full pass, records a second a core", 80_000, "/s", amount=1e6),
     Goal("start after kill -9, all past the index sync", "start after kill -9", "s", 15, "s", most=True, amount=1e6),
     Goal("settled records of the demo", "settled records of the demo", "ratio", 8, ":1"),
+    Goal("view of records, built, a core", _VIEW, "records a second a core", 60_000, "/s"),
+    Goal("the same, size", _VIEW, "bytes a record", 45, "B", most=True, amount=1e6),
+    Goal(
+        "ask for one actor, half of all",
+        "ask: a page of one actor from a time on",
+        "ms",
+        150,
+        "ms",
+        most=True,
+        amount=1e7,
+    ),
+    Goal("ask for a key's history", "ask: a key's history", "ms", 50, "ms", most=True, amount=1e7),
+    Goal("count all", "ask: count of all", "ms", 1000, "ms", most=True, amount=1e7),
+    Goal("production of 10,000 versions", _PRODUCED, "s", 30, "s", most=True, amount=1e4),
+    Goal("the same, verified by the .pyz", _PRODUCED, "s to verify, by the .pyz", 30, "s", most=True, amount=1e4),
 )
 
 _RATES: Final = "operations a second"

@@ -40,9 +40,9 @@ def command(
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Ours without its settings, with small segments, which are written faster."""
+    """Ours without its settings, with small segments, which are written faster, and the log as people read it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")}
-    return {**inherited, "STRONGROOM_LEDGER__SEGMENT_MIB": "8", **env}
+    return {**inherited, "STRONGROOM_LEDGER__SEGMENT_MIB": "8", "STRONGROOM_LOG__FORMAT": "text", **env}
 
 
 class Server:

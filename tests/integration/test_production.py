@@ -21,6 +21,8 @@ from lxml import html
 from tests.doubles.forgeries import FORGERIES, reseal
 from tests.integration.served import PATIENCE, STRONGROOM, Server
 
+pytestmark = pytest.mark.timeout(240)  # commands start slowly on a busy machine
+
 STREAM = "site-a.node-1"
 LOG = f"data/logs/{STREAM}"
 EVIL = '2026/<script>alert(1)</script> "é'

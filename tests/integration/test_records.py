@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from audit.control.client import Client
+from audit.identity import Layout
 from tests.integration.served import Server, command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.timeout(180)  # commands start slowly on a busy machine
 
 STREAM = "site-a.node-1"
 SHOWS = [
@@ -33,10 +37,12 @@ MAY_NOT = {"root", "operator", "security", "owner", "writer", "reader"}
 def tokens(server: Server, s3: Any) -> dict[str, str]:
     """A token of a principal for each role; and a few things that happened."""
     found = {}
-    for role in sorted(MAY | MAY_NOT):
-        made = json.loads(server.cli("principal", "add", f"the-{role}", "--role", role, "--json").stdout)
-        added = server.cli("token", "add", made["access_key"], "--days", "7", "--json")
-        found[role] = json.loads(added.stdout)["token"]
+    control = Client.connect(Layout(server.data).socket)
+    assert control is not None
+    with control:
+        for role in sorted(MAY | MAY_NOT):
+            made = control.add_principal(f"the-{role}", (role,), "", "")
+            found[role] = control.add_token(made.access_key, (), 7, "").token
     s3.create_bucket(Bucket="trades", ObjectLockEnabledForBucket=True)
     until = datetime.now(UTC) + timedelta(days=400)
     s3.put_object(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from audit.node import Node
 
+pytestmark = pytest.mark.timeout(300)
+
 BUCKETS = ("trades", "mail", "a'b")
 KEYS = ("2026/a.json", "2026/A.json", "2026/b\0c", "x%_y", "\U0001f600/é", "tab\there", 'q"uo\\te')
 PERSONS = ("", "Ann Lee", "bob")

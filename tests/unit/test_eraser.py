@@ -54,10 +54,13 @@ def test_it_waits_for_the_checkpoint_that_covers_the_removal(vault: SmallVault) 
     vault.settle()
     vault.published = by
     assert not vault.eraser.step()
+    assert (vault.eraser.backlog, vault.eraser.erased) == (1, 0)
     assert gone.head.seq in vault.packs
     vault.published = by + 1
     assert vault.eraser.step()
     assert gone.head.seq not in vault.packs
+    assert not vault.eraser.step()
+    assert (vault.eraser.backlog, vault.eraser.erased) == (0, 1)
 
 
 def test_it_waits_until_the_commit_log_has_forgotten_the_bytes(vault: SmallVault) -> None:

@@ -35,7 +35,7 @@ def test_the_table_of_settings_has_each_with_its_variable_default_and_unit() -> 
         [
             f"`{section}.{key}`",
             f"`STRONGROOM_{section}__{key}`".upper(),
-            f"`{value}`" if value != "" else "",
+            f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else "",
             next((unit for ending, unit in UNITS.items() if key.endswith(ending)), ""),
         ]
         for section, values in msgspec.to_builtins(Settings()).items()

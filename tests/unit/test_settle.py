@@ -107,11 +107,13 @@ def test_a_retired_segment_keeps_its_bytes_while_somebody_reads_them(tmp_path: P
     release = stream.leases.take(10)
     stream.settle()
     assert stream.log.first_seq == 512
+    recycled = stream.settler.recycled
     assert first.path.read_bytes()[: len(RETIRED_MAGIC)] == RETIRED_MAGIC
     assert first.path.read_bytes()[BLOCK:] == bodies
     stream.leases.take(10)  # it came later, so it reads from the pack
     release()
     assert stream.settle() == 1
+    assert stream.settler.recycled == recycled + 1
     assert not first.path.exists()
     stream.stop()
 

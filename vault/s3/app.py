@@ -5,6 +5,11 @@ handler. A request whose signature does not verify is counted in a window (``Ser
 one has its own record, made by the service or, where we refuse before the service was asked, by ``Service.refuse``. If
 there can be no record, the answer is 503.
 
+Every request is counted (``vault.measures``). One that is refused or fails has a line in the log, which names
+operation, code and request and never what it was about: whoever runs the vault need not be somebody who may read its
+records. What anybody who reaches the port can cause, as often as he likes, and back-pressure are seen at level debug
+only; a request that succeeds has a line where ``vault.s3.access`` is at level info.
+
 Not handled here: what operations do (``vault.s3.routing`` lists them).
 """
 
@@ -17,6 +22,7 @@ from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wake
 from typing import TYPE_CHECKING, Any, Final
 
 from vault.errors import S3Error, VaultError
+from vault.measures import Tallies
 from vault.record import Actor, Origin
 from vault.s3 import headers
 from vault.s3.body import READY, Body
@@ -38,8 +44,11 @@ if TYPE_CHECKING:
 
 #: What a record says where no operation could be told.
 REFUSED: Final = "request.refused"
+#: The reason of a fault in this program.
+_UNEXPECTED: Final = "unexpected"
 
 _log: Final = logging.getLogger(__name__)
+_access: Final = logging.getLogger("vault.s3.access")
 
 
 @dataclass(slots=True)
@@ -60,6 +69,10 @@ class _Exchange:
     key: str = ""
     broken: bool = False
 
+    def told(self, **more: object) -> dict[str, object]:
+        """What a line in the log says beside its message."""
+        return {"request_id": self.request_id, "op": self.op, **more}
+
 
 class S3App:
     """S3 over ASGI, for one event loop.
@@ -71,6 +84,9 @@ class S3App:
         region: What this vault calls its region.
         domains: Hosts whose direct subdomains are buckets; none: path style only.
         wall: Wall clock, ns since the epoch: signatures are judged by it.
+
+    Attributes:
+        tallies: Requests by operation; :data:`REFUSED` where none could be told.
     """
 
     def __init__(
@@ -85,6 +101,7 @@ class S3App:
         self._region = region
         self._domains = tuple(domain.lower() for domain in domains)
         self._wall = wall
+        self.tallies = Tallies()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -94,6 +111,7 @@ class S3App:
         """
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
+        began = time.perf_counter()
         raw = list(scope["headers"])
         fields = headers.collect(raw)
         ready = scope.get("extensions", {}).get(READY, {})
@@ -103,7 +121,10 @@ class S3App:
             response = await self._do(exchange)
         except Exception as error:  # noqa: BLE001 - the one boundary: whatever went wrong costs its request only
             response = await self._failed(exchange, error)
-        await send_response(
+        seconds, tally = time.perf_counter() - began, self.tallies[exchange.op]
+        tally.answered(response.status, seconds, body.received)
+        scope["op"] = exchange.op  # for whoever wraps this application
+        sent = await send_response(
             response,
             receive,
             send,
@@ -111,6 +132,10 @@ class S3App:
             head=scope["method"] == "HEAD",
             close=exchange.broken or body.cuts,
         )
+        tally.sent += sent
+        if _access.isEnabledFor(logging.INFO):
+            figures = {"seconds": round(seconds, 6), "received_bytes": body.received, "sent_bytes": sent}
+            _access.info("%s: %d", exchange.op, response.status, extra=exchange.told(status=response.status, **figures))
 
     async def _do(self, exchange: _Exchange) -> Response:
         scope, fields, raw = exchange.scope, exchange.fields, exchange.raw
@@ -155,8 +180,8 @@ class S3App:
         """Record what was not recorded yet, and answer."""
         if not isinstance(error, VaultError):
             # A fault in this program, perhaps after the operation was recorded: the answer gets a record of its own.
-            _log.error("request %s: unexpected error", exchange.request_id, exc_info=error)
-            exchange.broken, exchange.op, error = True, REFUSED, S3Error("InternalError", reason="unexpected")
+            _log.error("unexpected error", exc_info=error, extra=exchange.told(code="InternalError"))
+            exchange.broken, exchange.op, error = True, REFUSED, S3Error("InternalError", reason=_UNEXPECTED)
         if isinstance(error, S3Error) and not error.record and exchange.caller is not None:
             names = exchange.bucket[:MAX_NAME], exchange.key[:MAX_NAME]
             try:
@@ -165,8 +190,19 @@ class S3App:
                 error = failure
         if isinstance(error, VaultError):
             exchange.broken = exchange.broken or error.fatal
-            if not isinstance(error, S3Error):
-                # Back-pressure is no news: it comes with every request while it lasts, and /readyz says why.
-                level = logging.DEBUG if error.retryable else logging.ERROR
-                _log.log(level, "request %s: %s: %s", exchange.request_id, type(error).__name__, error)
+            _tell(exchange, error)
         return of_error(error, exchange.scope["raw_path"].decode("ascii", "backslashreplace"), exchange.request_id)
+
+
+def _tell(exchange: _Exchange, error: VaultError) -> None:
+    """Write the line of a request that was refused or failed."""
+    if not isinstance(error, S3Error):
+        # Back-pressure is no news: it comes with every request while it lasts, and /readyz says why.
+        level = logging.DEBUG if error.retryable else logging.ERROR
+        _log.log(level, "%s: %s", type(error).__name__, error, extra=exchange.told(code=error.code))
+    elif error.reason != _UNEXPECTED:  # which has its line
+        level = logging.ERROR if error.http_status == 500 else logging.INFO
+        if exchange.caller is None or error.http_status == 304:
+            level = logging.DEBUG
+        told = exchange.told(code=error.s3_code, status=error.http_status)
+        _log.log(level, "refused: %s (%s)", error.s3_code, error.reason, extra=told)

@@ -86,10 +86,13 @@ class Body:
             receiving a piece does.
 
     Attributes:
+        received: Bytes of it that were read, as sent.
         verified: What the signature covers; nothing is read before it is set.
     """
 
-    __slots__ = ("_check", "_declared", "_ended", "_fields", "_raw", "_ready", "_receive", "_started", "verified")
+    __slots__ = (
+        "_check", "_declared", "_ended", "_fields", "_raw", "_ready", "_receive", "_started", "received", "verified"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class Body:
             self._declared = _TOO_LONG
         self._started = False
         self._ended = self._declared <= 0 and "transfer-encoding" not in fields
+        self.received = 0
         self.verified: Verified[Any] | None = None
 
     @property
@@ -195,20 +199,19 @@ class Body:
             length = self._raw_field(b"x-amz-decoded-content-length")
             chunks = decoder(verified, length, self._raw_field(b"x-amz-trailer"))
         self._started = True
-        seen = 0
         more = True
         while more:
             message = await self._next()
             data: bytes = message.get("body", b"")
             more = message.get("more_body", False)
-            seen += len(data)
+            self.received += len(data)
             if chunks is not None:
                 for view in chunks.feed(data):
                     yield bytes(view)
             elif data:
                 yield data
         self._ended = True
-        if self._declared >= 0 and seen != self._declared:
+        if self._declared >= 0 and self.received != self._declared:
             raise S3Error("IncompleteBody")
         if chunks is not None:
             self.check().trailers = chunks.finish()

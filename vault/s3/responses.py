@@ -87,7 +87,7 @@ def of_error(error: Exception, resource: str, request_id: str) -> Response:
 
 async def send_response(
     response: Response, receive: Receive, send: Send, *, request_id: str, head: bool, close: bool
-) -> None:
+) -> int:
     """Send an answer; honours back-pressure and ends a stream whose reader left.
 
     Args:
@@ -97,6 +97,9 @@ async def send_response(
         request_id: Of this request.
         head: The request was HEAD: no body.
         close: Tell the client that this connection ends.
+
+    Returns:
+        Bytes of the body that were sent.
     """
     headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
     if response.record:
@@ -107,29 +110,35 @@ async def send_response(
         length = len(response.body) if response.length is None else response.length
         headers.append((b"content-length", b"%d" % length))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if response.stream is None:
-        await send({"type": "http.response.body", "body": b"" if head else response.body})
-    else:
-        await _send_stream(response.body, response.stream, receive, send)
+    if response.stream is not None:
+        return await _send_stream(response.body, response.stream, receive, send, request_id)
+    body = b"" if head else response.body
+    await send({"type": "http.response.body", "body": body})
+    return len(body)
 
 
-async def _send_stream(first: bytes, rest: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+async def _send_stream(
+    first: bytes, rest: AsyncGenerator[bytes, None], receive: Receive, send: Send, request_id: str
+) -> int:
     """Send a body. Whatever ends it early leaves the answer incomplete: the server then cuts the connection."""
     gone = asyncio.ensure_future(_left(receive))
     piece: bytes | None = first
+    sent = 0
     try:
         async with contextlib.aclosing(rest):
             while piece is not None:
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if gone.done():
-                    return
+                    return sent
+                sent += len(piece)
                 piece = await anext(rest, None)
         await send({"type": "http.response.body", "body": b""})
     except (TimeoutError, VaultError) as error:
-        _log.warning("answer cut short: %s %s", type(error).__name__, error)
+        _log.warning("answer cut short: %s %s", type(error).__name__, error, extra={"request_id": request_id})
     finally:
         gone.cancel()
+    return sent
 
 
 async def _left(receive: Receive) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from vault.errors import Unavailable
+from vault.measures import Counts
 from vault.policy import SYSTEM
 from vault.ports import Intent
 from vault.record import Actor, Origin, Tail, Window, encode_tail
@@ -66,6 +67,9 @@ class Windows:
         commit: Makes an operation durable and returns its record (``Core.commit``).
         wall: Wall clock, ns since the epoch: what records say.
         monotonic: Measures how long a window is open, ns.
+
+    Attributes:
+        counts: Requests counted since the start, by reason.
     """
 
     def __init__(
@@ -78,8 +82,14 @@ class Windows:
         self._commit = commit
         self._wall = wall
         self._monotonic = monotonic
+        self.counts = Counts()
         self._open: dict[tuple[str, str], _Open] = {}
         self._closing: list[_Open] = []
+
+    @property
+    def open(self) -> int:
+        """Windows that are open."""
+        return len(self._open)
 
     async def count(self, ip: str, reason: str) -> None:
         """Count one request; on return the window it counts in has a durable opening record.
@@ -92,6 +102,7 @@ class Windows:
             Unavailable: There is no room for the record: the request must not be answered as if there were one.
             OutcomeUnknown: The record's fate is not known.
         """
+        self.counts[reason] += 1
         key = (network(ip), reason)
         window = self._open.get(key)
         if window is None and len(self._open) >= MAX_WINDOWS:

@@ -255,7 +255,8 @@ def decode_row(key: bytes, data: bytes) -> Row:
     try:
         return _decoders[key[0]](data)
     except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        msg = f"index row under {key[:64]!r} is damaged; delete views/ and start again: it is rebuilt"
+        # Of the key only its kind: the rest names an object, and this is read by who may not know of it.
+        msg = f"an index row of kind {key[:1]!r} is damaged; delete views/ and start again: it is rebuilt"
         raise ValueError(msg) from error
 
 

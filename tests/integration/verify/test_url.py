@@ -109,7 +109,7 @@ def test_a_refusal_says_what_gives_the_records(museum: Museum, verify: Verify) -
     with serving(museum.export, closed) as url:
         code, answer = verify(url)
         assert code == 2
-        assert "gives out no tokens yet: `strongroom log export" in answer["unchecked"]
+        assert "`strongroom token add` makes it); or `strongroom log export" in answer["unchecked"]
     with serving(museum.export, lambda _path, _answer, _handler: (403, {}, b"")) as url:
         assert "/v1/log/STREAM?" in verify(url)[1]["unchecked"]
 

@@ -15,6 +15,7 @@ from tests.doubles.asgi import Answer, Client
 from tests.doubles.s3_service import RECORD, FakeService
 from tests.unit.s3.signer import ACCESS_KEY, NOW, SECRET, Request, Signer
 from vault.manifest import ContentDocument
+from vault.measures import Tallies
 from vault.record import Storage
 from vault.s3.app import S3App
 from vault.service.results import GetResult
@@ -35,19 +36,23 @@ XMLNS: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 @dataclass
 class Wire:
-    """Signs requests as a principal whom ``service`` knows; ``recorded`` is how many records the last one made."""
+    """Signs requests as a principal whom ``service`` knows.
+
+    ``recorded`` is how many records the last request made, ``tallies`` what its application counted of it.
+    """
 
     service: FakeService = field(default_factory=lambda: FakeService(secrets={ACCESS_KEY: SECRET}))
     domains: Sequence[str] = ()
     region: str = "us-east-1"
     recorded: int = 0
+    tallies: Tallies = field(default_factory=Tallies)
 
     def send(self, request: Request, client: Client | None = None) -> Answer:
         app = S3App(cast("Service", self.service), domains=self.domains, region=self.region, wall=lambda: WALL)
         before = self.service.records
         sender = client or Client()
         answer = asyncio.run(sender.ask(app, request.method, request.path, request.query, request.headers))
-        self.recorded = self.service.records - before
+        self.recorded, self.tallies = self.service.records - before, app.tallies
         return answer
 
     def ask(

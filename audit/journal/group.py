@@ -1,0 +1,59 @@
+"""A group being gathered: everything that becomes true at once, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vault.errors import VaultError
+    from vault.ports import Committed, Done
+    from vault.record import ClockState
+
+
+class Group:
+    """See the module; the committer's own.
+
+    Args:
+        seq: Seq of the first record.
+        prev: Leaf hash of the record before it.
+        waiting: Who is told, in the order of the operations.
+
+    Attributes:
+        seq: Of the record that would come next.
+        prev: Leaf hash of the last record.
+        waiting: Who was not told yet, by the operation's number in the group.
+        committed: What becomes true, by that number.
+        records: Exact bytes and body pieces of each record.
+        leaves: Their leaf hashes.
+        clock_state: The clock's account, where a record of the group holds one.
+        begun: The write has begun: from here on the outcome is unknown until it is done.
+    """
+
+    __slots__ = ("begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
+
+    def __init__(self, seq: int, prev: bytes, waiting: list[Done]) -> None:
+        self.seq = seq
+        self.prev = prev
+        self.waiting: dict[int, Done] = dict(enumerate(waiting))
+        self.committed: dict[int, Committed] = {}
+        self.records: list[tuple[bytes, Sequence[bytes]]] = []
+        self.leaves: list[bytes] = []
+        self.clock_state: ClockState | None = None
+        self.begun = False
+
+    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
+        """Take the next record."""
+        self.records.append((record, body))
+        self.leaves.append(leaf)
+        self.seq += 1
+        self.prev = leaf
+
+    def answer(self, number: int, outcome: Committed | VaultError) -> None:
+        """Tell whoever waits for an operation."""
+        self.waiting.pop(number)(outcome)
+
+    def unanswered(self) -> list[tuple[Done, Committed | None]]:
+        """Who was not told yet, and what was to become true."""
+        return [(done, self.committed.get(number)) for number, done in self.waiting.items()]

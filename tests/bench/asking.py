@@ -1,0 +1,113 @@
+"""Asking and handing over: the view of records, questions over it, how fresh it is, a production and its check."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from audit.config import load
+from audit.node import Node
+from audit.production.create import Progress, create
+from audit.production.question import Question as Asked
+from audit.query.records import Question
+from audit.query.view import View
+from tests.bench import vaults
+from tests.bench.fill import BUCKET, fill, mixed
+from tests.bench.goals import AMOUNT
+from tests.bench.load import BUCKET as PRODUCED_BUCKET
+from vault.policy import SYSTEM
+from vault.record import Actor, Origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.bench.load import Load
+    from tests.bench.measure import Results
+
+_HOST: Final = Actor(SYSTEM, person="bench")
+_HERE: Final = Origin("cli")
+#: Times that each question is asked.
+_TIMES: Final = 15
+#: Versions of the production that is measured.
+PRODUCED: Final = 10_000
+
+
+def view(home: Path, results: Results, *, count: int) -> None:
+    """Fill a vault with a mixed load, build the view of it anew, and ask."""
+    vault = vaults.make(home)
+    with Node.open(vault.data, load(None, {})) as node:
+        fill(node, count, mixed(node))
+        _build(home, node, results)
+        node.asking.fresh(node.stores.current.end, 600)
+        middle = node.asking.time(node.stores.current.end // 2)
+        (root,) = node.principals.all()
+        found = node.asking.ask(_HOST, _HERE, Question([("bucket", BUCKET), ("op", "object.put")], "x", 1))
+        key = _key(bytes(found.records[0].record))
+        questions = {
+            "a page of one actor from a time on": Question([("actor", root.id), ("from", middle)], "x"),
+            "a key's history": Question([("bucket", BUCKET), ("key", key)], "x"),
+            "count of all": Question([], "x", 1, total=True),
+            "text anywhere": Question([("q", "LIST-OF")], "x", 10),
+        }
+        for name, question in questions.items():
+            for _ in range(_TIMES):
+                started = time.monotonic()
+                node.asking.ask(_HOST, _HERE, question)
+                results.add(f"ask: {name}", {"ms": (time.monotonic() - started) * 1e3, AMOUNT: float(count)})
+        _fresh(node, results)
+
+
+def _build(home: Path, node: Node, results: Results) -> None:
+    place = home / "view"
+    place.mkdir()
+    built = View(place, node.stores.strands, node.history)
+    end = node.stores.current.end
+    cpu, started = time.process_time(), time.monotonic()
+    built.catch_up(end, 3600)
+    built.step()
+    used, took = time.process_time() - cpu, time.monotonic() - started
+    written = built._parts.catalogue
+    size = sum((place / file.name).stat().st_size for file in written.files)
+    built.close()
+    shutil.rmtree(place)
+    what = "view of records, built anew"
+    results.add(what, {"records a second a core": end / used, "records a second, wall": end / took})
+    if written.end:
+        results.add(what, {"bytes a record": size / written.end, AMOUNT: float(end)})
+
+
+def _key(record: bytes) -> str:
+    return record.partition(b'"key":"')[2].partition(b'"')[0].decode()
+
+
+def _fresh(node: Node, results: Results) -> None:
+    """From a record's being durable until an answer holds it, the question's own record and commit included."""
+    for _ in range(_TIMES):
+        started = time.monotonic()
+        page = node.asking.ask(_HOST, _HERE, Question([], "x", 2))
+        assert len(page.records) == 2
+        results.add("ask: what was just recorded", {"ms": (time.monotonic() - started) * 1e3})
+
+
+def production(home: Path, generator: Load, results: Results, *, count: int) -> None:
+    """Hand over versions of 1 KiB, and check them with the verifier that comes with them."""
+    vault = vaults.make(home)
+    with vaults.serve(vault) as (target, _):
+        generator.run(target, "put", size=1024, count=count, conns=16, prefix="produced/")
+    out = home / "out"
+    with Node.open(vault.data, load(None, {})) as node:
+        started, cpu = time.monotonic(), time.process_time()
+        made = create(node, _HOST, _HERE, Asked("bench", PRODUCED_BUCKET), root=out, progress=Progress())
+        took, used = time.monotonic() - started, time.process_time() - cpu
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-I", "-S", out / "strongroom-verify.pyz", out], check=True, stdout=subprocess.DEVNULL
+    )
+    what = "production of versions of 1 KiB"
+    checked = time.monotonic() - started
+    results.add(
+        what, {"s": took, "CPU s of it": used, "s to verify, by the .pyz": checked, AMOUNT: float(made.natives)}
+    )
