@@ -157,8 +157,6 @@ def _add_state(page: Page, status: NodeStatus, reserve: int) -> None:
     page.gauge("verification_findings", "What its own verification found bad and still stands.", ({}, scrub.findings))
     done = parse_rfc3339(scrub.done) / NS if scrub.done else 0
     page.gauge("verification_timestamp_seconds", "When the vault last verified itself, since the epoch.", ({}, done))
-    page.gauge("verification_running", "Whether it does so now.", ({}, int(scrub.running)))
-    page.gauge("verification_read_bytes", "What it read the last time.", ({}, scrub.bytes))
 
 
 def _add_work(page: Page, work: Work) -> None:
