@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audit.verify import pace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Absent on Windows, where nothing here blocks.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_PIECE: Final = 1 << 20
 #: Deepest directory looked into.
 MAX_DEPTH: Final = 16
 
@@ -105,6 +107,23 @@ def read_file(path: str, limit: int, place: str) -> bytes | None:
     if len(data) > limit:
         raise Bad(place, f"longer than {limit} bytes")
     return data
+
+
+def digest_file(path: str, place: str) -> tuple[str, int]:
+    """SHA-256 of a file in lowercase hex, and its length; that of nothing where there is none.
+
+    Raises:
+        Bad: It is no regular file.
+        Unchecked: It cannot be read.
+    """
+    file = open_regular(path, place)
+    digest, at = sha256(), 0
+    if file is not None:
+        with file:
+            while piece := read_at(file, at, _PIECE, place):
+                digest.update(piece)
+                at += len(piece)
+    return digest.hexdigest(), at
 
 
 def folders(path: str) -> list[str]:
