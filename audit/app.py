@@ -31,6 +31,8 @@ from audit.control.server import ControlServer
 from audit.errors import AuditError, ConfigInvalid, NotInitialised
 from audit.hangup import Hangup
 from audit.identity import Layout, load_identity
+from audit.ingest.objects import Objects
+from audit.ingest.receiving import Receiver
 from audit.listener import Bound, Listener, bind
 from audit.metrics.gather import Metrics
 from audit.node import Node
@@ -123,7 +125,8 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
         metrics = Metrics(node, s3_app.tallies, service.windows)
-        audit_app = make_app(node, service.windows.count, metrics)
+        receiver = Receiver(service.core, Objects(service), node.stores.log.max_payload)
+        audit_app = make_app(node, service.windows.count, receiver, metrics)
         listeners = [
             Listener(tracing.around(s3_app, "s3"), s3, settings.limits),
             Listener(tracing.around(audit_app, "audit"), audit, settings.limits),

@@ -24,6 +24,7 @@ from audit.clock import ComplianceClock, HostSource
 from audit.commit import commit_all
 from audit.feed import furthest
 from audit.identity import Layout, load_identity
+from audit.ingest.window import recall
 from audit.init import load_signer
 from audit.journal.committer import Committer
 from audit.keys.custody import Custody
@@ -188,6 +189,7 @@ class Node:
             base=stores.current.base,
             leases=stores.leases,
             reserve_bytes=reserve,
+            seen=recall(stores.strands, stores.index),
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
         view = View(layout.query, stores.strands, History(stores.strands))
@@ -227,17 +229,10 @@ class Node:
 
     def _record_start(self, opened: Opened, anchor: str, taken: Takeover | None) -> None:
         state = self.clock.status()
-        self._tell_start(opened)
+        start.tell(self.identity.stream, opened.found, self.stores.current.feed)
         self.commit_all(start.tails(self.identity, anchor, opened.found, state, taken, opened.torn))
         self.clock.take(state)
         self.commit_all(start.aborts(start.left_uploads(self.stores.index, self.stores.current.base)))
-
-    def _tell_start(self, opened: Opened) -> None:
-        """Say in the server's log what was found."""
-        found = opened.found
-        if found.next_seq and not start.is_stop(self.stores.current.feed.record(found.next_seq - 1)):
-            _log.warning("the last writer did not stop in order: what it left was recovered")
-        _log.info("%s: %d records recovered, incarnation %d", self.identity.stream, found.next_seq, found.incarnation)
 
     def commit(self, tail: Tail, refused: S3Error | None = None) -> Committed:
         """Commit one record of the server's own or of the CLI, and wait until it is durable. Not for the event loop.

@@ -5,6 +5,7 @@ Not handled here: committing, and what a recovery does (``audit.journal.recovery
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from audit import __version__
@@ -15,11 +16,13 @@ from vault.state.rows import UploadRow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from audit.feed import Feed
     from audit.identity import Identity
     from audit.journal.recovery import Recovered, Torn
     from vault.ports import State
     from vault.record import ClockState, Takeover
 
+_log: Final = logging.getLogger(__name__)
 _SERVER: Final = Origin("server")
 _ACTOR: Final = Actor(SYSTEM)
 
@@ -67,6 +70,13 @@ def tails(  # noqa: PLR0917 - all of a start
 
 def _cut(found: Recovered, torn: Torn, stream: str = "") -> LedgerRef:
     return LedgerRef(found.incarnation, quarantined=torn.file, digest=torn.digest, bytes=torn.length, stream=stream)
+
+
+def tell(stream: str, found: Recovered, feed: Feed) -> None:
+    """Say in the server's log what was found."""
+    if found.next_seq and not is_stop(feed.record(found.next_seq - 1)):
+        _log.warning("the last writer did not stop in order: what it left was recovered")
+    _log.info("%s: %d records recovered, incarnation %d", stream, found.next_seq, found.incarnation)
 
 
 def left_uploads(state: State, base: int) -> list[UploadRow]:

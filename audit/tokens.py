@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vault.record import Actor, Origin, Tail, TokenRef
 from vault.state import lookup, rows
 from vault.state.rows import PrincipalRow, TokenRow
+from vault.state.tokens import BRINGS
 from vault.times import DAY_NS, NS, rfc3339
 
 if TYPE_CHECKING:
@@ -42,12 +43,28 @@ class NewToken(NamedTuple):
     expires: str
 
 
+class Source(NamedTuple):
+    """A source of foreign events and the format of these (``audit.ingest``); empty for none."""
+
+    name: str = ""
+    format: str = ""
+
+
+#: Of a token that is for people and their programs.
+NO_SOURCE: Final = Source()
+
+
 class Bearer(NamedTuple):
-    """Whoever a token stands for."""
+    """Whoever a token stands for.
+
+    Where ``source`` is not empty it brings that source's events, of ``format``, and is good for nothing else.
+    """
 
     token_id: str
     principal: PrincipalRow
     roles: tuple[str, ...]
+    source: str = ""
+    format: str = ""
 
     def actor(self) -> Actor:
         """As records name them."""
@@ -68,7 +85,16 @@ class Tokens:
         self._state = state
         self._wall = wall
 
-    def add(self, actor: Actor, access_key: str, roles: tuple[str, ...], days: int, note: str = "") -> NewToken:
+    def add(
+        self,
+        actor: Actor,
+        access_key: str,
+        roles: tuple[str, ...],
+        days: int,
+        note: str = "",
+        *,
+        source: Source = NO_SOURCE,
+    ) -> NewToken:
         """Make a token.
 
         Args:
@@ -77,6 +103,7 @@ class Tokens:
             roles: Some of the principal's; empty for all.
             days: How long it counts, in days.
             note: For people: what it is for.
+            source: Whose events it brings, where it is for that.
 
         Returns:
             The token.
@@ -93,9 +120,11 @@ class Tokens:
             id=token_id,
             principal=who.id if who is not None else "",
             digest=_digest(token),
-            roles=roles or (who.roles if who is not None else ()),
+            roles=roles or ((BRINGS,) if source.name else who.roles if who is not None else ()),
             expires=rfc3339((wall // NS) * NS + days * DAY_NS),
             note=note,
+            source=source.name,
+            format=source.format,
         )
         self._commit(Tail(op="token.add", actor=actor, origin=Origin("cli"), token=ref))
         return NewToken(token_id, token, ref.expires)
@@ -130,7 +159,7 @@ class Tokens:
             return "revoked_token"
         if row.expires <= self._wall():
             return "expired_token"
-        return Bearer(row.id, principal, row.roles)
+        return Bearer(row.id, principal, row.roles, row.source, row.format)
 
 
 def _digest(token: str) -> str:

@@ -52,6 +52,9 @@ _SECURITY: Final = frozenset(
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
 _PRODUCTIONS: Final = frozenset({"production.create", "production.complete"})
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})
+#: Bringing another system's events: a writer's, as bringing objects is. Not root's or an owner's: what a source holds
+#: lies on another machine, and must be good for as little as possible.
+_INGEST: Final = frozenset({"ingest.event", "ingest.batch"})
 
 #: What a role may do in every bucket. ``owner`` stands apart: only in the buckets it created.
 _ANYWHERE: Final[dict[str, frozenset[str]]] = {
@@ -62,7 +65,7 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
     "auditor": _RECORDS,
     "examiner": _RECORDS,
     "owner": frozenset({"bucket.create", "bucket.list"}),
-    "writer": _WRITER,
+    "writer": _WRITER | _INGEST,
     "reader": _READER,
 }
 

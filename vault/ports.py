@@ -13,6 +13,7 @@ from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
     from vault.record import Head, Tail
+    from vault.state.ingest import Batch, Outcome
     from vault.state.rows import Row
 
 
@@ -40,6 +41,7 @@ class Intent:
         body: Bytes that become durable in the same group as the record; their identity is its position.
         parts: For ``multipart.complete``: (number, position of the part's record), ascending.
         refused: Set where the front end refuses already: recorded, with no effect. It may never allow.
+        batch: For ``ingest.batch``: events of another system, each of which becomes a record of its own.
     """
 
     tail: Tail
@@ -47,6 +49,7 @@ class Intent:
     body: Sequence[bytes] = ()
     parts: Sequence[tuple[int, int]] = ()
     refused: S3Error | None = None
+    batch: Batch | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Committed:
         error: The refusal, if it was one; already recorded.
         release: Ends the lease on the bytes of ``row``. To be called exactly once when the reader is done;
             harmless to call again. Recycling and erasing wait for it.
+        batch: What became of the events of an ``ingest.batch``; head and leaf are of its last record.
     """
 
     head: Head
@@ -70,6 +74,7 @@ class Committed:
     row: Row | None = None
     error: S3Error | None = None
     release: Callable[[], None] = field(default=lambda: None)
+    batch: Outcome | None = None
 
 
 Done = Callable[[Committed | VaultError], None]

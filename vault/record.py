@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vault.foreign import IngestRef
 from vault.record_parts import (
     Actor,
     BucketConfig,
@@ -99,6 +100,7 @@ OPS: Final = frozenset(
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.verified",
+        "ingest.event", "ingest.gap", "ingest.batch",
         "server.reload", "key.backup", "key.restore", "key.rotate",
         "clock.status",
     }
@@ -144,6 +146,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     keys: KeysRef | None = None
     verified: VerifiedRef | None = None
     ref: int = -1
+    ingest: IngestRef | None = None
     # Reserved in v1 (DESIGN §3): record classes, event holds, matters and approvals.
     record_class: Any = msgspec.field(default=None, name="class")
     event_hold: Any = None

@@ -138,7 +138,8 @@ class TokenRef(_Part, frozen=True):
     """A bearer token of the audit port that the operation adds or revokes.
 
     The token itself is nowhere: ``digest`` is its SHA-256 (lowercase hex), which nobody can turn back into 256 random
-    bits. ``roles`` are those of the principal's that it carries, ``expires`` is RFC 3339.
+    bits. ``roles`` are those of the principal's that it carries, ``expires`` is RFC 3339. A token with a ``source``
+    brings that source's events, which are of ``format``, and is good for nothing else.
     """
 
     id: str
@@ -147,6 +148,8 @@ class TokenRef(_Part, frozen=True):
     roles: tuple[str, ...] = ()
     expires: str = ""
     note: str = ""
+    source: str = ""
+    format: str = ""
 
 
 class ProductionRef(_Part, frozen=True):

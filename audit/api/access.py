@@ -142,9 +142,16 @@ async def _client(request: Request) -> Client:
         count: Count = state.count
         await count(ip, found)
         raise Unauthenticated(_WHY[found])
-    rates: Rates = state.rates
-    rates.take(found.principal.id)
     return Client(found, Origin("audit", request_id.get(), ip, request.headers.get("user-agent", "")[:MAX_AGENT]))
 
 
-Asker = Annotated[Client, Depends(_client)]
+async def _asker(request: Request, client: Annotated[Client, Depends(_client)]) -> Client:
+    """Somebody who asks: at a bounded rate; and the token of a source is good for no question, whoever holds it."""
+    rates: Rates = request.app.state.rates
+    rates.take(client.bearer.principal.id)
+    return client._replace(bearer=client.bearer._replace(roles=())) if client.bearer.source else client
+
+
+Asker = Annotated[Client, Depends(_asker)]
+#: Whoever brings something: a source, whose requests are bounded otherwise (``audit.ingest.receiving``).
+Bringer = Annotated[Client, Depends(_client)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from audit import __version__
-from audit.api import health, log, problems, records
+from audit.api import health, ingest, log, problems, records
 from audit.api.access import Count, Fetches, Rates
 from audit.api.requests import Requests
+from audit.ingest.receiving import Receiver
 from audit.metrics.gather import Metrics
 from audit.node import Node
 
 
-def make_app(node: Node, count: Count, metrics: Metrics | None = None) -> FastAPI:
+def make_app(node: Node, count: Count, receiver: Receiver, metrics: Metrics | None = None) -> FastAPI:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
@@ -20,6 +21,7 @@ def make_app(node: Node, count: Count, metrics: Metrics | None = None) -> FastAP
     Args:
         node: Open.
         count: Counts a request without a valid token by address and reason, durably (``vault.service.windows``).
+        receiver: Takes other systems' events.
         metrics: What ``/metrics`` answers; without them, those of the node alone.
     """
     metrics = metrics or Metrics(node)
@@ -33,12 +35,14 @@ def make_app(node: Node, count: Count, metrics: Metrics | None = None) -> FastAP
     )
     app.state.node = node
     app.state.count = count
+    app.state.receiver = receiver
     app.state.fetches = Fetches()
     app.state.rates = Rates(node.settings.audit.requests_per_minute)
     app.state.metrics = metrics
     app.include_router(health.router)
     app.include_router(log.router)
     app.include_router(records.router)
+    app.include_router(ingest.router)
     problems.install(app)
     # Last, and around everything: what FastAPI adds itself would stand inside of its answer to faults.
     app.middleware_stack = Requests(app.build_middleware_stack(), metrics.answers)

@@ -32,6 +32,8 @@ _PAGING: Final = frozenset({"limit", "order", "cursor", "count"})
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 #: Longest number of a record, in digits.
 _MAX_SEQ: Final = 2**63 - 1
+#: A record's seq in a path.
+Seq = Annotated[int, Path(ge=0, le=_MAX_SEQ)]
 
 router: Final = APIRouter(prefix="/v1", tags=["records"])
 
@@ -110,11 +112,9 @@ def records(
 
 
 @router.get("/records/{stream}/{seq}", response_class=Response)
-def record(
-    stream: str, seq: Annotated[int, Path(ge=0, le=_MAX_SEQ)], request: Request, asker: Asker, node: OpenNode
-) -> Response:
+def record(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Return a record: its exact bytes, and nothing else. Its leaf hash is the ETag."""
-    found = node.asking.found(_position(node, asker, request, stream, seq))
+    found = node.asking.found(position_of(node, asker, request, stream, seq))
     etag = f'"{found.leaf}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
@@ -122,11 +122,9 @@ def record(
 
 
 @router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse)
-def proof(
-    stream: str, seq: Annotated[int, Path(ge=0, le=_MAX_SEQ)], request: Request, asker: Asker, node: OpenNode
-) -> Response:
+def proof(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Prove that a record is in the log: a C2SP tlog-proof, with the published checkpoint."""
-    _position(node, asker, request, stream, seq)
+    position_of(node, asker, request, stream, seq)
 
     def read(tile: Tile) -> bytes:
         return node.tile(stream, tile.path)
@@ -168,8 +166,14 @@ def checkpoints(node: OpenNode) -> CheckpointsModel:
     return CheckpointsModel(checkpoints=found)
 
 
-def _position(node: Node, asker: Client, request: Request, stream: str, seq: int) -> int:
-    """Where a record is that somebody wants to see; that they do is recorded."""
+def position_of(node: Node, asker: Client, request: Request, stream: str, seq: int) -> int:
+    """Where a record is that somebody wants to see; that they do is recorded.
+
+    Raises:
+        RecordNotFound: There is none; recorded, too.
+        S3Error: AccessDenied: they may not; recorded.
+        Unavailable: It could not be recorded.
+    """
     strand = next((strand for strand in node.stores.strands if strand.name == stream), None)
     there = strand is not None and seq < strand.log.durable_end
     position = strand.base + seq if strand is not None and there else -1

@@ -9,9 +9,9 @@ import click
 
 from audit.cli import options
 from audit.control.client import open_control
-from audit.tokens import DEFAULT_DAYS
+from audit.tokens import DEFAULT_DAYS, NO_SOURCE, Source
 from vault.policy import ROLES
-from vault.state.tokens import MAX_DAYS, MAX_NOTE
+from vault.state.tokens import FORMATS, MAX_DAYS, MAX_NOTE
 from vault.times import rfc3339
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def token() -> None:
     """Say who may use the audit port, for how long.
 
-    A token stands for a principal, with some of its roles. Only its digest is kept. Tokens are records of the ledger.
+    A token stands for a principal, with some of its roles, or brings the events of one source. Only its digest is kept.
+    Tokens are records of the ledger.
     """
 
 
 @token.command(
     epilog=options.examples(
         "strongroom token add SRMZXW6YTBOI2DAMBR --days 30 --note 'annual audit' --data DIR > FILE",
+        "strongroom token add SRMZXW6YTBOI2DAMBR --source minio-a --format minio --data DIR > FILE",
         "strongroom verify http://127.0.0.1:9001/v1/log/site-a.node-1 --token-file FILE",
     )
 )
@@ -43,17 +45,35 @@ def token() -> None:
     "--days", type=click.IntRange(1, MAX_DAYS), default=DEFAULT_DAYS, show_default=True, help="Days until it expires."
 )
 @click.option("--note", default="", help="What it is for, for people.")
+@click.option(
+    "--source", default="", metavar="NAME", help="Bring this source's events to /v1/ingest/NAME; nothing else."
+)
+@click.option(
+    "--format", "form", type=click.Choice(sorted(FORMATS)), help="What the source's events are. Default: json."
+)
 @options.data
 @options.config
 @options.as_json
 def add(
-    access_key: str, roles: tuple[str, ...], days: int, note: str, *, data: Path, config: Path | None, as_json: bool
+    access_key: str,
+    roles: tuple[str, ...],
+    days: int,
+    note: str,
+    *,
+    source: str,
+    form: str | None,
+    data: Path,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a token for the principal with ACCESS_KEY, and show it this once."""
     if len(note) > MAX_NOTE or not (note.isprintable() or not note):
         raise click.BadParameter(f"at most {MAX_NOTE} printable characters", param_hint="--note")
+    if form is not None and not source:
+        raise click.UsageError("--format says what a source's events are: name one with --source")
+    brings = Source(source, form or "json") if source else NO_SOURCE
     with open_control(data, lambda: options.settings(config)) as control:
-        made = control.add_token(access_key, roles, days, note)
+        made = control.add_token(access_key, roles, days, note, brings)
     if as_json:
         options.write_json({"id": made.id, "token": made.token, "expires": made.expires})
         return
@@ -91,6 +111,8 @@ def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
                     "roles": row.roles,
                     "principal": row.principal,
                     "note": row.note,
+                    "source": row.source,
+                    "format": row.format,
                 }
                 for row in found
             ]
@@ -98,7 +120,8 @@ def list_(data: Path, config: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         roles = ",".join(row.roles)
-        click.echo(f"{row.id}\t{_state(row)}\t{rfc3339(row.expires)}\t{roles}\t{names[row.principal]}\t{row.note}")
+        what = f"{roles}:{row.source}" if row.source else roles
+        click.echo(f"{row.id}\t{_state(row)}\t{rfc3339(row.expires)}\t{what}\t{names[row.principal]}\t{row.note}")
 
 
 def _state(row: TokenRow) -> str:

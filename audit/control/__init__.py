@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from audit.tokens import NO_SOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
-    from audit.tokens import NewToken
+    from audit.tokens import NewToken, Source
     from vault.record import KeysRef
     from vault.state.rows import PrincipalRow, TokenRow
 
@@ -97,8 +99,12 @@ class Control(KeyControl, Protocol):
     def tokens(self) -> list[TokenRow]:
         """Every token of the audit port there ever was."""
 
-    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+    def add_token(
+        self, access_key: str, roles: Sequence[str], days: int, note: str, source: Source = NO_SOURCE
+    ) -> NewToken:
         """Make a token for a principal, with some of its roles (none named: all), for some days.
+
+        Where a source is named it brings that source's events, and nothing else.
 
         Raises:
             S3Error: It was refused.

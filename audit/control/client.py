@@ -44,7 +44,7 @@ from audit.production.jobs import JobStatus
 from audit.query.records import Page
 from audit.status import NodeStatus
 from audit.tiles import WIDTH
-from audit.tokens import NewToken
+from audit.tokens import NO_SOURCE, NewToken
 from vault.errors import S3_ERRORS, S3Error
 from vault.state.rows import PrincipalRow, TokenRow
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from audit.control import Control
     from audit.production.question import Question as Asked
     from audit.query.records import Question
+    from audit.tokens import Source
     from vault.record import KeysRef
 
 #: How long the server may take for one request, in seconds; longer than a commit may.
@@ -141,9 +142,11 @@ class Client:
         """See :meth:`Control.tokens`."""
         return self._result(ListTokens(), list[TokenRow])
 
-    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+    def add_token(
+        self, access_key: str, roles: Sequence[str], days: int, note: str, source: Source = NO_SOURCE
+    ) -> NewToken:
         """See :meth:`Control.add_token`."""
-        return self._result(AddToken(access_key, tuple(roles), days, note), NewToken)
+        return self._result(AddToken(access_key, tuple(roles), days, note, *source), NewToken)
 
     def revoke_token(self, token_id: str) -> None:
         """See :meth:`Control.revoke_token`."""

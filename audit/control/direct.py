@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
+from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
-    from audit.tokens import NewToken
+    from audit.tokens import NewToken, Source
     from vault.record import KeysRef
     from vault.state.rows import PrincipalRow, TokenRow
 
@@ -65,9 +66,11 @@ class NodeControl:
         """See :meth:`Control.tokens`."""
         return self._node.tokens.all()
 
-    def add_token(self, access_key: str, roles: Sequence[str], days: int, note: str) -> NewToken:
+    def add_token(
+        self, access_key: str, roles: Sequence[str], days: int, note: str, source: Source = NO_SOURCE
+    ) -> NewToken:
         """See :meth:`Control.add_token`."""
-        return self._node.tokens.add(self._actor, access_key, tuple(roles), days, note)
+        return self._node.tokens.add(self._actor, access_key, tuple(roles), days, note, source=source)
 
     def revoke_token(self, token_id: str) -> None:
         """See :meth:`Control.revoke_token`."""

@@ -81,6 +81,8 @@ class AddToken(msgspec.Struct, frozen=True, tag_field="op", tag="token.add"):
     roles: Annotated[tuple[str, ...], Meta(max_length=len(ROLES))]
     days: Annotated[int, Meta(ge=1, le=MAX_DAYS)]
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+    source: Annotated[str, Meta(max_length=MAX_NAME)] = ""
+    format: Annotated[str, Meta(max_length=MAX_NAME)] = ""
 
 
 class RevokeToken(msgspec.Struct, frozen=True, tag_field="op", tag="token.revoke"):

@@ -42,6 +42,7 @@ from audit.control.place import reachable
 from audit.errors import AuditError
 from audit.query.records import Question
 from audit.tiles import WIDTH, entry_bundle
+from audit.tokens import Source
 from vault.errors import S3Error, VaultError
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     AddPrincipal: lambda control, it: control.add_principal(it.name, it.roles, it.access_key, it.secret),
     DisablePrincipal: lambda control, it: control.disable_principal(it.access_key),
     ListTokens: lambda control, _: control.tokens(),
-    AddToken: lambda control, it: control.add_token(it.access_key, it.roles, it.days, it.note),
+    AddToken: lambda control, it: control.add_token(
+        it.access_key, it.roles, it.days, it.note, Source(it.source, it.format)
+    ),
     RevokeToken: lambda control, it: control.revoke_token(it.token),
     Ask: lambda control, it: control.ask(Question(*msgspec.structs.astuple(it))),
     BeginProduction: lambda control, it: control.begin_production(it.question, it.directory),

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from audit.crash import crash_point
 from audit.journal import tiers
+from audit.journal.batch import HEAD_BYTES, frame_bound, record_batch
 from audit.journal.group import Group
-from audit.journal.segment import frame_bytes
 from vault.errors import NoSpace, OutcomeUnknown, S3Error, Unavailable, VaultError
 from vault.measures import Counts
 from vault.ports import Committed
@@ -32,6 +32,7 @@ from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, He
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
+from vault.state.ingest import Seen
 from vault.state.rows import VersionRow
 from vault.storage.room import free_bytes
 from vault.times import rfc3339
@@ -61,8 +62,6 @@ MAX_GROUP_RECORDS: Final = 8_192
 GROUP_BYTES: Final = 4 * 1024 * 1024
 #: How long a look at the free disk space holds, in seconds.
 _SPACE_SECONDS: Final = 0.25
-#: What the head may take of a record at most, in bytes.
-_HEAD_BYTES: Final = 2048
 
 #: What has the bytes of ``row`` read after the record is durable.
 _READS: Final = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
@@ -81,6 +80,7 @@ class Committer:
         base: Position of the stream's first record (``vault.state.rows``).
         leases: Leases on bodies.
         reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
+        seen: Foreign events that repeats are recognised by, as the records have them; the committer's own from here on.
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
 
     Attributes:
@@ -102,6 +102,7 @@ class Committer:
         leases: Leases,
         reserve_bytes: int,
         on_fatal: Callable[[VaultError], None],
+        seen: Seen | None = None,
     ) -> None:
         self._journal = log
         self._state = state
@@ -113,6 +114,7 @@ class Committer:
         self._leases = leases
         self._reserve = reserve_bytes
         self._on_fatal = on_fatal
+        self._seen = seen if seen is not None else Seen()
         self.refused = Counts()
         self.turned_away = Counts.fromkeys(("queue_full", "stopped", "no_space", "fault"), 0)
         self._queue: deque[_Queued] = deque()
@@ -158,9 +160,9 @@ class Committer:
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
         limit = self._journal.max_payload
-        sizes = list(map(_frame_bytes, intents))
+        sizes = list(map(frame_bound, intents))
         for intent, size in zip(intents, sizes, strict=True):
-            if size > limit or len(intent.encoded) + _HEAD_BYTES > MAX_RECORD_BYTES:
+            if size > limit or len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES:
                 raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
         with self._wake:
             if self._poison is not None or self._closing:
@@ -181,11 +183,13 @@ class Committer:
             taken: list[_Queued] = []
             limit = min(GROUP_BYTES, self._journal.max_payload)
             size, queue = 0, self._queue
-            while queue and len(taken) < MAX_GROUP_RECORDS:
-                need = queue[0][2]
+            records = 0
+            while queue and records < MAX_GROUP_RECORDS:
+                intent, _, need = queue[0]
                 if taken and size + need > limit:
                     break
                 size += need
+                records += len(intent.batch.members) if intent.batch is not None else 1
                 taken.append(queue.popleft())
             return taken, size
 
@@ -285,7 +289,7 @@ class Committer:
                 kept = {number for number, _ in last}
                 for number in (number for number, _ in admitted if number not in kept):
                     self._turn_away(group, number, error)
-                return self._room(last, sum(_frame_bytes(intent) for _, intent in last), group, free)
+                return self._room(last, sum(frame_bound(intent) for _, intent in last), group, free)
             for number, _ in admitted:
                 self._turn_away(group, number, error)
             return None, []
@@ -312,6 +316,8 @@ class Committer:
             version=decision.version,
             lock=decision.lock,
         )
+        if error is None and intent.batch is not None:
+            return record_batch(intent.batch, tail, head, group, state=self._state, seen=self._seen, base=self._base)
         record = splice(head, intent.encoded)
         position = self._base + group.seq
         changes = apply(replace(head, seq=position) if self._base else head, tail, self._state)
@@ -336,8 +342,3 @@ class Committer:
             free = free_bytes(self._journal.directory)
             self._free = (now, free)
         return free
-
-
-def _frame_bytes(intent: Intent) -> int:
-    """The most that an operation can take of a group."""
-    return frame_bytes(len(intent.encoded) + _HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)

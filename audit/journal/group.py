@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from vault.ports import Committed, Done
     from vault.record import ClockState
 
+_NO_BODY: Final = ()
+
 
 class Group:
-    """See the module; the committer's own.
+    """Everything that becomes true at once, or not at all; the committer's own.
 
     Args:
         seq: Seq of the first record.
@@ -44,16 +46,23 @@ class Group:
         self.begun = False
 
     def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
-        """Take the next record."""
+        """Add a record with its body."""
         self.records.append((record, body))
         self.leaves.append(leaf)
         self.seq += 1
         self.prev = leaf
 
+    def extend(self, records: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Add records without bodies; at least one."""
+        self.records += [(record, _NO_BODY) for record in records]
+        self.leaves += leaves
+        self.seq += len(records)
+        self.prev = leaves[-1]
+
     def answer(self, number: int, outcome: Committed | VaultError) -> None:
-        """Tell whoever waits for an operation."""
+        """Tell whoever sent operation ``number`` what became of it."""
         self.waiting.pop(number)(outcome)
 
     def unanswered(self) -> list[tuple[Done, Committed | None]]:
-        """Who was not told yet, and what was to become true."""
+        """Who is still to be told, and of what."""
         return [(done, self.committed.get(number)) for number, done in self.waiting.items()]

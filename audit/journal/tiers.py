@@ -17,7 +17,7 @@ _WRITES: Final = frozenset(
     {
         "object.put", "object.retention.put", "bucket.create", "bucket.delete", "bucket.versioning.put",
         "bucket.lock.put", "multipart.create", "multipart.part", "multipart.complete",
-        "principal.add",
+        "principal.add", "ingest.batch",
     }
 )  # fmt: skip
 

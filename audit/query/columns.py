@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 #: The layout of the files; another one than the files have makes the view be built again.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 
 #: Name, type, and expression over the fields that :data:`_FIELDS` takes out of a record.
 _COLUMNS: Final = (
@@ -34,12 +34,14 @@ _COLUMNS: Final = (
     ("prefix", "VARCHAR", "coalesce(object.prefix, '')"),
     ("ordinal", "BIGINT", "coalesce(version.ordinal, 0)"),
     ("ref", "BIGINT", "ref"),
+    ("source", "VARCHAR", "coalesce(ingest.source, '')"),
 )
 _FIELDS: Final = (
     "{stream: 'VARCHAR', seq: 'BIGINT', prev: 'VARCHAR', \"time\": 'VARCHAR', outcome: 'VARCHAR', reason: 'VARCHAR', "
     "version: 'STRUCT(ordinal BIGINT)', op: 'VARCHAR', actor: 'STRUCT(id VARCHAR, person VARCHAR)', "
     "origin: 'STRUCT(via VARCHAR, ip VARCHAR, agent VARCHAR)', "
-    "object: 'STRUCT(bucket VARCHAR, key VARCHAR, prefix VARCHAR)', ref: 'BIGINT'}"
+    "object: 'STRUCT(bucket VARCHAR, key VARCHAR, prefix VARCHAR)', ref: 'BIGINT', "
+    "ingest: 'STRUCT(source VARCHAR)'}"
 )
 
 #: All names, for ``SELECT``.

@@ -32,6 +32,7 @@ EXACT: Final = {
     "ip": "Address that the request came from, exactly.",
     "reason": "Reason of a refusal or failure, as records have it.",
     "stream": "Stream, exactly.",
+    "source": "Source of another system's events, exactly.",
 }
 #: Filters that may be repeated: any of the values.
 SEVERAL: Final = {

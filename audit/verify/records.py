@@ -10,6 +10,7 @@ For each record:
 5. A version that the record made has the manifest digest that follows from the record.
 6. The earlier of its two clocks, by which locks expire, is not a day ahead of the clock of the machine that verifies.
 7. What it stored has a descriptor whose length fits its size.
+8. An event of another system that it holds has the digest that stands beside it.
 
 A record of another ``v`` is hashed and counted; nothing else can be said of it. An unknown ``op`` is counted.
 Left to the caller: how runs of records join (``spine``), and what operations did to each other (``locks``).
@@ -22,6 +23,7 @@ from hashlib import sha256
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.verify.foreign import disagrees
 from audit.verify.report import Finding
 from audit.verify.schema import AFTER_PREV, HEAD, LINK, MAX_RECORD_BYTES, OPS, parse_strict, why_not
 
@@ -226,6 +228,8 @@ class Checker:
             self.bad(f"its clocks are ahead: {clock.decode()}")
         if version_id is not None and version_id != _id_prefix(ordinal) + manifest[:24]:
             self.bad("its version id does not follow from ordinal and manifest")
+        if op == b"ingest.event" and (why := disagrees(match)):
+            self.bad(why)
         if outcome == b"success" and op in _EVENTS:
             found = match.groups(b"")
             times = min(stamp, clock), max(stamp, clock)

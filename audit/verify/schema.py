@@ -25,10 +25,9 @@ OPS: Final = frozenset(
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
-    b"production.create production.complete "
-    b"key.backup key.restore key.rotate "
-    b"ledger.open ledger.start ledger.stop ledger.recover ledger.verified "
-    b"server.reload clock.status".split()
+    b"production.create production.complete ingest.event ingest.gap ingest.batch "
+    b"key.backup key.restore key.rotate server.reload clock.status "
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.verified".split()
 )
 
 # A string has one form, or two names could be the same key: what RFC 8259 §7 lets stand as it is stands as UTF-8, and
@@ -146,6 +145,8 @@ _TOKEN: Final = _object(
     _maybe("roles", _list(_STR)),
     _maybe("expires", f'"{_TIME}"'),
     _maybe("note", _STR),
+    _maybe("source", _STR),
+    _maybe("format", _STR),
 )
 _PRODUCTION: Final = _object(
     _field("id", _STR),
@@ -207,9 +208,22 @@ _KEYS: Final = _object(
 _VERIFIED: Final = _object(
     _field("result", _STR),
     *(_field(name, _NAT) for name in ("share", "shares", "size", "records", "bodies", "bytes", "seconds")),
-    _maybe("findings", _NAT),
-    _maybe("place", _STR),
-    _maybe("seq", _NAT),
+    *(_maybe(name, form) for name, form in (("findings", _NAT), ("place", _STR), ("seq", _NAT))),
+)
+_INGEST: Final = _object(
+    _field("source", _STR),
+    _maybe("format", _STR),
+    _maybe("id", _STR),
+    _maybe("sequence", _NAT),
+    *(_maybe(name, _STR) for name in ("time", "who", "action", "what")),
+    _maybe("size", _NAT),
+    _maybe("digest", _quoted("event_digest", _HEX)),
+    _maybe("event", _group("event_text", _STR)),
+    _maybe("base64", _quoted("event_base64", "(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
+    _maybe("manifest", f'"{_HEX}"'),
+    _maybe("missing", rf"\[{_NAT},{_NAT}\]"),
+    _maybe("members", _NAT),
+    _maybe("duplicates", _NAT),
 )
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
 
@@ -238,6 +252,7 @@ _FIELDS: Final = (
     ("keys", False, _KEYS),
     ("verified", False, _VERIFIED),
     ("ref", False, _group("ref", _NAT)),
+    ("ingest", False, _INGEST),
 )
 
 #: Matches a record from its ``time`` on; ``records`` compares what stands before byte for byte. Groups are

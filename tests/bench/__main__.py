@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import asking, goals, ledger, objects, settling, vaults
+from tests.bench import asking, goals, ingesting, ledger, objects, settling, vaults
 from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
@@ -21,7 +21,7 @@ from tests.demo.firm import isolate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "restart", "ask", "produce")
+BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "ingest", "restart", "ask", "produce")
 #: Large objects of a GiB.
 _LARGE_A_GIB: Final = 16
 
@@ -81,9 +81,18 @@ def _measure(home: Path, load: Load, results: Results, options: argparse.Namespa
     if "demo" in wanted:
         settling.demo(home / "demo", results)
         results.print_new()
+    _measure_records(home, load, results, options)
+
+
+def _measure_records(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
+    wanted: Sequence[str] = options.only or BENCHES
+    repeats = options.repeats
     if "ledger" in wanted:
         vault = ledger.append(home / "ledger", results, count=options.records)
         verify(vault, results, "records of 400 bytes", repeats=repeats)
+        results.print_new()
+    if "ingest" in wanted:
+        ingesting.ingest(vaults.make(home / "ingest"), results, count=options.records // 4, repeats=repeats)
         results.print_new()
     if "restart" in wanted:
         vault = ledger.restart(home / "restart", results, count=options.records)

@@ -56,6 +56,7 @@ def _put(conns: int) -> str:
 _LARGE: Final = "strongroom: {} 64 MiB, one at a time"
 _GROWTH: Final = "most memory beyond before, MiB"
 _APPEND: Final = "ledger: append records of 400 bytes"
+_INGEST: Final = "ingest: 500 events of 400 bytes a request, 4 connections"
 _VERIFY: Final = "verify: records of 400 bytes"
 _MIXED: Final = "verify: a mixed load"
 
@@ -70,6 +71,8 @@ GOALS: Final = (
     Goal("GET 64 MiB, growth of memory", _LARGE.format("GET"), _GROWTH, 64, "MiB", most=True, amount=5),
     Goal("ledger append, processor time", _APPEND, "CPU µs a record", 7, "CPU µs", most=True),
     Goal("ledger append, records a second a core", _APPEND, "records a second a core", 140_000, "/s"),
+    Goal("ingest over HTTP, records a second", _INGEST, "records a second", 100_000, "/s"),
+    Goal("ingest over HTTP, processor time", _INGEST, "server CPU µs a record", 12, "CPU µs", most=True),
     Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
     Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),
     Goal("the same, mixed load and bodies", _MIXED, "full pass, records a second a core", 80_000, "/s", amount=1e6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 from audit.verify.records import Checker
 from audit.verify.schema import AFTER_PREV, HEAD, parse_strict
 from vault import record as writer
+from vault.foreign import IngestRef
 from vault.record_schema import record_schema
 
 NUMBERS = st.integers(0, 2**63 - 1)
@@ -35,6 +37,27 @@ LOCKS = built(writer.LockRef, mode=st.sampled_from(["GOVERNANCE", "COMPLIANCE"])
 TLS = built(writer.TlsRef, certificate=HASHES, clients=HASHES)
 DEFAULTS = built(writer.DefaultRetention, mode=TEXT, days=NUMBERS, years=NUMBERS)
 PAIRS = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
+WORDS: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(("format", "id", "time", "who", "action", "what"), TEXT)
+EVENTS = st.builds(
+    lambda data, words: IngestRef(
+        "s", size=len(data), digest=sha256(data).hexdigest(), **_written(data), **words
+    ),
+    st.binary(min_size=1, max_size=40), st.fixed_dictionaries({}, optional={**WORDS, "sequence": NUMBERS}),
+)  # fmt: skip
+BATCHES = built(
+    IngestRef, source=TEXT, sequence=NUMBERS, digest=HASHES, size=NUMBERS, manifest=HASHES,
+    missing=st.tuples(NUMBERS, NUMBERS), members=NUMBERS, duplicates=NUMBERS, **WORDS,
+)  # fmt: skip
+
+
+def _written(data: bytes) -> dict[str, Any]:
+    """An event's bytes as the field that holds them."""
+    try:
+        return {"event": data.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(data).decode()}
+
+
 TAILS = built(
     writer.Tail,
     op=st.sampled_from(sorted(writer.OPS)),
@@ -57,6 +80,10 @@ TAILS = built(
     ),
     principal=built(
         writer.PrincipalRef, id=TEXT, name=TEXT, access_key=TEXT, roles=st.lists(TEXT, max_size=3).map(tuple)
+    ),
+    token=built(
+        writer.TokenRef, id=TEXT, principal=TEXT, digest=HASHES, roles=st.lists(TEXT, max_size=3).map(tuple),
+        expires=TIMES, note=TEXT, source=TEXT, format=TEXT,
     ),
     ledger=built(
         writer.LedgerRef, incarnation=NUMBERS, vault=TEXT, anchor=TEXT, profile=TEXT, software=TEXT, quarantined=TEXT,
@@ -82,6 +109,7 @@ TAILS = built(
         bytes=NUMBERS, seconds=NUMBERS, findings=NUMBERS, place=TEXT, seq=NUMBERS,
     ),
     ref=NUMBERS,
+    ingest=st.one_of(EVENTS, BATCHES),
 )  # fmt: skip
 SCHEMA = Draft202012Validator(record_schema())
 VERSIONS = st.builds(

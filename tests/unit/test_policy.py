@@ -22,6 +22,7 @@ SECURITY = {
 }  # fmt: skip
 PRODUCTIONS = {"production.create", "production.complete"}
 RECORDS = {"record.query", "record.get", "record.tile"}
+INGESTS = {"ingest.event", "ingest.batch"}
 #: Role, what it may do in buckets of others, and in its own.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "root": (OWNS | SECURITY, OWNS | SECURITY),
@@ -31,7 +32,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "examiner": (RECORDS, RECORDS),
     "compliance": (READS - {"object.get"} | RECORDS | PRODUCTIONS | {"object.retention.put", "object.hold.put"},) * 2,
     "owner": ({"bucket.create", "bucket.list"}, OWNS),
-    "writer": (WRITES, WRITES),
+    "writer": (WRITES | INGESTS, WRITES | INGESTS),
     "reader": (READS, READS),
 }
 

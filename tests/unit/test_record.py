@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault import record
+from vault.foreign import IngestRef
 from vault.record import (
     Actor,
     BucketConfig,
@@ -70,7 +71,7 @@ TAIL = Tail(
         "p1", lock=True, strict=True, versioning="Enabled", default=DefaultRetention("GOVERNANCE", 1, 2)
     ),
     principal=PrincipalRef("p2", "bob", "AK2", ("reader",)),
-    token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit"),
+    token=TokenRef("0f" * 8, "p2", "dd" * 32, ("reader",), "2027-02-20T00:00:00.000000000Z", "audit", "app", "json"),
     production=ProductionRef("1a" * 8, "subpoena 7", "{}", 3, 2, 99, "ee" * 32),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
@@ -79,6 +80,9 @@ TAIL = Tail(
     keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
     verified=VerifiedRef("bad", 7, 30, 812, 900, 5, 4096, 60, 2, "packs/a-1-2.pack", 4),
     ref=811,
+    ingest=IngestRef(
+        "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1
+    ),
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
 GOLDEN = (
@@ -101,7 +105,7 @@ GOLDEN = (
     '"default":{"mode":"GOVERNANCE","days":1,"years":2}},'
     '"principal":{"id":"p2","name":"bob","access_key":"AK2","roles":["reader"]},'
     '"token":{"id":"' + "0f" * 8 + '","principal":"p2","digest":"' + "dd" * 32 + '","roles":["reader"],'
-    '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit"},'
+    '"expires":"2027-02-20T00:00:00.000000000Z","note":"audit","source":"app","format":"json"},'
     '"production":{"id":"' + "1a" * 8 + '","reason":"subpoena 7","asked":"{}","versions":3,"natives":2,"bytes":99,'
     '"digest":"' + "ee" * 32 + '"},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
@@ -114,7 +118,10 @@ GOLDEN = (
     '"principals":2,"streams":3,"files":5,"holds_kek":true},'
     '"verified":{"result":"bad","share":7,"shares":30,"size":812,"records":900,"bodies":5,"bytes":4096,"seconds":60,'
     '"findings":2,"place":"packs/a-1-2.pack","seq":4},'
-    '"ref":811}'
+    '"ref":811,'
+    '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
+    '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'
+    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1}}'
 ).encode()
 LEAST = (
     b'{"v":1,"stream":"s","seq":0,"prev":"","time":"t","clock":"c","outcome":"success",'
@@ -211,6 +218,6 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
-    named = "bucket object multipart request auth principal token record production key ledger server clock"
+    named = "bucket object multipart request auth principal token record production key ledger server clock ingest"
     assert kinds == set(named.split())
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

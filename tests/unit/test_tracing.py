@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from audit.ingest.receiving import Receiver
     from tests.doubles.node import FakeNode
     from vault.service import Service
 
@@ -56,7 +57,7 @@ class Traced:
 
     def audit(self, node: FakeNode, path: str) -> httpx.Response:
         async def send() -> httpx.Response:
-            app = self.spans.around(cast("Any", make_app(node.node, nobody)), "audit")
+            app = self.spans.around(cast("Any", make_app(node.node, nobody, cast("Receiver", object()))), "audit")
             transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
                 return await client.get(path)

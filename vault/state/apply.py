@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import custody, lookup, rows, verified
+from vault.state import custody, ingest, lookup, rows, tokens, verified
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -19,7 +19,6 @@ from vault.state.rows import (
     KeyRow,
     PartRow,
     PrincipalRow,
-    TokenRow,
     UploadRow,
     VersionRow,
 )
@@ -293,22 +292,6 @@ def _disable_principal(_head: Head, tail: Tail, state: State) -> Changes:
     return [(rows.principal_key(row.id), row), (rows.access_key_key(row.access_key), row)]
 
 
-def _add_token(_head: Head, tail: Tail, _state: State) -> Changes:
-    if tail.token is None:
-        return []
-    token = tail.token
-    expires = parse_rfc3339(token.expires)
-    row = TokenRow(token.id, token.principal, token.digest, token.roles, expires, token.note)
-    return [(rows.token_key(row.id), row)]
-
-
-def _revoke_token(_head: Head, tail: Tail, state: State) -> Changes:
-    found = state.get(rows.token_key(tail.token.id)) if tail.token is not None else None
-    if not isinstance(found, TokenRow):
-        return []
-    return [(rows.token_key(found.id), msgspec.structs.replace(found, revoked=True))]
-
-
 def _keep_keys(head: Head, tail: Tail, state: State) -> Changes:
     row = custody.after(head, tail, state)
     return [(rows.CUSTODY_KEY, row)] if row is not None else []
@@ -330,11 +313,12 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "multipart.abort": _abort,
     "principal.add": _add_principal,
     "principal.disable": _disable_principal,
-    "token.add": _add_token,
-    "token.revoke": _revoke_token,
+    "token.add": tokens.added,
+    "token.revoke": tokens.revoked,
     "key.backup": _keep_keys,
     "key.restore": _keep_keys,
     "key.rotate": _keep_keys,
+    "ingest.batch": ingest.noted,
     "ledger.verified": verified.after,
 }
 _NOTHING_RESERVED: Final = (None, None, None, None)

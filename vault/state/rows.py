@@ -15,6 +15,7 @@ escaped so that no name is a prefix of another's key.
     a <access key>                      PrincipalRow, by access key
     i <principal id>                    PrincipalRow, by id
     t <token id>                        TokenRow
+    n <source>                          SourceRow
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     c                                   CustodyRow
     d                                   VerifiedRow
@@ -142,6 +143,15 @@ class TokenRow(_Row, frozen=True):
     expires: int
     note: str = ""
     revoked: bool = False
+    source: str = ""
+    format: str = ""
+
+
+class SourceRow(_Row, frozen=True):
+    """A source of foreign events that numbers them: ``sequence`` is the highest number that came from it."""
+
+    name: str
+    sequence: int
 
 
 class GarbageRow(_Row, frozen=True):
@@ -204,18 +214,9 @@ class MetaRow(_Row, frozen=True):
 
 
 Row = (
-    BucketRow
-    | VersionRow
-    | KeyRow
-    | UploadRow
-    | PartRow
-    | PrincipalRow
-    | TokenRow
-    | GarbageRow
-    | CustodyRow
-    | VerifiedRow
-    | MetaRow
-)
+    BucketRow | VersionRow | KeyRow | UploadRow | PartRow | PrincipalRow | TokenRow | SourceRow | GarbageRow
+    | CustodyRow | VerifiedRow | MetaRow
+)  # fmt: skip
 
 _KINDS: Final[dict[int, type[Row]]] = {
     ord("b"): BucketRow,
@@ -226,6 +227,7 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("a"): PrincipalRow,
     ord("i"): PrincipalRow,
     ord("t"): TokenRow,
+    ord("n"): SourceRow,
     ord("e"): GarbageRow,
     ord("c"): CustodyRow,
     ord("d"): VerifiedRow,
@@ -324,6 +326,11 @@ def principal_key(principal_id: str) -> bytes:
 def token_key(token_id: str) -> bytes:
     """Where a token stands."""
     return b"t" + token_id.encode()
+
+
+def source_key(source: str) -> bytes:
+    """Where a source of foreign events stands."""
+    return b"n" + source.encode()
 
 
 def garbage_key(seq: int) -> bytes:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -21,6 +21,8 @@ from vault.errors import Unavailable, VaultError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from audit.ingest.receiving import Receiver
+
 LOG = f"/v1/log/{IDENTITY.stream}"
 
 
@@ -31,7 +33,9 @@ def ask(
         node.counted.append((ip, reason))
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(node.node, count), raise_app_exceptions=raises)
+        transport = httpx.ASGITransport(
+            make_app(node.node, count, cast("Receiver", object())), raise_app_exceptions=raises
+        )
         async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
             return await client.request(method, path, headers=headers)
 
@@ -209,6 +213,7 @@ def test_the_description_names_every_path_and_the_form_of_errors() -> None:
         "/healthz", "/readyz", "/metrics", "/v1/log", "/v1/log/{stream}/checkpoint", "/v1/log/{stream}/{path}",
         "/v1/log/{stream}/tile/entries/{path}", "/v1/records", "/v1/records/{stream}/{seq}",
         "/v1/records/{stream}/{seq}/proof", "/v1/objects/{bucket}/{key}", "/v1/checkpoints",
+        "/v1/ingest/{source}", "/v1/records/{stream}/{seq}/event",
     }  # fmt: skip
     for operations in described["paths"].values():
         for operation in operations.values():

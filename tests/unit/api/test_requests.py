@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 import pytest
@@ -20,6 +20,8 @@ from tests.unit.api.test_api import LOG, ask, fails, sealed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from audit.ingest.receiving import Receiver
+
 
 async def nobody(ip: str, reason: str) -> None:
     raise AssertionError(f"{ip} was counted: {reason}")
@@ -30,7 +32,7 @@ ID = re.compile(r"[0-9A-F]{16}")
 
 def test_each_answer_has_an_id_of_ours_whatever_the_client_says() -> None:
     async def several() -> list[str]:
-        transport = httpx.ASGITransport(make_app(FakeNode().node, nobody))
+        transport = httpx.ASGITransport(make_app(FakeNode().node, nobody, cast("Receiver", object())))
         async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
             sent = {"x-request-id": "mine", "x-amz-request-id": "mine", "traceparent": "mine"}
             answers = [await client.get(path, headers=sent) for path in ("/healthz", "/readyz", "/nothing", "/v1/log")]
@@ -83,7 +85,7 @@ def test_answers_are_counted_and_where_wished_have_a_line_that_names_the_route(
     metrics = Metrics(node.node)
 
     async def several() -> None:
-        transport = httpx.ASGITransport(make_app(node.node, nobody, metrics))
+        transport = httpx.ASGITransport(make_app(node.node, nobody, cast("Receiver", object()), metrics))
         async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
             for path in ("/healthz", "/nothing", f"{LOG}/tile/0/000"):
                 await client.get(path)

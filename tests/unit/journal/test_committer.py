@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from audit.journal import committer as committer_
+from audit.journal.batch import HEAD_BYTES
 from tests.doubles.memory import memory_directory
 from tests.doubles.writer import SERVER, START, Outcome, Writer
 from vault import durable
@@ -175,7 +176,7 @@ def test_a_group_ends_at_its_bytes_and_what_is_larger_goes_alone(
 
 
 def test_a_group_always_fits_into_a_segment(writer: Writer) -> None:
-    largest = writer.log.max_payload - 8 - committer_._HEAD_BYTES
+    largest = writer.log.max_payload - 8 - HEAD_BYTES
     tail = Tail(op="bucket.create", actor=SERVER, origin=Origin("s3"), object=ObjectRef("b0"))
     answers = [*ask(writer, 30, b"x" * 11_000), *ask(writer, 1, b"x" * (largest - len(encode_tail(tail))))]
     writer.start()

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from audit.tokens import Bearer, Tokens
+from audit.tokens import Bearer, Source, Tokens
 from tests.doubles.ledger import MemoryState
+from vault.errors import S3Error
 from vault.policy import SYSTEM
 from vault.ports import Committed
 from vault.record import SUCCESS, Actor, Head, Origin, PrincipalRef, Tail, TokenRef
@@ -27,7 +28,12 @@ class Vault:
         self.state = MemoryState()
         self.now = NOW
         self.tails: list[Tail] = []
-        for name, roles in (("ann", ("auditor", "reader")), ("eve", ("examiner",)), ("sec", ("security",))):
+        for name, roles in (
+            ("ann", ("auditor", "reader")),
+            ("eve", ("examiner",)),
+            ("sec", ("security",)),
+            ("col", ("writer",)),
+        ):
             who = PrincipalRef(name, name, name, roles)
             self.commit(Tail(op="principal.add", actor=HOST, origin=Origin("cli"), principal=who))
         self.tokens = Tokens(self.commit, self.state, lambda: self.now.wall)
@@ -145,3 +151,34 @@ def test_only_security_makes_tokens(who: str, may: bool) -> None:  # noqa: FBT00
     tail = Tail(op="token.add", actor=Actor(who), origin=Origin("audit"), token=ref())
     error = decide(tail, vault.state, NOW).error
     assert (error is None) == may
+
+
+def test_a_sources_token_carries_its_source_and_the_one_role_that_brings_events() -> None:
+    vault = Vault()
+    made = vault.tokens.add(HOST, "col", (), 1, source=Source("minio-a", "minio"))
+    found = bearer(vault.tokens.recognise(made.token))
+    assert (found.source, found.format, found.roles) == ("minio-a", "minio", ("writer",))
+    (row,) = vault.tokens.all()
+    vault.tokens.revoke(HOST, row.id)
+    assert vault.tokens.all() == [msgspec.structs.replace(row, revoked=True)]
+
+
+@pytest.mark.parametrize(
+    ("access_key", "roles", "source", "reason"),
+    [
+        ("ann", (), Source("app", "json"), "roles"),
+        ("ann", ("auditor",), Source("app", "json"), "roles"),
+        ("col", (), Source("App", "json"), "source"),
+        ("col", (), Source("a/b", "json"), "source"),
+        ("col", (), Source("a" * 65, "json"), "source"),
+        ("col", (), Source("", "json"), "source"),
+        ("col", (), Source("app", ""), "format"),
+        ("col", (), Source("app", "xml"), "format"),
+    ],
+)
+def test_a_source_is_refused_that_could_do_more_or_is_none(
+    access_key: str, roles: tuple[str, ...], source: Source, reason: str
+) -> None:
+    with pytest.raises(S3Error) as refused:
+        Vault().tokens.add(HOST, access_key, roles, 1, source=source)
+    assert refused.value.reason == reason

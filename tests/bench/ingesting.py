@@ -1,0 +1,95 @@
+"""Other systems' events over HTTP: how many a second become durable records, at what processor time.
+
+The clients are threads of this process over plain sockets: what they send is made before the clock runs, so that they
+take next to nothing of the machine while it does.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from tests.bench.measure import Process
+from tests.demo.server import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.bench.measure import Results
+    from tests.demo.server import Vault
+
+WHAT: Final = "ingest: 500 events of 400 bytes a request, 4 connections"
+CONNECTIONS: Final = 4
+EVENTS: Final = 500
+EVENT_BYTES: Final = 400
+_SOURCE: Final = "bench"
+_PADDING: Final = "0123456789abcdef " * (EVENT_BYTES // 16)
+
+
+def ingest(vault: Vault, results: Results, *, count: int, repeats: int) -> None:
+    """Send events, and see each answered as durable.
+
+    Args:
+        vault: Made; it gets a source.
+        results: Where figures go.
+        count: Events of one run.
+        repeats: Runs.
+
+    Raises:
+        Failed: A request was not answered 200, or an event was not kept.
+    """
+    with vault.serve() as server:
+        made = json.loads(vault.run("principal", "add", "bench", "--role", "writer", "--json", "--data", vault.data))
+        token = vault.run("token", "add", made["access_key"], "--source", _SOURCE, "--data", vault.data).strip()
+        address = server.audit.partition("://")[2]
+        process, each = Process(server.pid), max(1, count // EVENTS // CONNECTIONS)
+        _send(address, [_request(address, token, f"warm-{number}") for number in range(20)])
+        for run in range(repeats):
+            requests = [
+                [_request(address, token, f"{run}-{lane}-{number}") for number in range(each)]
+                for lane in range(CONNECTIONS)
+            ]
+            cpu, started = process.cpu_seconds(), time.monotonic()
+            with ThreadPoolExecutor(CONNECTIONS) as pool:
+                stored = sum(pool.map(lambda lane: _send(address, lane), requests))
+            took, used = time.monotonic() - started, process.cpu_seconds() - cpu
+            if stored != each * CONNECTIONS * EVENTS:
+                raise Failed(f"{stored} events were kept of {each * CONNECTIONS * EVENTS}")
+            figures = {"records a second": stored / took, "server CPU µs a record": used * 1e6 / stored}
+            results.add(WHAT, figures)
+
+
+def _request(address: str, token: str, name: str) -> bytes:
+    """One request whole, head and body."""
+    lines = []
+    for number in range(EVENTS):
+        head = f'{{"id":"{name}-{number:04d}","time":"2026-11-27T12:00:00.000Z","user":"ann","note":"'
+        lines.append(f'{head}{_PADDING[: EVENT_BYTES - len(head) - 2]}"}}\n')
+    body = "".join(lines).encode()
+    head = (
+        f"POST /v1/ingest/{_SOURCE} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n"
+        f"content-type: application/x-ndjson\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _send(address: str, requests: Sequence[bytes]) -> int:
+    """Send requests one after the other over one connection; how many events were kept."""
+    host, _, port = address.rpartition(":")
+    stored = 0
+    with socket.create_connection((host, int(port))) as connection, connection.makefile("rb") as answers:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for request in requests:
+            connection.sendall(request)
+            status, length = answers.readline(), 0
+            while (line := answers.readline()) not in {b"\r\n", b""}:
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            answer = answers.read(length)
+            if b" 200 " not in status:
+                raise Failed(f"{status.decode().strip()}: {answer.decode()}")
+            stored += json.loads(answer)["stored"]
+    return stored
