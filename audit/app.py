@@ -148,6 +148,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
                 gc.freeze()  # what is here now stays: looking for cycles in it would cost for nothing, and late answers
                 gc.set_threshold(GC_OBJECTS)
                 ready(f"strongroom {__version__} is ready: S3 on {s3.url}, audit on {audit.url}")
+                node.scrub.keep()
                 await asyncio.wait(answering)
                 counting.cancel()
             if not fatal.is_set():

@@ -11,15 +11,15 @@ of their own, reading the TLS files (``audit.tls``), and which settings can chan
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
+from audit.address import Address
 from audit.errors import ConfigInvalid
 from audit.log_lines import LogSection
 from audit.tracing import TraceSection
@@ -37,37 +37,6 @@ _DOT: Final = "__"
 #: From which likeness on (0 to 1) a name is taken for a known one misspelt.
 _NEAR: Final = 0.7
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class Address(NamedTuple):
-    """Where to listen. Port 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    @property
-    def loopback(self) -> bool:
-        """Nobody beyond this machine reaches it; of names only ``localhost`` is believed."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read ``HOST:PORT`` or ``[IPV6]:PORT``.
-
-        Raises:
-            ConfigInvalid: It is neither.
-        """
-        host, colon, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            raise ConfigInvalid(f"{text[:80]!r}: an IPv6 address stands in brackets, as in [::1]:9000")
-        if not (colon and host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
-            raise ConfigInvalid(f"{text[:80]!r} is not HOST:PORT, as in 127.0.0.1:9000")
-        return cls(host, int(port))
 
 
 class PortSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +169,21 @@ class LimitsSection(msgspec.Struct, frozen=True, kw_only=True):
     stop_s: Annotated[int, Meta(ge=1, le=3600)] = 20
 
 
+class ScrubSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's verification of its own vault.
+
+    Attributes:
+        interval_hours: From one to the next, in hours; 0 switches it off.
+        cycle_days: Within how many days every body in packs and blobs is read, a share each time; all records are read
+            each time.
+        rate_mib_s: Most that it reads, in MiB a second.
+    """
+
+    interval_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
+    cycle_days: Annotated[int, Meta(ge=1, le=366)] = 30
+    rate_mib_s: Annotated[int, Meta(ge=1, le=65536)] = 20
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set; see the sections."""
 
@@ -214,6 +198,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
     trace: TraceSection = TraceSection()
+    scrub: ScrubSection = ScrubSection()
 
     @property
     def ports(self) -> tuple[tuple[str, PortSection], ...]:

@@ -88,6 +88,10 @@ def examine(
             f"set it to {needed} or more"
         )
     advice += _of_backups(status.keys)
+    if not settings.scrub.interval_hours:
+        advice.append(
+            "scrub.interval_hours = 0: the vault does not verify itself; have `strongroom scrub` run each day"
+        )
     if status.durable - status.sealed > _UNSEALED:
         advice.append(f"{status.durable - status.sealed} records wait for a checkpoint: look at the anchor")
     return found + [Finding(ADVICE, text) for text in advice]

@@ -35,6 +35,7 @@ from audit.production.jobs import Jobs
 from audit.query.records import Asking
 from audit.query.view import View
 from audit.replay import clock_account, replay
+from audit.scrub.scrubber import Scrubber
 from audit.sealing import adopt, known, start_sealer
 from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
@@ -101,6 +102,7 @@ class Node:
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
+        self.scrub = Scrubber(layout.root, settings.scrub, self.commit, stores.index, lambda: clock.now().wall)
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self.view = view
         self.committer = committer
@@ -156,8 +158,7 @@ class Node:
         durable.sweep_temps(home, published.name)
         notes = [anchor.read(identity.origin), published.read_bytes() if published.exists() else None]
         anchored, local = known(signer.verifier, *notes)
-        tiles = TileStore(home)
-        index, reserve = Index(layout.index), settings.disk.reserve_mib << 20
+        tiles, index, reserve = TileStore(home), Index(layout.index), settings.disk.reserve_mib << 20
         opened = open_streams(
             layout,
             identity,
@@ -295,8 +296,9 @@ class Node:
             reserve=self.settings.disk.reserve_mib << 20,
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
-            warnings=[*warnings, *self.notices()],
+            warnings=[*self.scrub.warnings(), *warnings, *self.notices()],
             keys=self.custody.standing(),
+            scrub=self.scrub.standing(),
         )
 
     def work(self) -> Work:
@@ -318,8 +320,8 @@ class Node:
         if self._closed.is_set():
             return
         self._closed.set()
-        self.productions.stop()
-        self._background.stop()
+        for jobs in (self.scrub, self.productions, self._background):
+            jobs.stop()
         try:
             if self._fatal is None:
                 self._end()
@@ -331,9 +333,8 @@ class Node:
             os.close(self._lock_fd)
 
     def _end(self) -> None:
-        state = self.clock.status()
         try:
-            self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), state))
+            self.commit(start.own("ledger.stop", LedgerRef(self.stores.log.incarnation), self.clock.status()))
         except Unavailable as error:  # no room: a stop without its record is what a start makes of a crash
             _log.warning("the stop is not recorded: %s", error)
         self.committer.stop()

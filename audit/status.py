@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audit.anchor.place import local_warning
 from audit.journal import tiers
 from audit.keys import KeyStanding
+from audit.scrub.standing import ScrubStanding
 from vault.storage.room import free_bytes
 from vault.times import NS
 
@@ -33,6 +34,7 @@ class NodeStatus:
     disk_free: int
     incarnation: int
     keys: KeyStanding = field(default_factory=KeyStanding)
+    scrub: ScrubStanding = field(default_factory=ScrubStanding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def status_of(
     problems: list[str],
     warnings: list[str],
     keys: KeyStanding,
+    scrub: ScrubStanding,
 ) -> NodeStatus:
     """Gather a node's status.
 
@@ -86,6 +89,7 @@ def status_of(
         problems: What keeps it from being ready; a disk too full to write is added here.
         warnings: What somebody should look at; more are added here.
         keys: Whether they are backed up.
+        scrub: What its own verification found.
     """
     local = local_warning(anchor, layout)
     if local:
@@ -111,4 +115,5 @@ def status_of(
         disk_free=free,
         incarnation=stores.log.incarnation,
         keys=keys,
+        scrub=scrub,
     )

@@ -40,6 +40,7 @@ from vault.record_parts import (
     Storage,
     TlsRef,
     TokenRef,
+    VerifiedRef,
     VersionRef,
     Window,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "Tail",
     "TlsRef",
     "TokenRef",
+    "VerifiedRef",
     "VersionRef",
     "Window",
     "decode",
@@ -98,7 +100,7 @@ OPS: Final = frozenset(
         "request.refused", "auth.window.open", "auth.window.close",
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
-        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup",
+        "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup", "ledger.verified",
         "ingest.event", "ingest.gap", "ingest.batch",
         "matter.open", "matter.close", "matter.list", "matter.get",
         "server.reload", "key.backup", "key.restore", "key.rotate",
@@ -146,6 +148,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     server: ServerRef | None = None
     keys: KeysRef | None = None
     backup: BackupRef | None = None
+    verified: VerifiedRef | None = None
     ref: int = -1
     ingest: IngestRef | None = None
     # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.

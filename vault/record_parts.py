@@ -270,6 +270,28 @@ class BackupRef(_Part, frozen=True):
     bytes: int
 
 
+class VerifiedRef(_Part, frozen=True):
+    """What a verification came to, begun by the server itself or by somebody.
+
+    ``result`` is good | bad | unchecked (it could not be done). All ``records`` were read, of all streams, ``size`` of
+    them in the stream of this record; of the bodies in packs and blobs those of share ``share`` of ``shares``, which
+    with those in the commit log are ``bodies``. ``findings`` counts what is bad; ``place`` is where the first is, a
+    file or a record, and ``seq`` the record that it is about.
+    """
+
+    result: str
+    share: int
+    shares: int
+    size: int
+    records: int
+    bodies: int
+    bytes: int
+    seconds: int
+    findings: int = 0
+    place: str = ""
+    seq: int = -1
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from audit.address import Address
 from audit.anchor.url import anchor_directory, open_anchor, s3_place
-from audit.config import Address
 from audit.errors import AnchorUnavailable, ConfigInvalid
 from vault import durable
 from vault.errors import DurabilityError

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from audit.address import Address
 from audit.anchor.file import FileAnchor
 from audit.anchor.s3 import S3Anchor
 from audit.anchor.s3_request import S3Client, S3Place
-from audit.config import Address
 from audit.errors import ConfigInvalid
 
 if TYPE_CHECKING:

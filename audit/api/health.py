@@ -25,10 +25,12 @@ class Readiness(BaseModel):
     """The vault takes requests; ``warnings`` are for somebody to look at.
 
     ``durable`` and ``sealed`` count records; sealed ones are under a published checkpoint. ``lag_ns`` is how far the
-    compliance clock is behind the wall clock.
+    compliance clock is behind the wall clock. ``degraded`` says that something kept was found not to be as it was
+    written, in ``findings`` places; requests are answered all the same (``audit.scrub``).
     """
 
     ready: bool
+    degraded: bool
     problems: list[str]
     warnings: list[str]
     durable: int
@@ -37,6 +39,7 @@ class Readiness(BaseModel):
     settle_debt_bytes: int
     disk_free_bytes: int
     incarnation: int
+    findings: int
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -53,6 +56,7 @@ def readyz(node: OpenNode) -> Response:
     status = node.status()
     shown = Readiness(
         ready=status.ready,
+        degraded=status.scrub.findings > 0,
         problems=status.problems,
         warnings=status.warnings,
         durable=status.durable,
@@ -61,6 +65,7 @@ def readyz(node: OpenNode) -> Response:
         settle_debt_bytes=status.settle_debt_bytes,
         disk_free_bytes=status.disk_free,
         incarnation=status.incarnation,
+        findings=status.scrub.findings,
     ).model_dump()
     if status.ready:
         return JSONResponse(shown, headers={"Cache-Control": "no-store"})

@@ -42,6 +42,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "backup": "audit.cli.backup",
     "restore": "audit.cli.backup",
     "verify": "audit.cli.verify",
+    "scrub": "audit.cli.scrub",
     "log": "audit.cli.log",
     "recover": "audit.cli.recover",
     "doctor": "audit.cli.doctor",

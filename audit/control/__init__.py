@@ -209,6 +209,20 @@ class Control(KeyControl, BackupControl, Protocol):
             JobNotFound: There is none of this number.
         """
 
+    def begin_scrub(self, *, whole: bool) -> int:
+        """Have the vault verify itself, and record what came of it.
+
+        Args:
+            whole: All bodies, and not only the next share of them.
+
+        Returns:
+            How many verifications ended before it in the process that has the vault open: it has ended when
+            :meth:`status` shows more.
+
+        Raises:
+            ScrubBusy: One is under way.
+        """
+
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """Exact bytes of a stream's durable records ``start`` to ``end`` (exclusive), in order.
 

@@ -18,6 +18,7 @@ from audit.control.messages import (
     AddToken,
     Ask,
     BeginProduction,
+    BeginScrub,
     CancelProduction,
     ControlFailed,
     CutBackup,
@@ -204,6 +205,10 @@ class Client:
     def cancel_production(self, number: int) -> None:
         """See :meth:`Control.cancel_production`."""
         self._ask(CancelProduction(number))
+
+    def begin_scrub(self, *, whole: bool) -> int:
+        """See :meth:`Control.begin_scrub`."""
+        return self._result(BeginScrub(whole), int)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

@@ -122,6 +122,10 @@ class NodeControl:
         """See :meth:`Control.cancel_production`."""
         self._node.productions.cancel(number)
 
+    def begin_scrub(self, *, whole: bool) -> int:
+        """See :meth:`Control.begin_scrub`."""
+        return self._node.scrub.begin(self._actor, Origin("cli"), whole=whole)
+
     def key_material(self) -> KeyMaterial:
         """See :meth:`KeyControl.key_material`."""
         return self._node.custody.material()

@@ -152,6 +152,12 @@ class CancelProduction(msgspec.Struct, frozen=True, tag_field="op", tag="product
     number: int
 
 
+class BeginScrub(msgspec.Struct, frozen=True, tag_field="op", tag="scrub.begin"):
+    """Has the vault verify itself."""
+
+    whole: bool
+
+
 class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
     """Asks for a bundle of a stream's entries as C2SP tlog-tiles has it; it comes as the payload."""
 
@@ -226,6 +232,7 @@ Request = (
     | BeginProduction
     | ShowProduction
     | CancelProduction
+    | BeginScrub
     | TakeKeys
     | RecordBackup
     | RotateKek

@@ -117,9 +117,10 @@ _COMPUTING: Final = (
     Requirement(
         id="GBT22239-8.1.4.9",
         asks="backup and recovery (数据备份恢复): local backups, a real-time copy elsewhere, redundant systems",
-        feature="key backups and their restore; the locked off-site copy is to answer the rest",
+        feature="backups of data and keys beside the running server, and their restore; the locked off-site copy is to "
+        "answer the rest",
         state=NOT_YET,
-        why="only keys have a backup of ours; there is no off-site copy and no second system yet",
+        why="backups are local; there is no off-site copy and no second system yet",
         live=("keys",),
         checked=False,
     ),

@@ -38,15 +38,16 @@ _FORMAT: Final = (
     Requirement(
         id="17a-4(f)(2)(ii)",
         asks="verify automatically that storing and retaining is complete and accurate",
-        feature="checksums at the intake, read-back before bytes move, integrity on every read; `strongroom verify` "
-        "re-reads every byte",
+        feature="checksums at the intake, read-back before bytes move, integrity on every read; the server has its "
+        "vault verified each day: all records, and the bodies in turns",
         state=PARTIAL,
-        why="no daily verification by itself and no signed report of it yet; of what is missing at a source only "
-        "ingested events tell, where it numbers them",
+        why="what a verification found is a record, and there is no signed report of it yet; of what is missing at a "
+        "source only ingested events tell, where it numbers them",
         tests=(
             "integration/s3/test_put_object.py::test_a_wrong_checksum_is_refused",
             "fault/test_settle.py::test_a_crash_or_an_error_at_any_call_loses_nothing",
             "strangers/test_tampering.py::test_flipped_bits_are_found",
+            "integration/test_scrub.py::test_one_flipped_byte_is_found_within_a_cycle_and_repaired_by_nobody",
             "integration/test_ingest.py::test_gaps_late_and_conflicting_numbers_are_told_and_recorded",
         ),
         live=("log",),
@@ -80,9 +81,10 @@ _FORMAT: Final = (
         id="17a-4(f)(2)(v)",
         asks="(A) a backup system that meets (f) too and serves when the original cannot be reached, or (B) other "
         "redundancy that ensures access",
-        feature="key backups, and checkpoints kept elsewhere; the locked off-site copy is to answer it",
+        feature="backups beside the running server, verified and restored by command, key backups, and checkpoints "
+        "kept elsewhere; the locked off-site copy is to answer it",
         state=NOT_YET,
-        why="there is no off-site copy yet: one copy on one host",
+        why="there is no off-site copy yet: a backup is no system that serves",
         live=("keys", "anchor"),
     ),
 )
@@ -187,7 +189,7 @@ _PERIODS: Final = (
     Requirement(
         id="17a-4(c),(d),(e)",
         asks="periods that begin with an event: closing of an account, end of employment or use, life of the firm",
-        feature="a legal hold until the event, then a retention date: both by hand",
+        feature="a legal hold or a matter until the event, then a retention date: both by hand",
         state=NOT_YET,
         why="there are no event holds and no record classes yet; nothing sets the date by itself",
         live=("locks",),

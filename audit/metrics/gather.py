@@ -9,7 +9,7 @@ from audit.journal import tiers
 from audit.metrics.page import Page
 from audit.metrics.process import add_process
 from vault.measures import Counts, Tallies
-from vault.times import NS
+from vault.times import NS, parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,6 +153,10 @@ def _add_state(page: Page, status: NodeStatus, reserve: int) -> None:
         *(({"what": what}, int(what in refused)) for what in _TIERS),
     )
     page.gauge("incarnation", "Starts of this stream's writer.", ({}, status.incarnation))
+    scrub = status.scrub
+    page.gauge("verification_findings", "What its own verification found bad and still stands.", ({}, scrub.findings))
+    done = parse_rfc3339(scrub.done) / NS if scrub.done else 0
+    page.gauge("verification_timestamp_seconds", "When the vault last verified itself, since the epoch.", ({}, done))
 
 
 def _add_work(page: Page, work: Work) -> None:

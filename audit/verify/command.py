@@ -12,19 +12,24 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from audit.verify import pace
 from audit.verify.anchor import load
 from audit.verify.exported import LOG_URL, verify_exported
 from audit.verify.files import read_file
 from audit.verify.live import verify_datadir
 from audit.verify.production import verify_production
 from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
+from audit.verify.share import WHOLE, parse
 from audit.verify.source import Directory, Http
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from audit.verify.share import Share
+
 _MAX_TOKEN_BYTES: Final = 16 * 1024
 _REDRAW_SECONDS: Final = 0.5
+_MAX_RATE_MIB: Final = 1 << 20
 
 
 class _Progress:
@@ -58,9 +63,10 @@ def verify(options: argparse.Namespace, report: Report) -> None:
     """
     target: str = options.target
     progress = _Progress()
+    share = _share(options.share)
     outside = load(options.vkey, options.checkpoint, target)
     try:
-        if target.startswith(("http://", "https://")):
+        if target.startswith(("http://", "https://")) and share == WHOLE:
             token = _token(options.token_file) if options.token_file else ""
             source = Http(target, token)
             source.check()
@@ -70,7 +76,9 @@ def verify(options: argparse.Namespace, report: Report) -> None:
                 f"{target}: no such directory; give a data directory, an exported log, a production or a URL"
             )
         elif _is(target, "vault.json") or _is(target, "streams"):
-            verify_datadir(target, outside, report, progress)
+            verify_datadir(target, outside, report, progress, share)
+        elif share != WHOLE:
+            raise Unchecked("--share is for a data directory: anything else is verified whole")
         elif _is(target, "bagit.txt") or _is(target, "data"):
             verify_production(target, outside, report, progress)
         elif _is(target, "checkpoint") or _is(target, "tile"):
@@ -85,6 +93,19 @@ def verify(options: argparse.Namespace, report: Report) -> None:
 
 def _is(target: str, name: str) -> bool:
     return os.path.lexists(os.path.join(target, name))  # noqa: PTH118 - a str, as given
+
+
+def _share(text: str) -> Share:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise Unchecked(f"--share: {error}") from error
+
+
+def _rate(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MAX_RATE_MIB):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of MiB from 1 on")
+    return int(text)
 
 
 def _token(path: str) -> str:
@@ -111,6 +132,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--require-anchor", action="store_true", help="exit 2 where nothing outside vouches for it")
     parser.add_argument("--token-file", metavar="FILE", help="bearer token for a URL")
+    parser.add_argument(
+        "--share", metavar="K/N", default="1/1", help="of a data directory's packs and blobs, read only share K of N"
+    )
+    parser.add_argument("--rate", metavar="MIB", type=_rate, help="read at most so many MiB a second, in one process")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return parser
 
@@ -130,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else UNCHECKED
     report = Report(options.target)
     collecting = gc.isenabled()
+    pace.keep(pace.Pace(options.rate << 20) if options.rate else None)
     gc.disable()  # records make no cycles, and looking for some takes a quarter of the time
     try:
         verify(options, report)
@@ -144,6 +170,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if collecting:
             gc.enable()
+        if (kept := pace.kept()) is not None:
+            report.counts["bytes read"] = kept.taken
+        pace.keep(None)
     write = as_json if options.json else as_text
     if sys.stdout is None:  # closed by whoever called
         return UNCHECKED

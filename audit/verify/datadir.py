@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from audit.verify.anchor import Claims, Outside, match_origins
-from audit.verify.bodies import check_blob, known_suite
+from audit.verify.bodies import Body, check_blob, known_suite
 from audit.verify.exported import summarise_inherited
 from audit.verify.files import folders, read_file, walk
 from audit.verify.inventory import Inventory
@@ -22,10 +22,13 @@ from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_vkey
 from audit.verify.packs import Bodies, Pack, Wanted, check_pack, parse_name, read_pack
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State
+from audit.verify.share import WHOLE
 from audit.verify.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from audit.verify.share import Share
 
 _MAX_VAULT_BYTES: Final = 64 * 1024
 #: What a vault can be made with.
@@ -37,8 +40,10 @@ _WORTH_WORKERS: Final = 64
 class Vault:
     """One look at a data directory."""
 
-    def __init__(self, root: str, outside: Outside, report: Report, *, still: bool) -> None:
+    def __init__(self, root: str, outside: Outside, report: Report, *, still: bool, share: Share = WHOLE) -> None:
         self._root, self._outside, self._report, self._still = root, outside, report, still
+        self._share = share
+        self._left: set[int] = set()  # positions of bodies whose turn it is not
         self._lineage = Lineage()
         self._bases: dict[str, int] = {}
         self._profile = ""
@@ -219,7 +224,9 @@ class Vault:
             if groups - {(bodies.bucket, bodies.until)}:
                 why = f"not all its bodies are of bucket {bodies.bucket} and expire in {bodies.until or 'no month'}"
                 self._bad(path, why)
-            wanted.append(Wanted(bodies, {seq: holding.body for seq, holding in known.items()}))
+            left = frozenset(seq for seq, holding in known.items() if self._leaves(holding.body, base + seq))
+            self._left.update(base + seq for seq in left)
+            wanted.append(Wanted(bodies, {seq: holding.body for seq, holding in known.items()}, left))
         jobs = cores() if sum(len(some.bodies.entries) for some in wanted) > _WORTH_WORKERS else 1
         for some, (seen, findings) in zip(wanted, in_order(check_pack, wanted, jobs), strict=True):
             self._report.findings += findings
@@ -227,6 +234,10 @@ class Vault:
             for body in seen:
                 self._lineage.holdings.found_in_pack(self._lineage.moved_body(body, base), some.bodies.pack.place)
         self._twice([some.bodies for some in wanted])
+
+    def _leaves(self, body: Body, position: int) -> bool:
+        """Whether a body is left to another turn; what lists parts says which others must be there, so it never is."""
+        return body.kind != "parts" and not self._share.holds(position)
 
     def _listed_packs(self) -> list[tuple[str, tuple[str, int]]]:
         names = ((name, parse_name(name)) for name, _ in walk(f"{self._root}/packs"))
@@ -250,11 +261,12 @@ class Vault:
 
     def _blobs(self, files: Inventory, *, stopped: bool) -> None:
         holdings = self._lineage.holdings
-        blobs = list(holdings.blobs(self._root))
+        blobs = [blob._replace(whole=self._share.holds(blob.seq)) for blob in holdings.blobs(self._root)]
         jobs = cores() if len(blobs) > _WORTH_WORKERS else 1
         for findings in in_order(check_blob, blobs, jobs):
             self._report.findings += self._lineage.findings(findings)
-        self._report.counts["blobs checked"] = len(blobs)
+        self._left.update(blob.seq for blob in blobs if not blob.whole)
+        self._report.counts["blobs checked"] = sum(blob.whole for blob in blobs)
         for path in sorted(holdings.erased_blobs() & files.blobs):
             self._bad(path, "a record says the blob is erased, and it is there")
         for path in sorted(files.blobs - holdings.names_of_blobs()):
@@ -292,6 +304,10 @@ class Vault:
         if strange:
             self._state("unknown suite", "", f"{strange} bodies: only their length was checked")
         counts["bodies"] += len(holdings.holdings) - holdings.erased - holdings.pending
+        if self._share != WHOLE:
+            counts["bodies left out"] = len(self._left)
+            turn = f"share {self._share.turn} of {self._share.turns}"
+            self._report.notes.append(f"{turn}: of other bodies in packs and blobs only place and length were checked")
         for path in files.unswept:
             self._state("unswept", path, "a write that was cut short")
         counts["files"], counts["staged"] = files.count, files.staged

@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from audit.verify import pace
 from audit.verify.report import Bad, Unchecked
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 # Absent on Windows, where nothing here blocks.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_PIECE: Final = 1 << 20
 #: Deepest directory looked into.
 MAX_DEPTH: Final = 16
 
@@ -48,6 +51,8 @@ def open_regular(path: str, place: str) -> BinaryIO | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Bad(place, "not a regular file")
+    if pace.kept() is not None and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # from the disk, not what memory has of it
     return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor
 
 
@@ -73,6 +78,9 @@ def read_at(file: BinaryIO, offset: int, length: int, place: str) -> bytes:
             data += more
     except OSError as error:
         raise Unchecked(f"{place}: {error.strerror or error}") from error
+    kept = pace.kept()
+    if kept is not None:
+        kept.take(len(data))
     return data
 
 
@@ -99,6 +107,23 @@ def read_file(path: str, limit: int, place: str) -> bytes | None:
     if len(data) > limit:
         raise Bad(place, f"longer than {limit} bytes")
     return data
+
+
+def digest_file(path: str, place: str) -> tuple[str, int]:
+    """SHA-256 of a file in lowercase hex, and its length; that of nothing where there is none.
+
+    Raises:
+        Bad: It is no regular file.
+        Unchecked: It cannot be read.
+    """
+    file = open_regular(path, place)
+    digest, at = sha256(), 0
+    if file is not None:
+        with file:
+            while piece := read_at(file, at, _PIECE, place):
+                digest.update(piece)
+                at += len(piece)
+    return digest.hexdigest(), at
 
 
 def folders(path: str) -> list[str]:

@@ -212,6 +212,11 @@ KEYS: Final = fields(
 BACKUP: Final = fields(
     field("stream", STR), field("records", NAT), field("digest", f'"{HEX}"'), field("files", NAT), field("bytes", NAT)
 )
+VERIFIED: Final = fields(
+    field("result", STR),
+    *(field(name, NAT) for name in ("share", "shares", "size", "records", "bodies", "bytes", "seconds")),
+    *(maybe(name, form) for name, form in (("findings", NAT), ("place", STR), ("seq", NAT))),
+)
 INGEST: Final = fields(
     field("source", STR),
     maybe("format", STR),

@@ -41,6 +41,23 @@ class StreamFiles:
         self.tiles = Listing()
 
 
+def listed_now(root: str) -> StreamFiles:
+    """Commit log and settled segments of the stream in this directory, as they are now.
+
+    Raises:
+        Unchecked: It cannot be listed.
+    """
+    files = StreamFiles()
+    for folder in ("commit", "ledger"):  # a record leaves the first for the second, never the other way
+        for path, _ in walk(f"{root}/{folder}"):
+            if found := _COMMIT.fullmatch(f"{folder}/{path}"):
+                files.commits[int(found[1])] = found[0]
+            elif found := _SETTLED.fullmatch(f"{folder}/{path}"):
+                files.settled.append((int(found[1]), int(found[2]), found[0]))
+    files.settled.sort()
+    return files
+
+
 class Inventory:
     """The files of a data directory.
 

@@ -19,17 +19,21 @@ from audit.verify.datadir import Vault
 from audit.verify.files import folders, walk
 from audit.verify.report import Bad, Finding, Report, Unchecked
 from audit.verify.settled import require_zstandard
+from audit.verify.share import WHOLE
 from audit.verify.stream import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit.verify.anchor import Outside
+    from audit.verify.share import Share
 
 _ATTEMPTS: Final = 12
 
 
-def verify_datadir(root: str, outside: Outside, report: Report, progress: Callable[[int], None]) -> None:
+def verify_datadir(
+    root: str, outside: Outside, report: Report, progress: Callable[[int], None], share: Share = WHOLE
+) -> None:
     """Verify a data directory.
 
     Args:
@@ -37,6 +41,7 @@ def verify_datadir(root: str, outside: Outside, report: Report, progress: Callab
         outside: What vouches for its logs.
         report: Receives everything found.
         progress: Called with the number of records checked.
+        share: Which bodies of packs and blobs are read; of the others only place and length are checked.
 
     Raises:
         Unchecked: Something cannot be read, or changes faster than it can be read.
@@ -47,12 +52,12 @@ def verify_datadir(root: str, outside: Outside, report: Report, progress: Callab
     last: Report | None = None
     for _ in range(_ATTEMPTS):
         before = _moving(root)
-        trial, moved = _look(root, outside, report.target, progress, still=False)
+        trial, moved = _look(root, outside, report.target, progress, share, still=False)
         unmoved = _moving(root) == before
         if moved and not unmoved:
             continue  # records went from one file to another under our eyes: nothing was found, good or bad
         if moved:
-            trial, _ = _look(root, outside, report.target, progress, still=True)
+            trial, _ = _look(root, outside, report.target, progress, share, still=True)
         again = bad & set(trial.findings)
         bad = set(trial.findings)
         if last is not None and not again and _only_missing(last) and _only_missing(trial):
@@ -72,12 +77,12 @@ def _only_missing(trial: Report) -> bool:
 
 
 def _look(
-    root: str, outside: Outside, target: str, progress: Callable[[int], None], *, still: bool
+    root: str, outside: Outside, target: str, progress: Callable[[int], None], share: Share, *, still: bool
 ) -> tuple[Report, bool]:
     """Look once at everything; whether records were missing that may have moved meanwhile."""
     trial = Report(target)
     try:
-        Vault(root, outside, trial, still=still).verify(progress)
+        Vault(root, outside, trial, still=still, share=share).verify(progress)
     except Bad as error:
         trial.findings.append(error.finding)
     except Unchecked as error:  # what was found bad until then is bad all the same

@@ -52,10 +52,11 @@ class Bodies(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A pack with the descriptors of its bodies, by seq, to be checked."""
+    """A pack with the descriptors of its bodies, by seq, to be checked; those of seqs in ``left`` another time."""
 
     bodies: Bodies
     descriptors: dict[int, Body]
+    left: frozenset[int] = frozenset()
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
@@ -130,7 +131,7 @@ def check_pack(wanted: Wanted) -> tuple[list[Seen], list[Finding]]:
         wanted: Which, and what its records say.
 
     Returns:
-        Bodies that are good, and what is bad.
+        Bodies that are good, or left out, and what is bad.
 
     Raises:
         Unchecked: It cannot be read.
@@ -143,7 +144,8 @@ def check_pack(wanted: Wanted) -> tuple[list[Seen], list[Finding]]:
         if file is None:
             raise Bad(pack.place, "the pack is missing")
         with file:
-            for seq, data in _each(wanted.bodies, file):
+            seen += map(Seen, sorted(wanted.left))
+            for seq, data in _each(wanted.bodies, wanted.left, file):
                 body = wanted.descriptors.get(seq)
                 try:
                     if body is None:
@@ -156,8 +158,10 @@ def check_pack(wanted: Wanted) -> tuple[list[Seen], list[Finding]]:
     return seen, findings
 
 
-def _each(bodies: Bodies, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _each(bodies: Bodies, left: frozenset[int], file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     for seq, offset, length in bodies.entries:
+        if seq in left:
+            continue
         data = read_at(file, offset - _BODY.size, _BODY.size + length, bodies.pack.place)
         if len(data) != _BODY.size + length or _BODY.unpack_from(data) != (seq, length):
             raise Bad(bodies.pack.place, "a body does not stand where the index says", seq)

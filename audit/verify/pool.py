@@ -17,6 +17,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import active_children, get_context, parent_process
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from audit.verify import pace
 from audit.verify.report import Unchecked
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ R = TypeVar("R")
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Processors that this process may use; one where it keeps to a pace."""
+    if pace.kept() is not None:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -37,6 +37,7 @@ from audit.verify.forms import (
     STR,
     TIME,
     TOKEN,
+    VERIFIED,
     VERSION,
     WINDOW,
     field,
@@ -57,7 +58,8 @@ OPS: Final = frozenset(
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate matter.open matter.close matter.list matter.get "
-    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup server.reload clock.status".split()
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup ledger.verified "
+    b"server.reload clock.status".split()
 )
 
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
@@ -87,6 +89,7 @@ _FIELDS: Final = (
     ("server", False, SERVER),
     ("keys", False, KEYS),
     ("backup", False, BACKUP),
+    ("verified", False, VERIFIED),
     ("ref", False, group("ref", NAT)),
     ("ingest", False, INGEST),
 )

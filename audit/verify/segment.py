@@ -19,7 +19,7 @@ from audit.verify.report import Bad, Finding
 from audit.verify.schema import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 BLOCK: Final = 4096
 #: A segment, in bytes: read a group at a time, so only a bound against nonsense.
@@ -114,6 +114,23 @@ def read_header(segment: Segment, file: BinaryIO) -> Header:
     if says != length or length % BLOCK or length > MAX_SEGMENT_BYTES:
         raise Bad(segment.place, f"it has {length} bytes; its header says {says}")
     return Header(retired=magic == _RETIRED, incarnation=incarnation, first=first, length=length)
+
+
+def first_kept(segments: Iterable[Segment]) -> int | None:
+    """Seq of the first record in any of these that is not retired; None where there is none."""
+    firsts = []
+    for segment in segments:
+        try:
+            file = open_regular(segment.path, segment.place)
+            if file is None:
+                continue  # recycled since it was listed
+            with file:
+                header = read_header(segment, file)
+        except Bad:
+            continue  # reported when it is read
+        if not header.retired:
+            firsts.append(header.first)
+    return min(firsts, default=None)
 
 
 def read_segment(segment: Segment) -> Reading:

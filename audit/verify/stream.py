@@ -16,14 +16,15 @@ import json
 from collections import Counter
 from hashlib import sha256
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from audit.verify.exported import summarise
-from audit.verify.files import open_regular, read_at
+from audit.verify.files import digest_file
+from audit.verify.inventory import StreamFiles, listed_now
 from audit.verify.lineage import Lineage, Takeover, takeover_in
 from audit.verify.pool import cores, in_order
 from audit.verify.report import Bad, Finding, LogReport, Report, State
-from audit.verify.segment import Reading, Segment, read_header, read_segment
+from audit.verify.segment import Reading, Segment, first_kept, read_segment
 from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, spans
 from audit.verify.source import Directory
 from audit.verify.spine import Spine
@@ -35,10 +36,7 @@ if TYPE_CHECKING:
 
     from audit.verify.anchor import Claims
     from audit.verify.event import Event
-    from audit.verify.inventory import StreamFiles
     from audit.verify.records import Run
-
-_PIECE: Final = 1 << 20
 
 
 class _Tear(NamedTuple):
@@ -116,19 +114,45 @@ class Stream:
         size = claims.checkpoint.size if claims.checkpoint else 0
         root = claims.checkpoint.root if claims.checkpoint else b""
         tiles = Tiles(Directory(self._root, self._prefix), size, self._files.tiles.partials, root)
-        segments = [
-            Segment(f"{self._root}/{name}", self._prefix + name, number, self._stream, _hash(self._origin))
-            for number, name in sorted(self._files.commits.items())
-        ]
-        spine = Spine(tiles, claims.sizes(), self.place, self._overlap_from(segments))
-        if self._settled(spine, tiles, progress):
-            self._commits(spine, segments, progress)
+        segments = self._segments()
+        spine = Spine(tiles, claims.sizes(), self.place, first_kept(segments))
+        settled = 0
+        while self._settled(spine, tiles, settled, progress):
+            settled = len(self._files.settled)
+            try:
+                self._commits(spine, segments, progress)
+                break
+            except Moved:
+                segments = self._moved_on()
         spine.finish()
         self.size, self._roots = spine.size, spine.roots
         log.size, log.root = spine.size, spine.root().hex()
         self._found = spine.findings
         for path in self._files.tiles.beyond(spine.size):
             self._found.append(Finding(None, self._prefix + path, BEYOND))
+
+    def _segments(self) -> list[Segment]:
+        return [
+            Segment(f"{self._root}/{name}", self._prefix + name, number, self._stream, _hash(self._origin))
+            for number, name in sorted(self._files.commits.items())
+        ]
+
+    def _moved_on(self) -> list[Segment]:
+        """Look where records went that were settled while those before them were read.
+
+        Returns:
+            The commit log's segments, as they are now.
+
+        Raises:
+            Moved: Nothing more is settled now.
+        """
+        now, before = listed_now(self._root), len(self._files.settled)
+        if now.settled[:before] != self._files.settled or len(now.settled) == before:
+            raise Moved
+        self._files.settled, self._files.commits = now.settled, now.commits
+        self._tears.clear()
+        self._incarnation = 0
+        return self._segments()
 
     def judge(self, claims: Claims, log: LogReport, after: Stream | None) -> None:
         """Hold it against what is claimed of it, and against the stream that took it over.
@@ -183,21 +207,6 @@ class Stream:
     def _bad(self, seq: int | None, place: str, why: str) -> None:
         self._report.findings.append(Finding(seq, place, why))
 
-    def _overlap_from(self, segments: list[Segment]) -> int | None:
-        firsts = []
-        for segment in segments:
-            try:
-                file = open_regular(segment.path, segment.place)
-                if file is None:
-                    continue  # recycled since it was listed
-                with file:
-                    header = read_header(segment, file)
-            except Bad:
-                continue  # reported when it is read
-            if not header.retired:
-                firsts.append(header.first)
-        return min(firsts, default=None)
-
     def _join(self, spine: Spine, run: Run) -> bool:
         start = spine.size
         whole = spine.add(run)
@@ -224,11 +233,10 @@ class Stream:
         elif event.principal:
             self.principals[json.loads(event.principal)] = event.op == b"principal.add"
 
-    def _settled(self, spine: Spine, tiles: Tiles, progress: Callable[[int], None]) -> bool:
-        if not self._files.settled:
-            return True
-        end, all_frames = 0, []
-        for first, until, name in self._files.settled:
+    def _settled(self, spine: Spine, tiles: Tiles, read: int, progress: Callable[[int], None]) -> bool:
+        """Read settled segments but for those that were; whether the log can go on."""
+        end, all_frames = self._files.settled[read - 1][1] if read else 0, []
+        for first, until, name in self._files.settled[read:]:
             place = self._prefix + name
             try:
                 if first % TILE_WIDTH or until <= first or (until % TILE_WIDTH and name != self._files.settled[-1][2]):
@@ -241,14 +249,14 @@ class Stream:
                 break
             all_frames.append(Frames(f"{self._root}/{name}", place, self._stream, tiles, first, until, table))
             end = until
-        jobs = cores() if end > 2 * SPAN_FRAMES * TILE_WIDTH else 1
+        jobs = cores() if end - spine.size > 2 * SPAN_FRAMES * TILE_WIDTH else 1
         tasks = chain.from_iterable(map(spans, all_frames))
         for run in in_order(check_frames, tasks, jobs):
             whole = self._join(spine, run)
             progress(spine.size)
             if not whole:
                 return False
-        return len(all_frames) == len(self._files.settled)
+        return len(all_frames) == len(self._files.settled) - read
 
     def _commits(self, spine: Spine, segments: list[Segment], progress: Callable[[int], None]) -> None:
         jobs = min(cores(), len(segments)) if len(segments) > 2 else 1
@@ -317,7 +325,7 @@ class Stream:
                 self._bad(event.seq, place, "what the recovery cut is missing")
                 continue
             found.discard(name)
-            digest, length = _digest(f"{self._root}/quarantine/{name}", place)
+            digest, length = digest_file(f"{self._root}/quarantine/{name}", place)
             if event.digest != b'"%b"' % digest.encode() or int(event.cut or length) != length:
                 self._bad(event.seq, place, "it is not what the recovery cut")
         for name in sorted(found):
@@ -337,14 +345,3 @@ def _read(segment: Segment) -> Reading | Bad:
         return read_segment(segment)
     except Bad as bad:
         return bad
-
-
-def _digest(path: str, place: str) -> tuple[str, int]:
-    file = open_regular(path, place)
-    digest, at = sha256(), 0
-    if file is not None:
-        with file:
-            while piece := read_at(file, at, _PIECE, place):
-                digest.update(piece)
-                at += len(piece)
-    return digest.hexdigest(), at

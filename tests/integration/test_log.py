@@ -186,7 +186,7 @@ def test_a_successful_request_has_none_unless_that_is_wished(used: Used) -> None
     assert send(server, "GET", f"/{BUCKET}/{KEY}", {}).status == 403
     assert httpx.get(f"{server.audit_endpoint}/{VALUE}").status_code == 404
     assert server.stop() == 0
-    assert [json.loads(line)["logger"] for line in server.errors.splitlines()[before:]] == ["audit.node", "audit.node"]
+    assert [json.loads(line)["logger"] for line in server.errors.splitlines()[before:]] == ["audit.start", "audit.node"]
 
 
 def test_the_id_of_an_answer_leads_to_its_record(used: Used, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_its_log_tells_of_starts_and_stops_in_order_and_otherwise(tmp_path: Path
     assert "did not stop in order" not in served.errors
     served.kill()
     served.start()
-    assert served.errors.count("WARNING audit.node: the last writer did not stop in order") == 1
+    assert served.errors.count("WARNING audit.start: the last writer did not stop in order") == 1
     assert "incarnation 4" in served.errors
     assert served.stop() == 0
 

@@ -123,6 +123,10 @@ TAILS = built(
     backup=built(
         writer.BackupRef, stream=TEXT, records=NUMBERS, digest=HASHES, files=NUMBERS, bytes=NUMBERS,
     ),
+    verified=built(
+        writer.VerifiedRef, result=TEXT, share=NUMBERS, shares=NUMBERS, size=NUMBERS, records=NUMBERS, bodies=NUMBERS,
+        bytes=NUMBERS, seconds=NUMBERS, findings=NUMBERS, place=TEXT, seq=NUMBERS,
+    ),
     ref=NUMBERS,
     ingest=st.one_of(EVENTS, BATCHES),
 )  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.config import MAX_FILE_BYTES, Address, Settings, load
+from audit.address import Address
+from audit.config import MAX_FILE_BYTES, Settings, load
 from audit.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_every_number_carries_its_unit_in_its_name() -> None:
         for key, value in values.items()
         if not isinstance(value, str | bool)
     }
-    assert {name for name in numbers - counts if not re.search(r"_(s|mib|per_minute)$", name)} == set()
+    assert {name for name in numbers - counts if not re.search(r"_(s|mib|per_minute|hours|days)$", name)} == set()
 
 
 @given(st.text())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text()
-UNITS = {"_s": "s", "_mib": "MiB", "_per_minute": "1/min"}
+UNITS = {"_mib_s": "MiB/s", "_s": "s", "_mib": "MiB", "_per_minute": "1/min", "_hours": "h", "_days": "d"}
 
 
 def rows(first: str) -> list[list[str]]:

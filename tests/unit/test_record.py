@@ -32,6 +32,7 @@ from vault.record import (
     Tail,
     TlsRef,
     TokenRef,
+    VerifiedRef,
     VersionRef,
     Window,
     decode,
@@ -87,6 +88,7 @@ TAIL = Tail(
     server=ServerRef("dd" * 32, TlsRef("11" * 32, "22" * 32), TlsRef("33" * 32)),
     keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
     backup=BackupRef("site-a.node-1", 811, "ab" * 32, 9, 1234),
+    verified=VerifiedRef("bad", 7, 30, 812, 900, 5, 4096, 60, 2, "packs/a-1-2.pack", 4),
     ref=811,
     ingest=IngestRef(
         "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1
@@ -132,6 +134,8 @@ GOLDEN = (
     '"keys":{"kek":"0a1b2c3d","generation":9,"domains":4,"before":"4d3c2b1a","beyond":1,"digest":"' + "dd" * 32 + '",'
     '"principals":2,"streams":3,"files":5,"holds_kek":true},'
     '"backup":{"stream":"site-a.node-1","records":811,"digest":"' + "ab" * 32 + '","files":9,"bytes":1234},'
+    '"verified":{"result":"bad","share":7,"shares":30,"size":812,"records":900,"bodies":5,"bytes":4096,"seconds":60,'
+    '"findings":2,"place":"packs/a-1-2.pack","seq":4},'
     '"ref":811,'
     '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
     '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'

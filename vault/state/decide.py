@@ -6,8 +6,8 @@ are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
 :mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`,
-:mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters` the rest; the lock gate is
-:mod:`vault.retention`.
+:mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters`, :mod:`vault.state.verified` the
+rest; the lock gate is :mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.state import buckets, custody, ingest, lookup, matters, multipart, objects, principals, rows, tokens
+from vault.state import (
+    buckets,
+    custody,
+    ingest,
+    lookup,
+    matters,
+    multipart,
+    objects,
+    principals,
+    rows,
+    tokens,
+    verified,
+)
 from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
@@ -57,6 +69,7 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "token.add": tokens.add,
     "token.revoke": tokens.revoke,
     "ingest.batch": ingest.admit,
+    "ledger.verified": verified.told,
     "matter.open": matters.open_,
     "matter.close": matters.close,
     "key.backup": custody.told,

@@ -75,3 +75,26 @@ class CustodyRow(Stored, frozen=True):
     principals: int = 0
     streams: int = 0
     rotations: int = 0
+
+
+class VerifiedRow(Stored, frozen=True):
+    """What the ledger told last of its verifications (``vault.state.verified``).
+
+    ``tried`` is when the last one was recorded and ``done`` the last that could be done, in ns since the epoch (wall),
+    0 where none was; what follows them is of that one. ``bad_since`` is when the first finding was recorded that still
+    stands, 0 where none does; ``findings``, ``seq`` and ``place`` are of the last verification that found something.
+    """
+
+    tried: int = 0
+    result: str = ""
+    done: int = 0
+    share: int = 0
+    shares: int = 0
+    records: int = 0
+    bodies: int = 0
+    bytes: int = 0
+    seconds: int = 0
+    bad_since: int = 0
+    findings: int = 0
+    seq: int = -1
+    place: str = ""

@@ -20,6 +20,7 @@ escaped so that no name is a prefix of another's key.
     o                                   MattersRow: all matters that are open
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     c                                   CustodyRow
+    d                                   VerifiedRow
     m <name>                            MetaRow
 """
 
@@ -31,7 +32,7 @@ from typing import Final
 import msgspec
 
 from vault.record import DefaultRetention, Storage
-from vault.state.other_rows import CustodyRow, MatterRow, MattersRow, SourceRow, Stored, TokenRow
+from vault.state.other_rows import CustodyRow, MatterRow, MattersRow, SourceRow, Stored, TokenRow, VerifiedRow
 
 #: S3's limit on a key, in bytes of UTF-8.
 MAX_KEY_BYTES: Final = 1024
@@ -165,6 +166,7 @@ Row = (
     | MattersRow
     | GarbageRow
     | CustodyRow
+    | VerifiedRow
     | MetaRow
 )
 
@@ -182,10 +184,13 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("o"): MattersRow,
     ord("e"): GarbageRow,
     ord("c"): CustodyRow,
+    ord("d"): VerifiedRow,
     ord("m"): MetaRow,
 }
 #: Where the row of the vault's keys stands.
 CUSTODY_KEY: Final = b"c"
+#: Where the row of the ledger's verifications stands.
+VERIFIED_KEY: Final = b"d"
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
 #: Where all open matters stand.

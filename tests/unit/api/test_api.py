@@ -74,6 +74,7 @@ def test_a_ready_vault_shows_its_warnings() -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "ready": True,
+        "degraded": False,
         "problems": [],
         "warnings": ["anchor=local: beside the data directory"],
         "durable": 5,
@@ -82,6 +83,7 @@ def test_a_ready_vault_shows_its_warnings() -> None:
         "settle_debt_bytes": 4096,
         "disk_free_bytes": 1 << 40,
         "incarnation": 3,
+        "findings": 0,
     }
 
 
