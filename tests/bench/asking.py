@@ -40,8 +40,9 @@ def view(home: Path, results: Results, *, count: int) -> None:
     vault = vaults.make(home)
     with Node.open(vault.data, load(None, {})) as node:
         fill(node, count, mixed(node))
-        _build(home, node, results)
         node.asking.fresh(node.stores.current.end, 600)
+        _wait_for_settling(node)  # nothing else is at work in this process while the view is built
+        _build(home, node, results)
         middle = node.asking.time(node.stores.current.end // 2)
         (root,) = node.principals.all()
         found = node.asking.ask(_HOST, _HERE, Question([("bucket", BUCKET), ("op", "object.put")], "x", 1))
@@ -58,6 +59,13 @@ def view(home: Path, results: Results, *, count: int) -> None:
                 node.asking.ask(_HOST, _HERE, question)
                 results.add(f"ask: {name}", {"ms": (time.monotonic() - started) * 1e3, AMOUNT: float(count)})
         _fresh(node, results)
+
+
+def _wait_for_settling(node: Node) -> None:
+    debt = -1
+    while node.status().settle_debt_bytes not in {0, debt}:
+        debt = node.status().settle_debt_bytes
+        time.sleep(3)
 
 
 def _build(home: Path, node: Node, results: Results) -> None:
