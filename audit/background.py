@@ -51,7 +51,7 @@ SPARES_SECONDS: Final = 0.1
 #: Seconds between settling steps while there is nothing to settle.
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
-VIEW_SECONDS: Final = 0.5
+VIEW_SECONDS: Final = 2.0
 #: Rows in memory at which the index is synced before its interval is over.
 SYNC_ROWS: Final = 200_000
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.

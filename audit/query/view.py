@@ -113,9 +113,11 @@ class View:
             if self._broken:
                 _log.warning("the view of records is built again: %s", self._broken)
                 self._parts, self._broken = self._begin(engine, Catalogue()), ""
+            there = self._strands[-1].end
+            self._take(engine)
             if self._parts.end - self._parts.catalogue.end >= self._file_rows:
                 self._write_out(engine)
-            return self._take(engine)
+            return self._parts.end < there  # what comes meanwhile is for the next turn: small steps cost the most
 
     def catch_up(self, position: int, seconds: float) -> bool:
         """Have records up to ``position`` (exclusive) in the view, for at most some seconds. Whether they are.
@@ -198,11 +200,11 @@ class View:
         engine.execute(columns.create(name))
         return name
 
-    def _take(self, engine: Engine) -> bool:
+    def _take(self, engine: Engine) -> None:
         parts = self._parts
         strand = holding(self._strands, parts.end)
         if parts.end >= strand.end:
-            return False
+            return
         fd = os.memfd_create("records")
         try:
             count, last = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
@@ -213,7 +215,6 @@ class View:
         finally:
             os.close(fd)
         self._parts = _Parts(parts.catalogue, parts.tables, parts.end + count)
-        return True
 
     def _spool(self, fd: int, first: int, end: int) -> tuple[int, bytes]:
         """Write records as lines to a file in memory; how many, and the last."""

@@ -179,8 +179,8 @@ def test_a_disk_that_fails_or_is_full_leaves_the_rows_in_memory_and_the_writer_a
     node: Node, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = another(node, place)
+    view.step()
     write(node, 40)
-    view.catch_up(node.stores.current.end, 10)
     for error, expected in ((DurabilityError("EIO"), ViewFailed), (Unavailable("full"), Unavailable)):
         with monkeypatch.context() as patch:
 
