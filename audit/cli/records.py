@@ -12,6 +12,7 @@ import msgspec
 
 from audit.cli import options
 from audit.control.client import open_control
+from audit.production.index import cell
 from audit.query.filter import EXACT, OTHERS, SEVERAL
 from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, MAX_TEXT, Page, Question
 from vault.record import decode
@@ -28,8 +29,6 @@ _CSV: Final = (
     "stream", "seq", "leaf", "time", "clock", "op", "outcome", "reason", "actor", "person", "roles", "via", "ip",
     "agent", "bucket", "key", "version_id", "size", "mode", "until", "hold",
 )  # fmt: skip
-#: What makes a spreadsheet take a cell for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
@@ -157,7 +156,7 @@ def _write_csv(found: Iterator[Found], _: dict[str, str]) -> None:
     writer.writerow(_CSV)
     for each in found:
         head, tail = decode(bytes(each.record))
-        writer.writerow([_cell(value) for value in _row(each, head, tail)])
+        writer.writerow([cell(value) for value in _row(each, head, tail)])
 
 
 def _row(each: Found, head: Head, tail: Tail) -> Sequence[object]:
@@ -171,7 +170,3 @@ def _row(each: Found, head: Head, tail: Tail) -> Sequence[object]:
         named.size if named and named.size >= 0 else "",
         lock.mode if lock else "", lock.until if lock else "", "on" if lock and lock.held else "",
     )  # fmt: skip
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -89,5 +89,5 @@ def table(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> byte
 
 
 def cell(value: object) -> object:
-    """A value that no spreadsheet runs."""
+    """A value that no spreadsheet runs, in a cell of any CSV that is handed out."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
