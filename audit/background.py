@@ -1,4 +1,4 @@
-"""What runs beside the committer: sealing, index syncs, spare segments, clock records, settling, erasing.
+"""What runs beside the committer: sealing, index syncs, spare segments, clock records, settling, erasing, pruning.
 
 Each job is a loop of its own in a thread. A retryable error is shown in the status and the job tried again at its next
 turn; any other error is fatal for the node, because it means that disk, keys or ledger are not what they must be.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from audit.backup.holds import ERASING
 from audit.eraser import Eraser
 from audit.errors import AuditError
+from audit.pruning import Pruner
 from audit.replay import records
 from audit.settle import Settler
 from audit.status import Work
@@ -141,6 +142,14 @@ class Background:
         self._clock_seq = stores.log.durable_end
         self._settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
         self._eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
+        self._pruner = Pruner(
+            stores=stores,
+            journal=committer,
+            now=clock.now,
+            published=self._covered,
+            view=view,
+            days=settings.ledger.keep_days,
+        )
         self._keyring = keyring
         self._hanging = False
         self._sealed_at = time.monotonic()
@@ -151,6 +160,7 @@ class Background:
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
             *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
+            _Loop("pruner", SETTLE_SECONDS, self._pruner.step, on_fatal),
             _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
         ]
 
@@ -187,6 +197,7 @@ class Background:
     def stop(self) -> None:
         """End all jobs; what they were doing is finished first, unless it hangs."""
         self._eraser.stopping.set()
+        self._pruner.stopping.set()
         hanging = [loop.name for loop in self._loops if not loop.stop()]
         self._hanging = bool(hanging)
         for name in hanging:
@@ -224,6 +235,7 @@ class Background:
             erasable=self._eraser.backlog,
             erased=self._eraser.erased,
             kept=len(self._eraser.locked) + len(self._eraser.refused),
+            pruned=self._pruner.pruned,
         )
 
     def report(self) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ class Chain:
 
     Args:
         seq: Of the next record.
-        before: Exact bytes of the record before it; None at seq 0.
+        before: Exact bytes of the record before it; None at seq 0, none where it was pruned.
 
     Attributes:
         seq: Of the next record.
@@ -30,7 +30,7 @@ class Chain:
 
     def __init__(self, seq: int, before: bytes | None) -> None:
         self.seq = seq
-        self._prev = (EMPTY_ROOT if before is None else leaf_hash(before)).hex().encode()
+        self._prev = b"" if before == b"" else (EMPTY_ROOT if before is None else leaf_hash(before)).hex().encode()
 
     def add(self, record: bytes, place: str) -> None:
         """Take the next record.
@@ -43,7 +43,12 @@ class Chain:
             LedgerCorrupt: It is another one than the record before it says.
         """
         link = _LINK.match(record)
-        if link is None or int(link[1]) != self.seq or link[2] != self._prev:
+        if link is None or int(link[1]) != self.seq or link[2] != (self._prev or link[2]):
             raise LedgerCorrupt(place, f"what stands as record {self.seq} does not follow the record before it")
         self._prev = leaf_hash(record).hex().encode()
+        self.seq += 1
+
+    def skip(self) -> None:
+        """Pass over a record that was pruned: what the next one says of it, only the tree can confirm."""
+        self._prev = b""
         self.seq += 1

@@ -23,6 +23,7 @@ from audit.address import Address
 from audit.errors import ConfigInvalid
 from audit.log_lines import LogSection
 from audit.tracing import TraceSection
+from vault.retention import MIN_RECORD_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,13 +91,15 @@ class AuditSection(PortSection, frozen=True, kw_only=True):
 
 
 class LedgerSection(msgspec.Struct, frozen=True, kw_only=True):
-    """The commit log.
+    """The ledger.
 
     Attributes:
         segment_mib: Length of new commit log segments, in MiB.
+        keep_days: For how long records are kept that changed nothing, in days: 184 or more; 0 keeps them for good.
     """
 
     segment_mib: Annotated[int, Meta(ge=1, le=1024)] = 32
+    keep_days: Annotated[int, Meta(ge=0, le=36500)] = 0
 
 
 class DiskSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,6 +331,8 @@ def _check(settings: Settings) -> None:
             )
     if settings.s3.address == settings.audit.address and settings.s3.address.port:
         raise ConfigInvalid(f"s3.listen and audit.listen are both {settings.s3.listen!r}")
+    if 0 < settings.ledger.keep_days < MIN_RECORD_DAYS:
+        raise ConfigInvalid(f"ledger.keep_days: {MIN_RECORD_DAYS} or more, or 0 to keep all records for good")
     domain = settings.s3.domain
     if domain and (len(domain) > 190 or not _DOMAIN.fullmatch(domain)):
         raise ConfigInvalid(f"s3.domain: {domain[:80]!r} is no domain name in lowercase")

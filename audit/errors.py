@@ -86,6 +86,16 @@ class LedgerCorrupt(AuditError):
         self.place = place
 
 
+class RecordPruned(AuditError):
+    """The record's time was over, and its bytes are destroyed; its leaf hash, and that this was done, stay."""
+
+    code = "record-pruned"
+    status = 410
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"record {seq} was pruned; its hash is in the log, and a ledger.pruned record says when")
+
+
 class RecoverRequired(AuditError):
     """Ledger and anchor disagree: going on would sign a second history (DESIGN §4).
 

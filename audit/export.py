@@ -1,8 +1,8 @@
 """Exporting a log: a directory of C2SP tlog-tiles at exactly the size of one checkpoint.
 
-The hash tiles are not copied but grown again from the exported records, and the root they come to must be the
-checkpoint's: what is exported verifies, or is not exported. The checkpoint is written last, so a directory without
-one is an export that was cut short.
+The hash tiles are not copied but grown again from the exported records, and from the hashes of those that were pruned;
+the root they come to must be the checkpoint's: what is exported verifies, or is not exported. The checkpoint is written
+last, so a directory without one is an export that was cut short.
 
 Not handled here: where the records come from, and which checkpoint.
 """
@@ -36,6 +36,8 @@ def export_log(
     checkpoint: Checkpoint,
     note: bytes,
     records: Callable[[int, int], Iterator[bytes]],
+    leaf: Callable[[int], bytes],
+    *,
     progress: Callable[[int], None],
 ) -> None:
     """Write a log to a new or empty directory.
@@ -46,7 +48,8 @@ def export_log(
         target: The directory.
         checkpoint: What ``note`` says, its signature checked.
         note: The published checkpoint.
-        records: Exact bytes of records from a start to an end (exclusive).
+        records: Exact bytes of records from a start to an end (exclusive); none where one was pruned.
+        leaf: Gives the leaf hash of a record that was pruned, whose entry is empty.
         progress: Called with the number of records just written.
 
     Raises:
@@ -61,7 +64,8 @@ def export_log(
         for start in range(0, checkpoint.size, WIDTH):
             entries = list(records(start, min(start + WIDTH, checkpoint.size)))
             _write(target, Tile(ENTRIES, start // WIDTH, len(entries)), entry_bundle(entries))
-            for tile, data in tree.append(list(map(leaf_hash, entries))):
+            hashes = [leaf_hash(entry) if entry else leaf(seq) for seq, entry in enumerate(entries, start)]
+            for tile, data in tree.append(hashes):
                 _write(target, tile, data)
             progress(len(entries))
         for tile, data in tree.partials():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from audit.chain import Chain
-from audit.errors import LedgerCorrupt
+from audit.errors import LedgerCorrupt, RecordPruned
 from vault import durable
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ class Feed:
         """A durable record's exact bytes.
 
         Raises:
+            RecordPruned: Only its hash is left.
+            LedgerCorrupt: It is damaged or in neither half of the ledger.
+        """
+        record = self.bytes_of(seq)
+        if not record:
+            raise RecordPruned(seq)
+        return record
+
+    def bytes_of(self, seq: int) -> bytes:
+        """A durable record's exact bytes; none where it was pruned.
+
+        Raises:
             LedgerCorrupt: It is damaged or in neither half of the ledger.
         """
         if seq >= self._ledger.end:
@@ -66,7 +78,7 @@ class Feed:
     def read(self, first: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Records from ``first`` on, in order, exact bytes, up to ``end`` or the watermark at the time of the call.
 
-        Each is checked to follow the one before it, the first one too.
+        Each is checked to follow the one before it, the first one too. A record that was pruned comes as no bytes.
 
         Raises:
             LedgerCorrupt: A record is missing, damaged or another one than its successor says; or ``first`` lies past
@@ -76,13 +88,16 @@ class Feed:
         if first > durable_end:
             raise LedgerCorrupt(_PLACE, f"records end at {durable_end}, but a consumer has seen some up to {first}")
         end = durable_end if end is None else min(end, durable_end)
-        chain = Chain(first, self.record(first - 1) if first else None)
+        chain = Chain(first, self.bytes_of(first - 1) if first else None)
         while chain.seq < end:
             settled = self._ledger.iterate(chain.seq, end)
             if chain.seq >= self._ledger.end:
-                settled = iter([(chain.seq, self.record(chain.seq))])
+                settled = iter([(chain.seq, self.bytes_of(chain.seq))])
             for seq, record in settled:
-                chain.add(record, _PLACE)
+                if record:
+                    chain.add(record, _PLACE)
+                else:
+                    chain.skip()
                 yield seq, record
 
 

@@ -203,9 +203,9 @@ def _take(anew: Index, end: int, orders: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _frame(orders: IO[bytes]) -> bytes:
-    length = int.from_bytes(orders.read(_LENGTH_BYTES), "big")
-    record = orders.read(length)
-    if not record or len(record) != length:
+    length = orders.read(_LENGTH_BYTES)
+    record = orders.read(int.from_bytes(length, "big"))  # none where it was pruned
+    if len(length) != _LENGTH_BYTES or len(record) != int.from_bytes(length, "big"):
         raise IndexUnchecked("no more records came")
     return record
 

@@ -223,9 +223,9 @@ class Node:
         )
         taken = None
         if identity.earlier and not found.next_seq:
-            old = opened.strands[-2]
-            key = load_signer(layout, identity, keyring, old.name).verifier
-            taken = survey(old, known_checkpoints(layout, identity, old.name, anchor, key)).takeover
+            old, key = opened.strands[-2], load_signer(layout, identity, keyring, opened.strands[-2].name).verifier
+            told = known_checkpoints(layout, identity, old.name, anchor, key)
+            taken = survey(old, told, TileStore(layout.stream(old.name)).leaf).takeover
         committer.start()
         node._record_start(opened, settings.anchor.url or identity.anchor or "local", taken)
         node.custody.record_left()
@@ -264,10 +264,10 @@ class Node:
         return commit_all(self.committer, tails, COMMIT_SECONDS)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Durable records ``start`` to ``end`` (exclusive) of a stream of this vault, exact bytes, in order."""
+        """Durable records ``start`` to ``end`` (exclusive) of a stream, exact bytes, in order; none where pruned."""
         strand = next(strand for strand in self.stores.strands if strand.name == stream)
         for seq in range(start, min(end, strand.log.durable_end)):
-            yield seq, strand.feed.record(seq)
+            yield seq, strand.feed.bytes_of(seq)
 
     def checkpoint(self, stream: str) -> bytes | None:
         """The last published checkpoint of a stream."""

@@ -31,7 +31,7 @@ _LEDGER: Final = b'"op":"ledger.'
 
 
 def records(settled: SettledLedger, log: CommitLog, start: int) -> Iterator[tuple[int, bytes]]:
-    """Durable records from ``start`` on, settled ones first.
+    """Durable records from ``start`` on, settled ones first; what was pruned comes as no bytes.
 
     Raises:
         LedgerCorrupt: One is in neither place.
@@ -97,7 +97,7 @@ def apply_records(
     state = Sequenced(index)
     for seq, data in found:
         try:
-            if not changes_nothing(data):
+            if data and not changes_nothing(data):  # what was pruned changed nothing (audit.pruning)
                 head, tail = decode(data)
                 position = base + seq
                 state.add(apply(head if head.seq == position else replace(head, seq=position), tail, state))

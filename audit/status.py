@@ -51,6 +51,7 @@ class Work:
         erasable: Bodies that were removed and not erased yet.
         erased: Bodies that were.
         kept: Bodies that the index calls garbage, and that the gate or the ledger keeps (``audit.eraser``).
+        pruned: Records whose bytes were destroyed (``audit.pruning``).
     """
 
     failures: Mapping[str, int]
@@ -62,6 +63,7 @@ class Work:
     erasable: int
     erased: int
     kept: int
+    pruned: int
 
 
 def status_of(

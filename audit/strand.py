@@ -82,6 +82,7 @@ class History:
         """A durable record's exact bytes.
 
         Raises:
+            RecordPruned: Only its hash is left.
             LedgerCorrupt: It is damaged or missing.
         """
         strand = holding(self._strands, position)

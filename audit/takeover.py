@@ -34,6 +34,7 @@ from audit.init import ensure_signing_key, load_signer
 from audit.keys.kek import open_keyring
 from audit.sealing import adopt
 from audit.streams import open_to_read
+from audit.tile_store import TileStore
 from audit.tiles import TileTree
 from audit.writer_lock import require_owner, take_lock
 from vault import durable
@@ -106,12 +107,15 @@ def _opened(note: bytes | None, origin: str, key: VerifierKey) -> Checkpoint | N
         return None
 
 
-def survey(strand: Strand, known: Known, progress: Callable[[int], None] = lambda _: None) -> Survey:
+def survey(
+    strand: Strand, known: Known, leaf: Callable[[int], bytes], progress: Callable[[int], None] = lambda _: None
+) -> Survey:
     """Read a whole stream, its chain checked on the way, and hold it against the checkpoints known of it.
 
     Args:
         strand: The stream.
         known: Its checkpoints.
+        leaf: Gives the leaf hash of a record that was pruned.
         progress: Called with the number of records just read.
 
     Raises:
@@ -124,7 +128,7 @@ def survey(strand: Strand, known: Known, progress: Callable[[int], None] = lambd
     for size in sorted(size for size in sizes if size <= held):
         while tree.size < size:
             some = islice(records, min(_BATCH, size - tree.size))
-            leaves = [leaf_hash(data) for _, data in some]
+            leaves = [leaf_hash(data) if data else leaf(seq) for seq, data in some]
             tree.append(leaves)
             progress(len(leaves))
         roots[size] = tree.root()
@@ -174,7 +178,7 @@ def take_over(root: Path, settings: Settings, node: str, progress: Callable[[int
         anchor = open_anchor(anchor_url(settings, identity, layout), settings.anchor)
         known = known_checkpoints(layout, identity, identity.stream, anchor, key)
         strands, _ = open_to_read(layout, identity, identity.streams, settings.ledger.segment_mib << 20)
-        takeover, roots = survey(strands[-1], known, progress)
+        takeover, roots = survey(strands[-1], known, TileStore(layout.stream(strands[-1].name)).leaf, progress)
         why = _why(layout, strands[-1], known, roots)
         new = _successor(identity, node)
         for directory in layout.directories(new.stream):

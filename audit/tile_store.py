@@ -33,6 +33,18 @@ class TileStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._ready: set[Path] = set()
+        self._leaves: tuple[int, bytes] = -1, b""
+
+    def leaf(self, seq: int) -> bytes:
+        """The leaf hash of a record that was pruned: what is pruned lies under full tiles.
+
+        Raises:
+            LedgerCorrupt: The tile is not there, or not whole.
+        """
+        n, at = divmod(seq, WIDTH)
+        if self._leaves[0] != n:
+            self._leaves = n, self.read(Tile(0, n, WIDTH))
+        return self._leaves[1][at * HASH_BYTES : (at + 1) * HASH_BYTES]
 
     def write(self, tiles: Iterable[tuple[Tile, bytes]]) -> None:
         """Keep tiles: all are durable on return; a crash leaves each of them absent or whole.

@@ -115,9 +115,13 @@ def write_new_files(files: Mapping[Path, bytes], mode: int = 0o600) -> None:
 def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Give a file new content: durable on return; a crash leaves all of the old or all of the new."""
     # Order: open(temp, O_EXCL), write, fsync, rename(temp, final), fsync(directory).
-    temp = _stage(path, (data,), mode)
+    supersede(_stage(path, (data,), mode), path)
+
+
+def supersede(fresh: Path, path: Path) -> None:
+    """Put a synced file in another one's place: durable on return; a crash leaves the old or the new."""
     with _reported("rename", path):
-        temp.rename(path)
+        fresh.rename(path)
     fsync_dir(path.parent)
 
 

@@ -35,6 +35,7 @@ from vault.record_parts import (
     Origin,
     PrincipalRef,
     ProductionRef,
+    PrunedRef,
     Request,
     ServerRef,
     Storage,
@@ -65,6 +66,7 @@ __all__ = [
     "Origin",
     "PrincipalRef",
     "ProductionRef",
+    "PrunedRef",
     "Request",
     "ServerRef",
     "Storage",
@@ -101,6 +103,7 @@ OPS: Final = frozenset(
         "principal.add", "principal.disable", "token.add", "token.revoke",
         "record.query", "record.get", "record.tile", "production.create", "production.complete",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup", "ledger.verified",
+        "ledger.pruned",
         "ingest.event", "ingest.gap", "ingest.batch",
         "matter.open", "matter.close", "matter.list", "matter.get",
         "server.reload", "key.backup", "key.restore", "key.rotate",
@@ -149,6 +152,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     keys: KeysRef | None = None
     backup: BackupRef | None = None
     verified: VerifiedRef | None = None
+    pruned: PrunedRef | None = None
     ref: int = -1
     ingest: IngestRef | None = None
     # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.

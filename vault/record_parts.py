@@ -292,6 +292,20 @@ class VerifiedRef(_Part, frozen=True):
     seq: int = -1
 
 
+class PrunedRef(_Part, frozen=True):
+    """Records that are pruned: of those with ``first <= seq < end`` in a stream, so many in all as of this record.
+
+    ``digest`` is the SHA-256 (lowercase hex) of which ones: a bit for each record, the lowest of a byte first, set
+    where the record's bytes go and only its leaf hash stays.
+    """
+
+    stream: str
+    first: int
+    end: int
+    count: int
+    digest: str
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

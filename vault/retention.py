@@ -1,7 +1,8 @@
 """The one gate: every rule that decides whether data may be removed or its protection weakened.
 
 Pure functions over a lock and the two clocks. Whatever could weaken or remove data asks here and nowhere else
-(DESIGN §1): S3 deletes, overwrites of a null version, retention and default changes, the eraser, compaction.
+(DESIGN §1): S3 deletes, overwrites of a null version, retention and default changes, the eraser, compaction, and the
+pruning of records.
 
 Clock rule (DESIGN §5): a retention starts from the *later* of wall and compliance clock, its expiry is judged by
 the *earlier*. COMPLIANCE is impossible to shorten, for everyone. Sources: S3 Object Lock semantics
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 from calendar import isleap
 from datetime import MAXYEAR, UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vault.errors import S3Error
 from vault.matters import MAX_NAMED
 from vault.record import DefaultRetention, LockRef
 from vault.times import DAY_NS, MAX_NS, NS, Now, parse_rfc3339, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GOVERNANCE: Final = "GOVERNANCE"
 COMPLIANCE: Final = "COMPLIANCE"
@@ -27,6 +31,9 @@ MODES: Final = frozenset({GOVERNANCE, COMPLIANCE})
 #: S3's bounds of a default retention.
 MAX_DAYS: Final = 36_500
 MAX_YEARS: Final = 100
+#: No record is pruned sooner, in days (DESIGN §4): six months, rounded up (GB/T 22239 8.1.5.4 c; Cybersecurity Law of
+#: the PRC, article 21).
+MIN_RECORD_DAYS: Final = 184
 
 _MILLISECOND: Final = NS // 1_000
 
@@ -107,6 +114,27 @@ def decide_erasure(lock: Lock, now: Now, *, bypassed: bool) -> None:
         S3Error: AccessDenied; the bytes stay.
     """
     decide_removal(lock, now, bypass=bypassed)
+
+
+def decide_pruning(made: int, days: int, locks: Iterable[Lock], now: Now) -> None:
+    """May the bytes of a record be destroyed, and only its hash be kept?
+
+    Args:
+        made: When it was made, by the later of its two clocks; ns since the epoch.
+        days: For how long records are kept; fewer than :data:`MIN_RECORD_DAYS` count as these.
+        locks: Of every version that it names or may be about, with the matters that hold them.
+        now: The two clocks.
+
+    Raises:
+        S3Error: AccessDenied; ``reason`` is record_age, legal_hold or retention. The bytes stay.
+    """
+    if made + max(days, MIN_RECORD_DAYS) * DAY_NS > min(now):
+        raise _refuse("record_age")
+    for lock in locks:
+        if lock.hold or lock.matters:
+            raise _refuse("legal_hold")
+        if active(lock, now):
+            raise _refuse("retention")
 
 
 def decide_retention(lock: Lock, new: Lock | None, now: Now, *, bypass: bool) -> Lock:

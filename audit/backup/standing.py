@@ -22,6 +22,7 @@ from audit.note import VerifierKey
 from audit.sealing import adopt
 from audit.streams import open_to_read
 from audit.takeover import known_checkpoints, survey
+from audit.tile_store import TileStore
 from audit.writer_lock import take_lock
 from vault import durable
 
@@ -91,7 +92,7 @@ def standing(root: Path, settings: Settings) -> Standing:
             found = known_checkpoints(layout, identity, strand.name, anchor, key)
         except (AnchorUnavailable, ConfigInvalid, NoteInvalid) as error:
             return Standing(UNKNOWN, place, strand.name, held, detail=str(error))
-        roots = survey(strand, found).roots
+        roots = survey(strand, found, TileStore(layout.stream(strand.name)).leaf).roots
         for opened in strands:
             opened.log.close()
         return _judged(found, place, strand.name, held, roots)

@@ -16,6 +16,7 @@ from audit.errors import ConfigInvalid, NoteInvalid, NotInitialised
 from audit.export import ExportFailed, export_log
 from audit.identity import Layout, load_identity
 from audit.note import MAX_NOTE_BYTES, VerifierKey
+from audit.tile_store import TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,8 @@ def export(stream: str, target: Path, data: Path, config: Path | None, *, as_jso
         with click.progressbar(
             length=checkpoint.size, label="exporting", file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as bar:
-            export_log(target, checkpoint, note, partial(control.records, stream), bar.update)
+            leaf = TileStore(layout.stream(stream)).leaf
+            export_log(target, checkpoint, note, partial(control.records, stream), leaf, progress=bar.update)
     if as_json:
         options.write_json({"name": stream, "size": checkpoint.size, "directory": str(target)})
         return

@@ -226,6 +226,8 @@ class Control(KeyControl, BackupControl, Protocol):
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """Exact bytes of a stream's durable records ``start`` to ``end`` (exclusive), in order.
 
+        One that was pruned comes as no bytes.
+
         Raises:
             ControlFailed: One of them, or the stream, does not exist.
             LedgerCorrupt: One of them cannot be read.

@@ -172,7 +172,8 @@ _CENTRE: Final = (
         id="GBT22239-8.1.5.4",
         asks="central control (集中管控): records of all devices are collected and analysed in one place, and kept "
         "as long as the law says",
-        feature="the ledger keeps all its own, and what other systems bring to `/v1/ingest`; none is ever pruned",
+        feature="the ledger keeps all its own, and what other systems bring to `/v1/ingest`, for good or for "
+        "`ledger.keep_days`",
         state=PARTIAL,
         why="there are no exporters to Kafka or a SIEM yet, where they would be analysed",
         tests=(
@@ -188,10 +189,13 @@ _LAW: Final = (
     Requirement(
         id="CSL-23(3)",
         asks="keep network logs for at least six months",
-        feature="no record is ever pruned",
+        feature="no record is pruned in its first 184 days; by default none ever is",
         state=WORKS,
         why="the logs of this vault; the article was 21(3) before the amendment in force from 2026",
-        tests=("fault/test_kill.py::test_a_kill_under_load_loses_and_doubles_nothing",),
+        tests=(
+            "fault/test_kill.py::test_a_kill_under_load_loses_and_doubles_nothing",
+            "integration/test_pruning.py::test_too_young_records_stay_to_the_second",
+        ),
         live=("log",),
         checked=False,
     ),

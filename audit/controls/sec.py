@@ -118,9 +118,11 @@ _DUTIES: Final = (
         "results ready for examination and kept as long as the records",
         feature="the ledger: no record, no effect; exact bytes with proofs for who may read records",
         state=WORKS,
-        why="records are never pruned; of duplicates it will tell when there is an off-site copy",
+        why="records are kept for good, or (`ledger.keep_days`) as long as a version they name is locked, which must "
+        "then be long enough; of duplicates it will tell when there is an off-site copy",
         tests=(
             "fault/test_kill.py::test_a_kill_under_load_loses_and_doubles_nothing",
+            "integration/test_pruning.py::test_what_changed_nothing_and_names_nothing_locked_goes_and_all_else_stays",
             "integration/test_records.py::test_records_come_as_their_exact_bytes_in_pages_of_one_snapshot",
             "strangers/test_proof.py::test_a_stranger_accepts_a_proof_of_any_record",
         ),

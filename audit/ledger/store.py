@@ -1,7 +1,9 @@
 """The settled ledger: a directory of segments without a gap, readable at any seq.
 
-Files are never changed. A new one is durable before it counts, and it continues where the last one ends, so the
-directory says by itself how far settling has come.
+Files are never changed, but for pruning, which gives one a new content in one step. A new one is durable before it
+counts, and it continues where the last one ends, so the directory says by itself how far settling has come.
+
+A record that was pruned is an empty line of its frame: it reads as no bytes. What its leaf hash is, the tiles say.
 
 Not handled here: what is not settled yet (``audit.journal``), and the chain of the records (``audit.feed``).
 """
@@ -12,8 +14,10 @@ import os
 import re
 from bisect import bisect_right
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.crash import crash_point
 from audit.errors import LedgerCorrupt
 from audit.ledger import segment as format_
 from audit.ledger.segment import FRAME_RECORDS
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from vault.storage.token import PruningToken
 
 #: Decompressed frames kept in memory, of some 256 KiB each.
 CACHED_FRAMES: Final = 16
@@ -47,6 +53,8 @@ class _Segment(NamedTuple):
 class SettledLedger:
     """All settled records of one stream. Reads from any thread; :meth:`add` and :meth:`read_back` by one.
 
+    :meth:`thin` by one thread, which may be another: it never touches the newest segment.
+
     Args:
         directory: ``streams/<stream>/ledger``, which exists.
         closed: The stream was taken over: nothing comes after its last record, whose frame may be short.
@@ -64,9 +72,9 @@ class SettledLedger:
         durable.sweep_temps(directory)
         for path in sorted(directory.iterdir()):
             if match := _NAME.fullmatch(path.name):
-                self._open(path, int(match[1]), int(match[2]))
+                self._segments.append(self._open(path, int(match[1]), int(match[2])))
 
-    def _open(self, path: Path, first: int, end: int) -> None:
+    def _open(self, path: Path, first: int, end: int) -> _Segment:
         place = str(path)
         if first != self.end:
             problem = "are missing before it" if first > self.end else "stand twice"
@@ -74,13 +82,23 @@ class SettledLedger:
             raise LedgerCorrupt(place, f"records {low} to {high - 1} {problem}")
         if end <= first or first % FRAME_RECORDS or (end % FRAME_RECORDS and not self._closed):
             raise LedgerCorrupt(place, f"a segment cannot reach from {first} to {end}")
+        return self._look(path, first, end)
+
+    @staticmethod
+    def _look(path: Path, first: int, end: int) -> _Segment:
+        place = str(path)
         try:
             size = path.stat().st_size
         except OSError as error:
             raise LedgerCorrupt(place, f"cannot be read: {error.strerror}") from error
         frames = -(-(end - first) // FRAME_RECORDS)
         offsets = format_.decode_table(lambda offset, length: _read(path, offset, length), size, frames, place)
-        self._segments.append(_Segment(path, first, end, offsets))
+        return _Segment(path, first, end, offsets)
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First seq and end of each segment."""
+        return [(segment.first, segment.end) for segment in self._segments]
 
     @property
     def end(self) -> int:
@@ -88,7 +106,7 @@ class SettledLedger:
         return self._segments[-1].end if self._segments else 0
 
     def record(self, seq: int) -> bytes:
-        """A record's exact bytes.
+        """A record's exact bytes; none where it was pruned.
 
         Raises:
             LedgerCorrupt: It is damaged, or not settled.
@@ -113,10 +131,17 @@ class SettledLedger:
     def _load_frame(self, number: int) -> list[bytes]:
         """A frame of the whole ledger, by its number."""
         seq = number * FRAME_RECORDS
-        segment = self._segments[bisect_right(self._segments, seq, key=lambda item: item.first) - 1]
-        inside = (seq - segment.first) // FRAME_RECORDS
-        start, end = segment.offsets[inside : inside + 2]
-        return segment.frame(inside, _read(segment.path, start, end - start))
+        at = bisect_right(self._segments, seq, key=lambda item: item.first) - 1
+        while True:
+            segment = self._segments[at]
+            inside = (seq - segment.first) // FRAME_RECORDS
+            start, end = segment.offsets[inside : inside + 2]
+            try:
+                return segment.frame(inside, _read(segment.path, start, end - start))
+            except LedgerCorrupt:
+                if segment is self._segments[at]:
+                    raise
+                # it was thinned between the look at its table and the read
 
     def add(self, frames: Iterable[Sequence[bytes]]) -> None:
         """Settle the next records; durable on return, and readable from then on. A crash leaves all or nothing.
@@ -138,7 +163,37 @@ class SettledLedger:
         path = self._directory / f"{first:016d}-{end:016d}.ndjson.zst"
         require_room(self._directory, len(data))
         durable.write_new(path, data)
-        self._open(path, first, end)
+        self._segments.append(self._open(path, first, end))
+
+    def thin(self, token: PruningToken) -> None:
+        """Destroy records of one segment, but for their places. Durable on return; a crash leaves all or nothing of it.
+
+        What stays is read back from the device before the old file goes.
+
+        Args:
+            token: Names the segment, which is not the newest, and the records.
+
+        Raises:
+            Unavailable: There is no room for the new file; nothing was changed.
+            LedgerCorrupt: The segment is damaged; nothing was changed.
+            DurabilityError: The file system failed.
+        """
+        at = next(at for at, segment in enumerate(self._segments[:-1]) if segment.first == token.first)
+        segment = self._segments[at]
+        if segment.end != token.end:
+            raise ValueError(f"the token is of records up to {token.end}, and the segment ends at {segment.end}")
+        whole = (b"" if token.covers(seq) else record for seq, record in self.read_back(segment.first, segment.end))
+        kept = iter(lambda: list(islice(whole, FRAME_RECORDS)), [])
+        data, _ = format_.encode_segment(kept)
+        require_room(self._directory, len(data))
+        fresh = segment.path.with_name(f"{segment.path.name}{durable.TEMP_SUFFIX}")
+        durable.write_new(fresh, data)
+        if _read_back(fresh, 0, len(data)) != data:
+            raise LedgerCorrupt(str(fresh), "the device gives back other bytes than were written")
+        crash_point("prune.written")
+        durable.supersede(fresh, segment.path)
+        self._segments[at] = self._look(segment.path, segment.first, segment.end)
+        self._frame.cache_clear()
 
     def read_back(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Records with ``first <= seq < end`` as the device has them, past every cache.

@@ -177,3 +177,4 @@ def _add_work(page: Page, work: Work) -> None:
     page.gauge("eraser_backlog_objects", "Bodies removed and not erased yet.", ({}, work.erasable))
     page.gauge("eraser_kept_objects", "Bodies that index and ledger, or the gate, disagree about.", ({}, work.kept))
     page.counter("erased_objects_total", "Bodies erased.", ({}, work.erased))
+    page.counter("pruned_records_total", "Records pruned: only their hashes are left.", ({}, work.pruned))

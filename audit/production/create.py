@@ -22,7 +22,7 @@ import msgspec
 
 from audit import __version__
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditError
+from audit.errors import AuditError, RecordPruned
 from audit.note import parse_note
 from audit.production import question
 from audit.production.bag import Bag, ProductionFailed
@@ -216,7 +216,12 @@ def _logs(making: _Making) -> list[dict[str, object]]:
         place = f"data/logs/{strand.name}"
         making.bag.write(f"{place}/checkpoint", note)
         making.bag.write(f"{place}/vkey", node.layout.vkey(strand.name).read_bytes())
-        write_log(making.bag, place, seqs, size, record=strand.feed.record, read=read)
+        try:
+            write_log(making.bag, place, seqs, size, record=strand.feed.record, read=read)
+        except RecordPruned as error:
+            raise ProductionFailed(
+                f"{error}; so nobody can check that no version of that time was left out: ask with --only-matching"
+            ) from error
         first, end = (0, 0) if asked.only_matching else _inside(strand, found.first, found.end)
         said = {"stream": strand.name, "origin": node.identity.origin_of(strand.name), "size": size}
         ranges.append({**said, "records": len(seqs), "first": first, "end": end})

@@ -25,7 +25,10 @@ _NAME: Final = "catalogue.json"
 
 
 class File(msgspec.Struct, frozen=True):
-    """One Parquet file: positions ``first`` to ``last`` that are of its day, and their times in ns since the epoch."""
+    """One Parquet file: positions ``first`` to ``last`` that are of its day, and their times in ns since the epoch.
+
+    ``thinned`` counts how often it was written anew because records were pruned.
+    """
 
     day: str
     first: int
@@ -33,15 +36,20 @@ class File(msgspec.Struct, frozen=True):
     rows: int
     earliest: int
     latest: int
+    thinned: int = 0
 
     @property
     def name(self) -> str:
         """Its path below the view's directory."""
-        return f"day={self.day}/{self.first:016d}-{self.last:016d}.parquet"
+        thinned = f".{self.thinned}" if self.thinned else ""
+        return f"day={self.day}/{self.first:016d}-{self.last:016d}{thinned}.parquet"
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """All files; positions below ``end`` are in them, and ``leaf`` is the leaf hash of the last of those (hex)."""
+    """All files; positions below ``end`` are in them, and ``leaf`` is the leaf hash of the last of those (hex).
+
+    It is empty where that one was pruned.
+    """
 
     end: int = 0
     leaf: str = ""

@@ -63,12 +63,14 @@ def insert(table: str) -> str:
     """The statement that adds the records of one stream, in order and without a gap, from a file of a record a line.
 
     Its parameters: ``$file``, ``$base`` (position of the stream's first record) and ``$last`` (leaf hash of the last
-    record in the file; the others' are what their successors say, which the feed has checked).
+    record in the file; the others' are what their successors say, which the feed has checked). A line without ``op``
+    stands for a record that was pruned: it says what the one before it hashes to, and makes no row.
     """
     chosen = ", ".join(expression for _, _, expression in _COLUMNS)
     return (
         f"INSERT INTO {table} SELECT {chosen} "  # noqa: S608 - names of ours
-        f"FROM read_ndjson($file, columns = {_FIELDS}, compression = 'none', maximum_object_size = 1048576)"
+        f"FROM read_ndjson($file, columns = {_FIELDS}, compression = 'none', maximum_object_size = 1048576) "
+        "QUALIFY op IS NOT NULL"
     )
 
 
@@ -77,6 +79,29 @@ def days(table: str) -> str:
     return (
         f"SELECT {_DAY}::VARCHAR AS day, min(position), max(position), count(*), "  # noqa: S608 - names of ours
         f'coalesce(epoch_ns(min("time")), 0), coalesce(epoch_ns(max("time")), 0) FROM {table} GROUP BY day ORDER BY day'
+    )
+
+
+def forgetting(table: str) -> str:
+    """The statement that removes rows from a table: those in the table ``gone``, of one column, ``position``."""
+    return f"DELETE FROM {table} WHERE position IN (SELECT position FROM gone)"  # noqa: S608 - a name of ours
+
+
+def counted(path: str, *, gone: bool = False) -> str:
+    """The query for a file's first and last position, rows, earliest and latest time; only of those in ``gone``."""
+    return (
+        "SELECT min(position), max(position), count(*), "  # noqa: S608 - a path of ours
+        'coalesce(epoch_ns(min("time")), 0), coalesce(epoch_ns(max("time")), 0) '
+        f"FROM read_parquet('{path}', hive_partitioning = false)"
+        + (" WHERE position IN (SELECT position FROM gone)" if gone else "")
+    )
+
+
+def left(path: str) -> str:
+    """The query for a file's rows but for those in ``gone``, in order."""
+    return (
+        f"SELECT * FROM read_parquet('{path}', hive_partitioning = false) "  # noqa: S608 - a path of ours
+        "WHERE position NOT IN (SELECT position FROM gone) ORDER BY position"
     )
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from audit.errors import AuditError
+from audit.errors import AuditError, RecordPruned
 from audit.query import filter as filters_
+from audit.query.engine import ViewFailed
 from audit.query.filter import QueryInvalid
 from audit.query.page import Continuation, question, seal, unseal
 from audit.strand import holding
@@ -149,10 +150,15 @@ class Asking:
         positions = [row[0] for row in self._view.select("position", condition, rest)]
         more = len(positions) > asked.limit
         shown = positions[: asked.limit]
+        try:
+            page = [self.found(position) for position in shown]
+        except RecordPruned as error:
+            self._view.distrust("it names records that were pruned")  # a crash kept it from being told
+            raise ViewFailed("records of this answer were pruned just now: ask again") from error
         following = ""
         if more:
             following = seal(self._key, Continuation(_question(actor, asked), snapshot, shown[-1]))
-        return Page([self.found(position) for position in shown], snapshot, following, total)
+        return Page(page, snapshot, following, total)
 
     def record(self, tail: Tail, missing: S3Error | None = None) -> Committed:
         """Record that somebody looks at records, before they see any.
@@ -185,12 +191,15 @@ class Asking:
         return self._view.select(what, condition, rest)
 
     def time(self, position: int) -> str:
-        """Wall clock of the record at a position, as it stands there.
+        """Wall clock of the record at a position, as it stands there; empty where it was pruned.
 
         Raises:
             LedgerCorrupt: It cannot be read.
         """
-        return decode(self._history.record(position))[0].time
+        try:
+            return decode(self._history.record(position))[0].time
+        except RecordPruned:
+            return ""
 
     def matching(self, condition: filters_.Condition, limit: int) -> list[Found]:
         """The first records that match, oldest first; part of a question that was asked and recorded before.
@@ -206,6 +215,7 @@ class Asking:
         """The record at a position.
 
         Raises:
+            RecordPruned: Only its hash is left.
             LedgerCorrupt: It cannot be read.
         """
         strand = holding(self._strands, position)

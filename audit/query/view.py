@@ -21,6 +21,10 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from msgspec.structs import replace
+
+from audit.errors import RecordPruned
 from audit.query import catalogue, columns
 from audit.query.catalogue import Catalogue, File
 from audit.query.engine import Engine, TableGone, ViewFailed, quoted, reported
@@ -79,6 +83,7 @@ class View:
         self._stepping = Lock()
         self._generation = 0
         self._left: str = ""
+        self._old_files: list[Path] = []
         self._broken = ""
         self._engine: Engine | None = None
         self._parts = _Parts()
@@ -126,7 +131,7 @@ class View:
             ViewFailed: As :meth:`step`.
         """
         deadline = time.monotonic() + seconds
-        while self.end < position and time.monotonic() < deadline:
+        while (self.end < position or self._broken) and time.monotonic() < deadline:
             self.step()
         return self.end >= position
 
@@ -157,7 +162,7 @@ class View:
                     raise
                 # two generations were written out meanwhile, and the older table is gone: look again
             except ViewFailed as error:
-                self._broken = self._broken or str(error)
+                self.distrust(str(error))
                 raise
 
     def _statement(self, parts: _Parts, what: str, condition: Condition, rest: str) -> tuple[str, list[object]]:
@@ -173,6 +178,70 @@ class View:
         rows = " UNION ALL ".join(sources)
         sql = f"SELECT {what} FROM ({rows}) WHERE {condition.sql} {rest}"  # noqa: S608 - what is theirs is a parameter
         return sql, [*([files] if files else []), *condition.parameters]
+
+    def distrust(self, why: str) -> None:
+        """Have it built again by the next step."""
+        self._broken = self._broken or why
+
+    def forget(self, first: int, end: int, gone: Sequence[int]) -> None:
+        """Take records that were pruned out of the view. Durable on return; told twice it changes nothing.
+
+        Args:
+            first: Position before which none of them is.
+            end: Position from which on none of them is.
+            gone: Their positions.
+
+        Raises:
+            ViewFailed: It could not be done. They may still be found, and then cannot be shown.
+        """
+        with self._stepping, reported():
+            engine = self._engine
+            if engine is None or not gone:
+                return  # where nothing was read yet, they never come in
+            engine.execute("CREATE OR REPLACE TABLE gone AS SELECT unnest($gone)::BIGINT AS position", {"gone": gone})
+            parts = self._parts
+            old: list[Path] = []
+            files = []
+            for file in parts.catalogue.files:
+                if file.last < first or file.first >= end:
+                    files.append(file)
+                    continue
+                files += self._thin(engine, file, old)
+            for table in parts.tables:
+                engine.execute(columns.forgetting(table))
+            if old:
+                thinner = Catalogue(parts.catalogue.end, parts.catalogue.leaf, tuple(files))
+                catalogue.save(self._directory, thinner)
+                self._parts = _Parts(thinner, parts.tables, parts.end)
+                self._drop_old(old)
+
+    def _thin(self, engine: Engine, file: File, old: list[Path]) -> list[File]:
+        """Write a file again without what is gone; what stands for it now, which is nothing where all of it is."""
+        path = self._directory / file.name
+        if not engine.execute(columns.counted(quoted(path), gone=True))[0][2]:
+            return [file]
+        old.append(path)
+        fresh = replace(file, thinned=file.thinned + 1)
+        target = self._directory / fresh.name
+        engine.execute(f"COPY ({columns.left(quoted(path))}) TO '{quoted(target)}' {_PARQUET}")
+        ((_, _, rows, earliest, latest),) = engine.execute(columns.counted(quoted(target)))
+        self._sync(target)
+        if not rows:
+            old.append(target)
+            return []
+        return [replace(fresh, rows=rows, earliest=earliest, latest=latest)]
+
+    def _drop_old(self, old: list[Path]) -> None:
+        """Remove files a generation after they were replaced: a query that began before may still open them."""
+        for path in self._old_files:
+            path.unlink(missing_ok=True)
+        self._old_files = old
+
+    @staticmethod
+    def _sync(path: Path) -> None:
+        with path.open("rb") as written:
+            durable.fsync_file(written.fileno())
+        durable.fsync_dir(path.parent)
 
     def close(self) -> None:
         """Let go of it, after the step that is under way."""
@@ -192,7 +261,14 @@ class View:
     def _happened(self, found: Catalogue) -> bool:
         if found.end > self._strands[-1].end:
             return False
-        return leaf_hash(self._history.record(found.end - 1)).hex() == found.leaf
+        return self._leaf(found.end - 1) in {"", found.leaf}
+
+    def _leaf(self, position: int) -> str:
+        """Leaf hash of a record (hex); empty where it was pruned."""
+        try:
+            return leaf_hash(self._history.record(position)).hex()
+        except RecordPruned:
+            return ""
 
     def _new_table(self, engine: Engine) -> str:
         self._generation += 1
@@ -208,25 +284,31 @@ class View:
         fd = os.memfd_create("records")
         try:
             count, last = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
-            file = f"/proc/self/fd/{fd}"
-            engine.execute(
-                columns.insert(parts.tables[-1]), {"file": file, "base": strand.base, "last": leaf_hash(last)}
-            )
+            if last:
+                parameters = {"file": f"/proc/self/fd/{fd}", "base": strand.base, "last": leaf_hash(last)}
+                engine.execute(columns.insert(parts.tables[-1]), parameters)
         finally:
             os.close(fd)
         self._parts = _Parts(parts.catalogue, parts.tables, parts.end + count)
 
     def _spool(self, fd: int, first: int, end: int) -> tuple[int, bytes]:
-        """Write records as lines to a file in memory; how many, and the last."""
-        lines, size = [], 0
+        """Write records as lines to a file in memory; how many were taken, and the last one that was not pruned."""
+        lines, size, last, taken = [], 0, b"", 0
+        before = b""
         for _, record in self._history.read(first, end):
-            lines.append(record)
-            size += len(record)
+            taken += 1
+            if record:
+                lines.append(record)
+                last = record
+                size += len(record)
+            elif before:  # what comes after it does not say what it hashes to
+                lines.append(_after(before))
+            before = record
             if size >= BATCH_BYTES:
                 break
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(b"\n".join(lines))
-        return len(lines), lines[-1]
+        return taken, last
 
     def _write_out(self, engine: Engine) -> None:
         """Move the rows in memory to files. A crash before the catalogue is durable leaves files that are swept."""
@@ -238,14 +320,22 @@ class View:
             path = self._directory / file.name
             path.parent.mkdir(mode=0o700, exist_ok=True)
             engine.execute(f"COPY ({columns.of_day(table, file.day)}) TO '{quoted(path)}' {_PARQUET}")
-            with path.open("rb") as written:
-                durable.fsync_file(written.fileno())
-            durable.fsync_dir(path.parent)
+            self._sync(path)
         durable.fsync_dir(self._directory)  # the names of the days
-        leaf = leaf_hash(self._history.record(parts.end - 1)).hex()
+        leaf = self._leaf(parts.end - 1)
         written_out = Catalogue(parts.end, leaf, parts.catalogue.files + files)
         catalogue.save(self._directory, written_out)
         self._parts = _Parts(written_out, (self._new_table(engine),), parts.end)
         if self._left:
             engine.execute(f"DROP TABLE {self._left}")
         self._left = table
+
+
+def _after(record: bytes) -> bytes:
+    """The line that stands for a record that was pruned, after one that was not (``columns.insert``)."""
+    seq = msgspec.json.decode(record, type=_Seq).seq + 1
+    return b'{"seq":%d,"prev":"%b"}' % (seq, leaf_hash(record).hex().encode())
+
+
+class _Seq(msgspec.Struct, gc=False):
+    seq: int

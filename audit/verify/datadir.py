@@ -102,6 +102,10 @@ class Vault:
             read.append((stream, claims, log))
         for at, (stream, claims, log) in enumerate(read, 1):
             stream.judge(claims, log, read[at][0] if at < len(read) else None)
+        for (stream, _, _), name in zip(read, origins, strict=True):
+            findings, states = stream.pruned.judge(name, self._lineage.prunings)
+            self._report.findings += findings
+            self._report.states += states
         if read and read[0][0].takeover is not None:
             self._bad("vault.json", f"it does not name stream {read[0][0].takeover.stream}, which was taken over")
         self._lineage.locks.finish()

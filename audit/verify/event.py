@@ -76,6 +76,11 @@ class Event(NamedTuple):
     known: bytes
     known_root: bytes
     base: bytes
+    pruned_stream: bytes
+    pruned_first: bytes
+    pruned_end: bytes
+    pruned_count: bytes
+    pruned_digest: bytes
     ref: bytes
 
 

@@ -18,6 +18,7 @@ from audit.verify.files import walk
 from audit.verify.lineage import Lineage, takeover_in
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_checkpoint, parse_vkey
 from audit.verify.pool import cores, in_order
+from audit.verify.pruned import Pruned
 from audit.verify.records import Checker, Run, unknown_ops
 from audit.verify.report import Bad, Finding, LogReport, Report, State, Unchecked
 from audit.verify.source import Directory, Source
@@ -99,7 +100,8 @@ def check_span(span: Span) -> Run:
         for n, data in zip(numbers, bundles, strict=True):
             entries = _entries(data, source.place(path(n)), min(TILE_WIDTH, size - n * TILE_WIDTH), n)
             _older_bundles(span, n, data or b"", checker)
-            checker.feed(entries)
+            gone = b"" in entries and len(entries) == TILE_WIDTH
+            checker.feed(entries, span.tiles.leaves(n) if gone else b"")
             if len(entries) == TILE_WIDTH:
                 leaves = checker.leaves[-TILE_WIDTH:]
                 known.append((n, b"".join(leaves)))
@@ -173,19 +175,19 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
     tiles = Tiles(source, checkpoint.size, listing.partials, checkpoint.root)
     spine = Spine(tiles, claims.sizes(), partial(_record, source, checkpoint.size))
     lineage = Lineage()
+    pruned = Pruned("record {}".format)
     stream = json.dumps(checkpoint.origin.rpartition("/")[2], ensure_ascii=False).encode()
     ops: Counter[bytes] = Counter()
     jobs = cores() if checkpoint.size > 2 * SPAN_TILES * TILE_WIDTH else 1
     runs = in_order(check_span, _spans(tiles, stream, listing), jobs)
     for run in runs:
         ops.update(run.ops)
+        pruned.add(run)
         start = spine.size
         whole = spine.add(run)
         for event in run.events:
             if event.seq >= start:
-                if event.seq == 0:
-                    _begin(lineage, event, report)
-                lineage.locks.apply(lineage.moved(event))
+                _replay(lineage, event, report)
         progress(spine.size)
         if not whole:
             break
@@ -195,19 +197,25 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
     report.findings += spine.findings + lineage.findings(lineage.locks.findings)
     for path in listing.beyond(spine.size):
         report.findings.append(Finding(None, source.place(path), "it goes beyond the checkpoint's size"))
+    gone, states = pruned.judge(checkpoint.origin.rpartition("/")[2], lineage.prunings)
+    report.findings += gone
+    report.states += states
     claims.judge(spine.size, spine.roots, log)
     summarise(report, ops)
     summarise_inherited(report, lineage.locks)
 
 
-def _begin(lineage: Lineage, event: Event, report: Report) -> None:
-    """Take the first record, which says where the history of the vault stands."""
-    taken = takeover_in(event)
+def _replay(lineage: Lineage, event: Event, report: Report) -> None:
+    """Take the next operation; the first record says where the history of the vault stands."""
+    taken = takeover_in(event) if event.seq == 0 else None
     if taken is not None:
         lineage.begin("", taken.position)
         lineage.locks.inherits = True
         detail = f"it goes on from {taken.held} records of {taken.stream}, of which {taken.known} were known as signed"
         report.states.append(State("took over", "record 0", detail))
+    if event.op == b"ledger.pruned":
+        lineage.prunings.append(event)
+    lineage.locks.apply(lineage.moved(event))
 
 
 def _spans(tiles: Tiles, stream: bytes, listing: Listing) -> Iterator[Span]:

@@ -217,6 +217,13 @@ VERIFIED: Final = fields(
     *(field(name, NAT) for name in ("share", "shares", "size", "records", "bodies", "bytes", "seconds")),
     *(maybe(name, form) for name, form in (("findings", NAT), ("place", STR), ("seq", NAT))),
 )
+PRUNED: Final = fields(
+    field("stream", group("pruned_stream", STR)),
+    field("first", group("pruned_first", NAT)),
+    field("end", group("pruned_end", NAT)),
+    field("count", group("pruned_count", NAT)),
+    field("digest", quoted("pruned_digest", HEX)),
+)
 INGEST: Final = fields(
     field("source", STR),
     maybe("format", STR),

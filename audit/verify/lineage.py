@@ -54,6 +54,7 @@ class Lineage:
         locks: What became of its versions; seqs are positions.
         holdings: Its bodies; seqs are positions.
         base: Position of the first record of the stream at hand.
+        prunings: What was pruned, of whichever stream, in order.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class Lineage:
         self._names = [""]
         self.locks = Locks(self.place)
         self.holdings = Holdings(self.locks, self.place)
+        self.prunings: list[Event] = []
 
     def begin(self, name: str, base: int) -> None:
         """Go on with the next stream.
@@ -73,6 +75,14 @@ class Lineage:
         self.base = base
         self._bases.append(base)
         self._names.append(name)
+
+    def apply(self, event: Event) -> None:
+        """Replay the next operation of the stream at hand, with what became of its bodies."""
+        moved = self.moved(event)
+        self.locks.apply(moved)
+        self.holdings.apply(moved)
+        if event.op == b"ledger.pruned":
+            self.prunings.append(event)
 
     def moved(self, event: Event) -> Event:
         """An operation of the stream at hand, with its position as ``seq``."""

@@ -12,7 +12,9 @@ For each record:
 7. What it stored has a descriptor whose length fits its size.
 8. An event of another system that it holds has the digest that stands beside it.
 
-A record of another ``v`` is hashed and counted; nothing else can be said of it. An unknown ``op`` is counted.
+A record that was pruned is an empty line: its leaf hash comes from the tile, for which the root vouches, and what comes
+after it must name that hash. A record of another ``v`` is hashed and counted; nothing else can be said of it. An
+unknown ``op`` is counted.
 Left to the caller: how runs of records join (``spine``), and what operations did to each other (``locks``).
 """
 
@@ -27,6 +29,7 @@ from audit.verify.event import event_of
 from audit.verify.foreign import disagrees
 from audit.verify.report import Finding
 from audit.verify.schema import AFTER_PREV, HEAD, LINK, MAX_RECORD_BYTES, OPS, parse_strict, why_not
+from audit.verify.tree import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     import re
@@ -42,7 +45,8 @@ _EVENTS: Final = frozenset(
     b"bucket.create bucket.delete bucket.lock.put "
     b"object.put object.delete object.erased object.retention.put object.hold.put "
     b"multipart.create multipart.part multipart.complete multipart.abort "
-    b"matter.open matter.close principal.add principal.disable ledger.open ledger.stop ledger.recover".split()
+    b"matter.open matter.close principal.add principal.disable ledger.open ledger.stop ledger.recover "
+    b"ledger.pruned".split()
 )
 _NAMES: Final = {op: op for op in OPS}  # one object for each name, so that runs travel light
 _MAKES: Final = frozenset((b"object.put", b"multipart.complete"))
@@ -63,13 +67,15 @@ class Run(NamedTuple):
     Attributes:
         first: Seq of the first record.
         leaves: Their leaf hashes, 32 bytes each.
-        prev: What the first record says is the one before, hex.
+        prev: What the first record says is the one before, hex; empty where that record was pruned.
         clocks: Clock of the first and of the last record.
         events: What they did, in order.
         ops: The operation of each record: ``v2`` and so on of another version, empty where it is bad.
         findings: What is bad about them.
         broken: Reading stopped: whatever follows cannot be joined on.
         roots: Roots of full tiles, 32 bytes each, where the run starts and goes by tiles.
+        gaps: Records of which only the leaf hash is there: first, end, and the clock of the next one that is there,
+            empty where that is in another run.
     """
 
     first: int
@@ -81,6 +87,7 @@ class Run(NamedTuple):
     findings: list[Finding]
     broken: bool = False
     roots: bytes = b""
+    gaps: tuple[tuple[int, int, bytes], ...] = ()
 
 
 class Checker:
@@ -101,13 +108,15 @@ class Checker:
         self.leaves: list[bytes] = []
         self._events: list[Event] = []
         self._ops: list[bytes] = []
+        self._gaps: list[tuple[int, int, bytes]] = []
         self.findings: list[Finding] = []
 
-    def feed(self, records: Iterable[bytes]) -> None:
+    def feed(self, records: Iterable[bytes], hashes: bytes = b"") -> None:
         """Check the next records.
 
         Args:
-            records: Exact bytes, each without its line feed.
+            records: Exact bytes, each without its line feed; none where one was pruned.
+            hashes: The full tile of level 0 that holds their leaf hashes, where some were pruned.
         """
         form, fullmatch = self._head, AFTER_PREV.fullmatch
         for record in records:
@@ -115,6 +124,9 @@ class Checker:
             match = None
             if record.startswith(head) and len(record) <= MAX_RECORD_BYTES and (record.isascii() or _utf8(record)):
                 match = fullmatch(record, len(head))
+            if not record and hashes:
+                self._take_hash(hashes)
+                continue
             if match is None or match.lastgroup == "reserved":
                 match = self._look_closer(record, head)
             if match is not None:
@@ -142,14 +154,28 @@ class Checker:
             self._ops,
             self.findings,
             broken,
+            gaps=tuple(self._gaps),
         )
 
     def bad(self, why: str) -> None:
         """Note that the record at hand is bad."""
         self.findings.append(Finding(self._seq, self._place(self._seq), why))
 
+    def _take_hash(self, hashes: bytes) -> None:
+        at = self._seq % TILE_WIDTH * HASH_BYTES
+        leaf = hashes[at : at + HASH_BYTES]
+        self.leaves.append(leaf)
+        goes_on = bool(self._gaps) and self._gaps[-1][1] == self._seq
+        first = self._gaps.pop()[0] if goes_on else self._seq
+        self._gaps.append((first, self._seq + 1, b""))
+        self._ops.append(b"")
+        self._prev = leaf.hex().encode()
+        self._seq += 1
+
     def _first_prev(self, record: bytes) -> bytes:
         """What the first record of a run says is before it; whether that is so, the caller finds out."""
+        if not record:
+            return b""  # pruned: it says nothing
         link = LINK.match(record)
         self._before = self._prev = link[1] if link else b"0" * 64
         return self._prev
@@ -161,6 +187,8 @@ class Checker:
             self.bad(f"its clock {clock.decode()} is before {self._clock.decode()} of the record before")
         elif not self._clock:
             self._first_clock = clock
+        if self._gaps and self._gaps[-1][1] == self._seq:
+            self._gaps[-1] = (*self._gaps[-1][:2], clock)
         self._clock = clock
         if clock > self._now < stamp:
             self.bad(f"its clocks are ahead: {clock.decode()}")

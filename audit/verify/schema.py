@@ -31,6 +31,7 @@ from audit.verify.forms import (
     ORIGIN,
     PRINCIPAL,
     PRODUCTION,
+    PRUNED,
     REQUEST,
     SERVER,
     STORED,
@@ -58,7 +59,7 @@ OPS: Final = frozenset(
     b"token.add token.revoke record.query record.get record.tile "
     b"production.create production.complete ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate matter.open matter.close matter.list matter.get "
-    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup ledger.verified "
+    b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup ledger.verified ledger.pruned "
     b"server.reload clock.status".split()
 )
 
@@ -90,6 +91,7 @@ _FIELDS: Final = (
     ("keys", False, KEYS),
     ("backup", False, BACKUP),
     ("verified", False, VERIFIED),
+    ("pruned", False, PRUNED),
     ("ref", False, group("ref", NAT)),
     ("ingest", False, INGEST),
 )

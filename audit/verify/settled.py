@@ -1,6 +1,6 @@
 """Settled ledger segments: Zstandard frames of 256 records, a line each, and a seek table.
 
-The last frame of a stream that was taken over may be shorter.
+The last frame of a stream that was taken over may be shorter. A record that was pruned is an empty line.
 
 Needs the package zstandard, which the installed product has. Not handled here: how segments join (``datadir``).
 """
@@ -138,7 +138,8 @@ def check_frames(frames: Frames) -> Run:
         with file:
             for n, (at, length) in enumerate(frames.spans, frames.first // TILE_WIDTH):
                 count = min(TILE_WIDTH, frames.end - n * TILE_WIDTH)
-                checker.feed(_records(read_at(file, at, length, frames.place), frames.place, n, count))
+                lines = _records(read_at(file, at, length, frames.place), frames.place, n, count)
+                checker.feed(lines, frames.tiles.leaves(n) if b"" in lines and count == TILE_WIDTH else b"")
                 if count == TILE_WIDTH:
                     leaves = checker.leaves[-TILE_WIDTH:]
                     known.append((n, b"".join(leaves)))

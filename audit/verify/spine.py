@@ -106,7 +106,7 @@ class Spine:
         self.findings.append(Finding(seq, self._place(seq), why))
 
     def _join(self, run: Run) -> None:
-        if run.prev != self._last.hex().encode():
+        if run.prev and run.prev != self._last.hex().encode():
             why = "it does not follow the record before: prev is not that one's leaf hash; one of the two was changed"
             self._bad(run.first, why)
         if run.clocks[0] and run.clocks[0] < self._clock:

@@ -23,6 +23,7 @@ from audit.verify.files import digest_file
 from audit.verify.inventory import StreamFiles, listed_now
 from audit.verify.lineage import Lineage, Takeover, takeover_in
 from audit.verify.pool import cores, in_order
+from audit.verify.pruned import Pruned
 from audit.verify.report import Bad, Finding, LogReport, Report, State
 from audit.verify.segment import Reading, Segment, first_kept, read_segment
 from audit.verify.settled import SPAN_FRAMES, Frames, check_frames, read_seek_table, spans
@@ -72,6 +73,7 @@ class Stream:
         takeover: What its first record says of the stream before it.
         recoveries: What its records say of torn tails, of its own and of the stream before it.
         size: Records in it.
+        pruned: Those of which only the hashes are there.
     """
 
     def __init__(  # noqa: PLR0917 - private to datadir
@@ -89,6 +91,7 @@ class Stream:
         self.takeover: Takeover | None = None
         self.recoveries: list[Event] = []
         self.size = 0
+        self.pruned = Pruned(self.place)
         self._roots: dict[int, bytes] = {}
         self._found: list[Finding] = []
         self._tears: list[_Tear] = []
@@ -219,9 +222,7 @@ class Stream:
         return whole
 
     def _apply(self, event: Event) -> None:
-        moved = self._lineage.moved(event)
-        self._lineage.locks.apply(moved)
-        self._lineage.holdings.apply(moved)
+        self._lineage.apply(event)
         if event.op == b"ledger.recover":
             self.recoveries.append(event)
         elif event.op == b"ledger.open" and event.seq == 0 and event.vault:
@@ -252,6 +253,7 @@ class Stream:
         jobs = cores() if end - spine.size > 2 * SPAN_FRAMES * TILE_WIDTH else 1
         tasks = chain.from_iterable(map(spans, all_frames))
         for run in in_order(check_frames, tasks, jobs):
+            self.pruned.add(run)
             whole = self._join(spine, run)
             progress(spine.size)
             if not whole:

@@ -41,6 +41,20 @@ class Tiles(NamedTuple):
         some = {place: widths for place, widths in self.partials.items() if place[0] == 0 and first <= place[1] < end}
         return self._replace(partials=some)
 
+    def leaves(self, n: int) -> bytes:
+        """The leaf hashes of a full tile of level 0, of whose records some were pruned.
+
+        Raises:
+            Bad: It is not there, or not of 256 hashes.
+            Unchecked: It cannot be read.
+        """
+        path = tile_path(0, n, TILE_WIDTH)
+        (tile,) = self.source.read_all([path], TILE_BYTES)
+        if tile is None or len(tile) != TILE_BYTES:
+            why = "the tile is missing or cut short, and with it the hashes of records that were pruned"
+            raise Bad(self.source.place(path), why, n * TILE_WIDTH)
+        return tile
+
     def check(
         self, level: int, known: Iterable[tuple[int, bytes]], record: Callable[[int], str] = "record {}".format
     ) -> list[Finding]:

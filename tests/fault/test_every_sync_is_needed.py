@@ -39,8 +39,8 @@ NEEDED: Final = (
     "fsync ledger write_new_files",
     "fsync packs write_new_files",
     "fsync tile/0 write_new_files",
-    "fsync keys replace",
-    "fsync data.anchor replace",
+    "fsync keys supersede",
+    "fsync data.anchor supersede",
     "fsync blobs publish",
     "fsync blobs make_dirs",
     "fsync blobs remove",
@@ -57,7 +57,8 @@ NOT_NEEDED: Final = {
 }
 #: Not on the way of anything that a client or the ledger is told, and so not in the recording.
 ELSEWHERE: Final = {
-    "View._write_out": "the view of records is made anew from the ledger where it is damaged or behind",
+    "View._write_out": "the names of new days; as View._sync",
+    "View._sync": "the view of records is made anew from the ledger where it is damaged or behind",
     "Copier._copy": "a backup: what reads it back checks every digest in it and runs the verifier",
     "Copier._pour": "as Copier._copy",
     "Copier.sweep": "as Copier._copy",

@@ -56,6 +56,8 @@ RESTORE: Final = ("restore.noted", "restore.kek", "restore.keyring", "restore.fi
 BACKUP: Final = ("backup.written",)
 #: Of backups of the data directory: struck by ``test_backup``.
 DIRECTORY: Final = ("backup.cut", "backup.keys", "backup.complete", "backup.named", "backup.restored")
+#: Of pruning: struck by ``test_pruning``.
+PRUNING: Final = ("prune.recorded", "prune.written", "prune.thinned")
 _BLOCK: Final = 4096
 
 
@@ -163,5 +165,5 @@ def test_every_crash_point_is_struck() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "crash_point"
     ]
     assert {ast.literal_eval(call.args[0]) for call in calls} == {
-        *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP, *DIRECTORY,
+        *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP, *DIRECTORY, *PRUNING,
     }  # fmt: skip

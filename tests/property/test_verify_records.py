@@ -127,6 +127,9 @@ TAILS = built(
         writer.VerifiedRef, result=TEXT, share=NUMBERS, shares=NUMBERS, size=NUMBERS, records=NUMBERS, bodies=NUMBERS,
         bytes=NUMBERS, seconds=NUMBERS, findings=NUMBERS, place=TEXT, seq=NUMBERS,
     ),
+    pruned=built(
+        writer.PrunedRef, stream=TEXT, first=NUMBERS, end=NUMBERS, count=NUMBERS, digest=HASHES,
+    ),
     ref=NUMBERS,
     ingest=st.one_of(EVENTS, BATCHES),
 )  # fmt: skip

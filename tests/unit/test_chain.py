@@ -45,3 +45,11 @@ def test_a_record_of_a_later_schema_still_chains() -> None:
     chain = Chain(2, RECORDS[1])
     chain.add(RECORDS[2].replace(b'{"v":1,', b'{"v":77,'), "here")
     assert chain.seq == 3
+
+
+def test_a_record_that_was_pruned_is_passed_over_and_the_chain_goes_on() -> None:
+    for chain in (Chain(1, RECORDS[0]), Chain(1, b"")):
+        chain.skip()
+        chain.add(RECORDS[2], "here")
+        with pytest.raises(LedgerCorrupt):
+            chain.add(RECORDS[4], "here")

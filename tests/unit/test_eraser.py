@@ -324,7 +324,7 @@ def test_a_pass_is_followed_by_rest(vault: SmallVault) -> None:
         assert vault.eraser.step() == (key == "a")
 
 
-def test_only_the_eraser_makes_tokens() -> None:
+def test_only_the_eraser_and_the_pruner_make_tokens_each_its_own() -> None:
     product = [path for name in ("vault", "audit", "exporters") for path in (ROOT / name).rglob("*.py")]
     making = {
         str(path.relative_to(ROOT))
@@ -332,6 +332,6 @@ def test_only_the_eraser_makes_tokens() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and node.name == "covers"
     }
-    assert making == {"vault/storage/token.py", "audit/eraser.py"}
+    assert making == {"vault/storage/token.py", "audit/eraser.py", "audit/pruning.py"}
     importing = {path.name for path in product if "_Token" in path.read_text()}
-    assert importing == {"eraser.py"}
+    assert importing == {"eraser.py", "pruning.py"}

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 NOTE = b"the note\n"
 
 
+def gone(seq: int) -> bytes:
+    """The leaf hash of an entry that was pruned."""
+    return hashlib.sha256(b"\0entry %d" % seq).digest()
+
+
 def entries(count: int) -> list[bytes]:
     return [b"entry %d" % number for number in range(count)]
 
@@ -26,7 +31,7 @@ def export(target: Path, log: list[bytes], size: int) -> list[int]:
         yield from log[start:end]
 
     steps: list[int] = []
-    export_log(target, Checkpoint("log", size, mth(log[:size])), NOTE, records, steps.append)
+    export_log(target, Checkpoint("log", size, mth(log[:size])), NOTE, records, gone, progress=steps.append)
     return steps
 
 
@@ -51,19 +56,32 @@ def test_an_export_holds_every_entry_and_hash_tile_of_the_checkpoints_tree(tmp_p
     assert made == expected
 
 
+def test_what_was_pruned_is_an_empty_entry_and_a_hash(tmp_path: Path) -> None:
+    log = entries(300)
+    kept = [b"" if number in {0, 7, 255} else entry for number, entry in enumerate(log)]
+    made = Checkpoint("log", 300, mth(log))
+    export_log(tmp_path, made, NOTE, lambda a, b: iter(kept[a:b]), gone, progress=lambda _: None)
+    found = files(tmp_path)
+    assert found["tile/entries/000"].startswith(b"\0\0\0\x07entry 1\0")
+    assert found["tile/0/000"] == b"".join(map(gone, range(256)))
+
+
 def test_records_that_are_not_the_checkpoints_are_not_exported(tmp_path: Path) -> None:
     log = entries(300)
     root = mth(log)
     log[7] = b"another"
     with pytest.raises(LedgerCorrupt, match="not those that its checkpoint was made of"):
-        export_log(tmp_path, Checkpoint("log", 300, root), NOTE, lambda a, b: iter(log[a:b]), lambda _: None)
+        export_log(
+            tmp_path, Checkpoint("log", 300, root), NOTE, lambda a, b: iter(log[a:b]), gone, progress=lambda _: None
+        )
     assert not (tmp_path / "checkpoint").exists()
 
 
 def test_a_source_that_gives_too_few_records_is_noticed(tmp_path: Path) -> None:
     log = entries(300)
+    made = Checkpoint("log", 300, mth(log))
     with pytest.raises(LedgerCorrupt):
-        export_log(tmp_path, Checkpoint("log", 300, mth(log)), NOTE, lambda a, b: iter(log[a:299]), lambda _: None)
+        export_log(tmp_path, made, NOTE, lambda a, b: iter(log[a:299]), gone, progress=lambda _: None)
 
 
 def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:

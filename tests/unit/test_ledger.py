@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from audit.errors import LedgerCorrupt
-from audit.ledger import SettledLedger
+from audit.ledger import SettledLedger, store
 from tests.doubles.traffic import Traffic
 from vault.errors import Unavailable
 
@@ -202,3 +202,66 @@ def test_what_a_crash_left_is_tidied_up(tmp_path: Path, ledger: SettledLedger) -
     (tmp_path / "0000000000001280-0000000000001536.ndjson.zst.0011223344556677.tmp").write_bytes(b"half")
     assert SettledLedger(tmp_path).end == 1280
     assert len(list(tmp_path.iterdir())) == 2
+
+
+class Leave:
+    """Leave to prune some records of a segment."""
+
+    def __init__(self, first: int, end: int, seqs: set[int]) -> None:
+        self.first, self.end, self._seqs = first, end, seqs
+
+    def covers(self, seq: int) -> bool:
+        return seq in self._seqs
+
+
+def test_what_is_pruned_reads_as_nothing_and_the_rest_as_it_was(tmp_path: Path, ledger: SettledLedger) -> None:
+    ledger.record(3)  # in the cache
+    before = (tmp_path / "0000000000000000-0000000000000512.ndjson.zst").stat().st_size
+    ledger.thin(Leave(0, 512, {*range(256), 300}))
+    expected = [b"" if seq < 256 or seq == 300 else record for seq, record in enumerate(RECORDS)]
+    for opened in (ledger, SettledLedger(tmp_path)):
+        assert [opened.record(seq) for seq in range(len(RECORDS))] == expected
+        assert [record for _, record in opened.iterate(0)] == expected
+        assert opened.spans == [(0, 512), (512, 1280)]
+    assert (tmp_path / "0000000000000000-0000000000000512.ndjson.zst").stat().st_size < before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_reader_that_looked_before_a_segment_was_thinned_reads_what_is_left(
+    tmp_path: Path, ledger: SettledLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store._read
+    thinned: list[int] = []
+
+    def read(path: Path, offset: int, length: int) -> bytes:
+        if not thinned:
+            thinned.append(1)
+            ledger.thin(Leave(0, 512, set(range(500))))
+        return real(path, offset, length)
+
+    monkeypatch.setattr(store, "_read", read)
+    assert ledger.record(511) == RECORDS[511]
+    assert ledger.record(300) == b""
+
+
+def test_the_newest_segment_and_half_a_segment_are_not_thinned(ledger: SettledLedger) -> None:
+    with pytest.raises(StopIteration):
+        ledger.thin(Leave(512, 1280, {600}))
+    with pytest.raises(ValueError, match="the segment ends at 512"):
+        ledger.thin(Leave(0, 256, {3}))
+    assert ledger.record(3) == RECORDS[3]
+
+
+def test_a_device_that_gives_back_other_bytes_keeps_the_old_segment(
+    tmp_path: Path, ledger: SettledLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store._read_back
+
+    def read(path: Path, offset: int, length: int) -> bytes:
+        data = real(path, offset, length)
+        return data[:-1] if path.suffix == ".tmp" else data
+
+    monkeypatch.setattr(store, "_read_back", read)
+    with pytest.raises(LedgerCorrupt, match="gives back other bytes"):
+        ledger.thin(Leave(0, 512, {3}))
+    assert SettledLedger(tmp_path).record(3) == RECORDS[3]

@@ -26,6 +26,7 @@ from vault.record import (
     Origin,
     PrincipalRef,
     ProductionRef,
+    PrunedRef,
     Request,
     ServerRef,
     Storage,
@@ -89,6 +90,7 @@ TAIL = Tail(
     keys=KeysRef("0a1b2c3d", 9, 4, "4d3c2b1a", 1, "dd" * 32, 2, 3, 5, holds_kek=True),
     backup=BackupRef("site-a.node-1", 811, "ab" * 32, 9, 1234),
     verified=VerifiedRef("bad", 7, 30, 812, 900, 5, 4096, 60, 2, "packs/a-1-2.pack", 4),
+    pruned=PrunedRef("site-a.node-1", 256, 512, 3, "ab" * 32),
     ref=811,
     ingest=IngestRef(
         "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1
@@ -136,6 +138,7 @@ GOLDEN = (
     '"backup":{"stream":"site-a.node-1","records":811,"digest":"' + "ab" * 32 + '","files":9,"bytes":1234},'
     '"verified":{"result":"bad","share":7,"shares":30,"size":812,"records":900,"bodies":5,"bytes":4096,"seconds":60,'
     '"findings":2,"place":"packs/a-1-2.pack","seq":4},'
+    '"pruned":{"stream":"site-a.node-1","first":256,"end":512,"count":3,"digest":"' + "ab" * 32 + '"},'
     '"ref":811,'
     '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
     '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'

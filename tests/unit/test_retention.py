@@ -9,11 +9,13 @@ from vault.record import DefaultRetention, LockRef
 from vault.retention import (
     COMPLIANCE,
     GOVERNANCE,
+    MIN_RECORD_DAYS,
     Lock,
     active,
     at_creation,
     check_default,
     decide_erasure,
+    decide_pruning,
     decide_removal,
     decide_retention,
     default_until,
@@ -218,3 +220,26 @@ def test_a_lock_reads_back_from_a_record(lock: Lock) -> None:
         assert ref.matters == lock.matters[:32]
         assert len(ref.matters) + ref.more == len(lock.matters)
         assert ref.held == (lock.hold or lock.matters != ())
+
+
+# Records
+
+
+@pytest.mark.parametrize("days", [0, 1, MIN_RECORD_DAYS, 400])
+@pytest.mark.parametrize("now", [BOTH, BEHIND, AHEAD])
+def test_a_record_is_kept_for_its_days_and_never_for_fewer_than_184(now: Now, days: int) -> None:
+    edge = min(now) - max(days, MIN_RECORD_DAYS) * DAY_NS
+    decide_pruning(edge, days, [], now)
+    with pytest.raises(S3Error) as refusal:
+        decide_pruning(edge + 1, days, [], now)
+    assert reason(refusal) == "record_age"
+
+
+@given(found=st.lists(locks, max_size=4), now=nows)
+def test_a_record_stays_while_anything_it_names_is_locked_or_held(found: list[Lock], now: Now) -> None:
+    stays = any(lock.hold or lock.matters or (lock.mode and lock.until > min(now)) for lock in found)
+    if stays or min(now) < MIN_RECORD_DAYS * DAY_NS:
+        with pytest.raises(S3Error):
+            decide_pruning(0, MIN_RECORD_DAYS, found, now)
+    else:
+        decide_pruning(0, MIN_RECORD_DAYS, found, now)

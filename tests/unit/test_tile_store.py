@@ -103,3 +103,11 @@ def test_a_tile_completed_while_it_is_read_is_found(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(type(tmp_path), "read_bytes", read_bytes)
     assert TileStore(tmp_path).read(Tile(0, 0, 5)) == b"".join(LEAVES[:5])
     assert files(tmp_path) == {"tile/0/000", "tile/1/000.p/1"}
+
+
+def test_the_leaf_of_a_record_that_was_pruned(tmp_path: Path) -> None:
+    store = TileStore(tmp_path)
+    grow(store, 300)
+    assert [store.leaf(seq) for seq in (0, 7, 255)] == [LEAVES[0], LEAVES[7], LEAVES[255]]
+    with pytest.raises(LedgerCorrupt):
+        store.leaf(256)  # its tile is not full

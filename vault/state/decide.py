@@ -83,7 +83,7 @@ _ALWAYS: Final = frozenset(
         "production.complete",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
         "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup",
-        "server.reload", "clock.status",
+        "ledger.pruned", "server.reload", "clock.status",
     }
 )  # fmt: skip
 

@@ -25,6 +25,24 @@ class ErasureToken(Protocol):
         """Whether this may be destroyed: :func:`blob_name` or :func:`domain_name` of it."""
 
 
+class PruningToken(Protocol):
+    """Leave to destroy records of one settled segment, ``first`` to ``end`` of a stream, and to keep their hashes.
+
+    Made by ``audit.pruning`` alone, after it asked the gate about each, and wrote down durably which they are.
+    """
+
+    @property
+    def first(self) -> int:
+        """Seq of the segment's first record."""
+
+    @property
+    def end(self) -> int:
+        """One more than the seq of its last."""
+
+    def covers(self, seq: int) -> bool:
+        """Whether this record's bytes may be destroyed."""
+
+
 def blob_name(blob_id: str) -> str:
     """How a token names a blob."""
     return f"blob {blob_id}"

@@ -62,7 +62,7 @@ def test_the_last_tier_is_for_what_must_always_be_possible() -> None:
         "object.hold.put", "matter.open", "matter.close", "object.delete", "object.erased", "multipart.abort",
         "principal.disable", "token.revoke",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup", "ledger.verified",
-        "server.reload", "clock.status",
+        "ledger.pruned", "server.reload", "clock.status",
         "key.backup", "key.restore", "key.rotate",
     }  # fmt: skip
     assert all(admitted(op, 0, 1 << 40, refused=False) for op in OPS if tier(op, refused=False) == 0)

@@ -1,0 +1,376 @@
+"""Pruning: what goes, what stays, what people are told then, and what a verifier makes of it."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from audit.control.direct import NodeControl
+from audit.errors import RecordPruned
+from audit.index_check import check_index
+from audit.ledger import SettledLedger
+from audit.ledger.segment import FRAME_RECORDS, encode_segment
+from audit.production.bag import ProductionFailed
+from audit.production.create import Progress, create
+from audit.production.question import Question as Production
+from audit.pruning import digest
+from audit.query.engine import ViewFailed
+from audit.query.filter import condition
+from audit.query.records import Question
+from audit.query.view import View
+from audit.verify.command import main as verify
+from audit.verify.exported import parse_bundle
+from tests.doubles.aged_vault import BUCKET, SERVER, AgedVault
+from tests.doubles.memory import memory_directory
+from tests.doubles.whole_node import HERE
+from tests.integration.served import command
+from vault.matters import MatterQuery, MatterRef
+from vault.record import decode
+from vault.retention import MIN_RECORD_DAYS
+from vault.times import DAY_NS, NS, parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with memory_directory() as directory:
+        yield directory / "v"
+
+
+def lived(root: Path) -> AgedVault:
+    """Three segments that are old, and a newest one: looks at a key that is locked, at one that is not, at none."""
+    vault = AgedVault(root)
+    for number in range(3):
+        vault.put("locked", days=1000)
+        vault.put(f"free-{number}")
+        for key in ("locked", f"free-{number}", "none"):
+            vault.look(key, 70)
+        vault.settle()
+    vault.age()
+    return vault
+
+
+def records(vault: AgedVault) -> dict[int, bytes]:
+    return dict(vault.node.history.read(0))
+
+
+def checked(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    code = verify([str(root), "--json", *options])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def named(record: bytes) -> tuple[str, str]:
+    _, tail = decode(record)
+    return tail.op, tail.object.key if tail.object is not None else ""
+
+
+def test_what_changed_nothing_and_names_nothing_locked_goes_and_all_else_stays(root: Path) -> None:
+    vault = lived(root)
+    before = records(vault)
+    old = [end for _, end in vault.node.stores.settled.spans[:-1]]
+    pruned = vault.prune()
+    after = records(vault)
+    gone = {seq for seq, record in before.items() if not after[seq]}
+    assert {seq: record for seq, record in after.items() if seq in before and record} == {
+        seq: record for seq, record in before.items() if seq not in gone
+    }
+    goes = {seq for seq, record in before.items() if goes_by_the_rule(seq, record, old)}
+    assert gone == goes
+    assert pruned == len(gone) > 300
+    assert vault.prune() == 0
+    vault.close()
+
+
+def goes_by_the_rule(seq: int, record: bytes, ends: list[int]) -> bool:
+    """The rule in other words: a look, a listing or a clock reading, old, of nothing that is locked."""
+    op, key = named(record)
+    looks = op in {"object.head", "bucket.list", "clock.status"}
+    return looks and key != "locked" and seq < ends[-1] and seq + 1 not in ends
+
+
+def test_answers_lack_what_is_gone_and_a_record_that_is_says_so(root: Path) -> None:
+    vault = lived(root)
+    asking = vault.node.asking
+    everything = Question([("op", "object.head")], "x", 1000, "asc", total=True)
+    assert asking.ask(SERVER, HERE, everything).total == 3 * 210
+    vault.prune()
+    page = asking.ask(SERVER, HERE, everything)
+    left = [seq for seq, record in records(vault).items() if record and named(record)[0] == "object.head"]
+    assert [found.seq for found in page.records] == left
+    assert page.total == len(left) == 3 * 70
+    gone = next(seq for seq, record in records(vault).items() if not record)
+    with pytest.raises(RecordPruned, match=f"record {gone} was pruned"):
+        asking.found(gone)
+    rebuilt = leaves(vault)
+    vault.node.view.distrust("to be built again")
+    assert leaves(vault) == rebuilt
+    vault.close()
+
+
+def test_a_view_that_was_not_told_is_built_again_at_the_first_question(root: Path) -> None:
+    vault = lived(root)
+    everything = Question([("op", "object.head")], "x", 1000, "asc", total=True)
+    vault.node.asking.ask(SERVER, HERE, everything)
+    vault.pruner._view = View(root.parent, (), vault.node.history)  # as after a crash before it could be told
+    vault.prune()
+    with pytest.raises(ViewFailed, match="ask again"):
+        vault.node.asking.ask(SERVER, HERE, everything)
+    assert vault.node.asking.ask(SERVER, HERE, everything).total == 3 * 70
+    vault.close()
+
+
+def leaves(vault: AgedVault) -> list[tuple[int, bytes]]:
+    while vault.node.view.step():
+        pass
+    end = 700
+    return vault.node.view.select("position, leaf", condition([]).within("position < ?", end), "ORDER BY position")
+
+
+def test_it_verifies_and_a_start_makes_the_same_index_of_what_is_left(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = lived(root)
+    pruned = vault.prune()
+    now = vault.close()
+    code, report = checked(root, capsys)
+    assert (code, report["findings"]) == (0, [])
+    (state,) = report["states"]
+    assert state["name"] == "pruned"
+    assert state["detail"].startswith(f"of {pruned} records only the hashes are left, as 3 ")
+    again = AgedVault(root, now)
+    control = NodeControl(again.node, SERVER)
+    assert check_index(again.node.layout, again.node.identity, control, 0).problem == ""
+    again.close()
+
+
+def test_an_open_matter_keeps_the_records_of_what_it_describes_also_of_what_is_gone(root: Path) -> None:
+    vault = lived(root)
+    query = MatterQuery(bucket=BUCKET, prefix="no")
+    vault.do("matter.open", matter=MatterRef("0" * 16, "name", "reason", "owner", query))
+    vault.prune()
+    keys = [named(record)[1] for record in records(vault).values() if record and named(record)[0] == "object.head"]
+    assert keys.count("none") == 3 * 70
+    assert not any(key.startswith("free") for key in keys)
+    vault.do("matter.open", matter=MatterRef("1" * 16, "name", "reason", "owner", MatterQuery(vault=True)))
+    vault.do("matter.close", matter=MatterRef("0" * 16, reason="over"))
+    assert vault.prune() == 0
+    vault.do("matter.close", matter=MatterRef("1" * 16, reason="over"))
+    assert vault.prune() == 3 * 70
+    vault.close()
+
+
+def test_what_is_held_before_the_record_of_the_pruning_stays_and_nothing_goes_before_it_is_signed(root: Path) -> None:
+    vault = lived(root)
+    before = records(vault)
+    vault.published = 0
+    assert vault.pruner.step()
+    assert vault.pruner.step()
+    assert not vault.pruner.step()  # recorded, and not under a checkpoint
+    vault.do("matter.open", matter=MatterRef("0" * 16, "name", "reason", "owner", MatterQuery(vault=True)))
+    vault.published = 1 << 40
+    assert vault.pruner.step()
+    assert vault.pruner.pruned == 0
+    assert {seq: record for seq, record in records(vault).items() if seq in before} == before
+    vault.close()
+
+
+def test_while_a_backup_copies_nothing_goes(root: Path) -> None:
+    vault = lived(root)
+    hold = vault.node.stores.holds.take()
+    vault.published = 1 << 40
+    assert vault.pruner.step()
+    assert vault.pruner.step()
+    assert not vault.pruner.step()
+    vault.node.stores.holds.release(hold)
+    assert vault.pruner.step()
+    assert vault.pruner.pruned > 0
+    vault.close()
+
+
+def test_too_young_records_stay_to_the_second(root: Path) -> None:
+    vault = AgedVault(root)
+    vault.look("none", 200)
+    vault.settle()
+    last = max(decode(record)[0].clock for record in records(vault).values())
+    vault.clocks.now = parse_rfc3339(last) + MIN_RECORD_DAYS * DAY_NS - NS
+    vault.settle()
+    vault.look("none")
+    vault.settle()
+    assert vault.prune() == 0
+    vault.clocks.now += NS
+    assert vault.prune() > 150
+    vault.close()
+
+
+def test_an_exported_log_verifies_with_empty_entries_for_what_is_gone(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = lived(root)
+    pruned = vault.prune()
+    vault.close()
+    target = root.parent / "exported"
+    done = command("log", "export", "site-a.node-1", target, "--data", root)
+    assert done.returncode == 0, done.stderr
+    code, report = checked(target, capsys)
+    assert (code, report["findings"]) == (0, [])
+    assert f"of {pruned} records only the hashes are left" in report["states"][0]["detail"]
+    bundle = target / "tile" / "entries" / "000"
+    entries = parse_bundle(bundle.read_bytes(), "bundle")
+    entries[next(at for at, entry in enumerate(entries) if entry and b'"object.put"' in entry)] = b""
+    bundle.write_bytes(b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+    code, report = checked(target, capsys)
+    assert code == 1
+    assert any("others were to be pruned" in finding["why"] for finding in report["findings"])
+
+
+def test_a_production_of_a_time_of_which_records_are_gone_says_what_can_be_done(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = lived(root)
+    vault.prune()
+    asked = Production("audit", BUCKET)
+    with pytest.raises(ProductionFailed, match="--only-matching"):
+        create(vault.node, SERVER, HERE, asked, root=root.parent / "whole", progress=Progress())
+    only = Production("audit", BUCKET, only_matching=True)
+    made = create(vault.node, SERVER, HERE, only, root=root.parent / "some", progress=Progress())
+    assert made.versions == 6
+    vault.close()
+    code, report = checked(root.parent / "some", capsys)
+    assert (code, report["findings"]) == (0, [])
+
+
+def test_backups_before_and_after_it_restore_to_what_verifies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault = lived(root)
+    now = vault.close()
+    target, other = root.parent / "backup", root.parent / "restored"
+    assert command("backup", target, "--data", root).returncode == 0
+    vault = AgedVault(root, now)
+    assert vault.prune() > 0
+    left = records(vault)
+    vault.close()
+    done = command("backup", target, "--data", root)
+    assert done.returncode == 0, done.stderr
+    done = command("restore", target, "--data", other)
+    assert done.returncode in {0, 1}, done.stderr  # 1: it says what its anchor knows
+    code, report = checked(other, capsys)
+    assert (code, report["findings"]) == (0, [])
+    settled = SettledLedger(other / "streams" / "site-a.node-1" / "ledger")
+    assert dict(settled.iterate(0)) == {seq: left[seq] for seq in range(settled.end)}
+
+
+# What somebody does who can write to the disk of a stopped vault.
+
+
+def pruned_vault(root: Path) -> list[bytes]:
+    """A stopped vault of which something was pruned; what its first segment holds now."""
+    vault = lived(root)
+    vault.prune()
+    _, end = vault.node.stores.settled.spans[0]
+    lines = [record for _, record in vault.node.stores.settled.iterate(0, end)]
+    vault.close()
+    return lines
+
+
+def write_segment(root: Path, lines: list[bytes]) -> None:
+    path = root / "streams" / "site-a.node-1" / "ledger" / f"{0:016d}-{len(lines):016d}.ndjson.zst"
+    assert path.exists()
+    frames = (lines[at : at + FRAME_RECORDS] for at in range(0, len(lines), FRAME_RECORDS))
+    path.write_bytes(encode_segment(frames)[0])
+
+
+def test_one_record_more_that_is_gone_is_found(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = pruned_vault(root)
+    at = next(at for at, line in enumerate(lines) if line and named(line) == ("object.head", "locked"))
+    lines[at] = b""
+    write_segment(root, lines)
+    code, report = checked(root, capsys)
+    assert code == 1
+    (finding,) = report["findings"]
+    assert "are gone, and others were to be pruned" in finding["why"]
+
+
+def test_the_record_of_a_version_that_is_gone_is_found_with_what_hung_on_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = pruned_vault(root)
+    lines[next(at for at, line in enumerate(lines) if line and named(line)[0] == "object.put")] = b""
+    write_segment(root, lines)
+    code, report = checked(root, capsys)
+    assert code == 1
+    assert len(report["findings"]) > 1
+
+
+def test_what_no_record_names_is_not_pruned_but_missing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault = lived(root)
+    _, end = vault.node.stores.settled.spans[0]
+    lines = [record for _, record in vault.node.stores.settled.iterate(0, end)]
+    vault.close()
+    at = next(at for at, line in enumerate(lines) if named(line)[0] == "object.head")
+    write_segment(root, [*lines[:at], b"", *lines[at + 1 :]])
+    code, report = checked(root, capsys)
+    assert code == 1
+    (finding,) = report["findings"]
+    assert (finding["seq"], finding["why"]) == (at, "the record is gone, and no ledger.pruned record names it")
+
+
+def test_a_pruning_before_its_time_is_found(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("audit.pruning", "vault.retention"):
+        monkeypatch.setattr(f"{module}.MIN_RECORD_DAYS", 0)
+    vault = AgedVault(root)
+    vault.look("none", 200)
+    vault.settle()
+    vault.pruner._days = 180
+    vault.age(183)
+    assert vault.prune() > 150
+    vault.close()
+    code, report = checked(root, capsys)
+    assert code == 1
+    (finding,) = report["findings"]
+    assert "was pruned, less than 184 days after it was made" in finding["why"]
+
+
+@pytest.mark.parametrize("what", ["missing", "another"])
+def test_a_hash_of_what_is_gone_cannot_be_removed_or_changed(
+    root: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    lines = pruned_vault(root)
+    tile = root / "streams" / "site-a.node-1" / "tile" / "0" / "000"
+    hashes = bytearray(tile.read_bytes())
+    at = next(at for at, line in enumerate(lines) if not line)
+    hashes[at * 32] ^= 1
+    tile.unlink()
+    if what == "another":
+        tile.write_bytes(hashes)
+    code, report = checked(root, capsys)
+    assert code == 1
+    assert report["findings"]
+
+
+def test_a_segment_that_is_whole_again_is_no_fault(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault = lived(root)
+    before = [record for _, record in vault.node.stores.settled.iterate(0, vault.node.stores.settled.spans[0][1])]
+    vault.prune()
+    vault.close()
+    write_segment(root, before)
+    code, report = checked(root, capsys)
+    assert (code, report["findings"]) == (0, [])
+    assert [state["name"] for state in report["states"]] == ["pruned", "pruning unfinished"]
+
+
+def test_record_and_verifier_agree_on_which_are_gone() -> None:
+    seqs = frozenset({512, 513, 600, 767})
+    bits = bytearray(32)
+    for seq in seqs:
+        bits[(seq - 512) // 8] |= 1 << (seq % 8)
+    assert digest(seqs, 512, 768) == sha256(bits).hexdigest()
