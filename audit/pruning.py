@@ -65,6 +65,9 @@ _log: Final = logging.getLogger(__name__)
 PASS_SECONDS: Final = 86_400.0
 #: A segment is written again when at least one of so many records that it holds may go.
 _WORTH: Final = 16
+#: Records after which other threads get a turn, and for how long: without it a commit could wait for all of a segment.
+_TURN: Final = 128
+_TURN_SECONDS: Final = 0.000_05
 #: Versions of one key that are looked at; where there are more, they are taken to hold what names them.
 _MAX_VERSIONS: Final = 1_000
 #: Of what changes nothing, what stays: the ledger's own account, what was handed over, how the server was set up.
@@ -197,7 +200,7 @@ class Pruner:
         gone, may_go = set(), set()
         now, locks = self._now(), self._asker()
         for seq, record in strand.settled.iterate(first, end - 1):
-            if self.stopping.is_set():
+            if seq % _TURN == 0 and self.stopping.wait(_TURN_SECONDS):
                 raise Unavailable("the server is stopping")
             if not record:
                 gone.add(seq)
