@@ -8,6 +8,7 @@ because something was slow. All load stays on 127.0.0.1.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import socket
@@ -43,14 +44,21 @@ _ABSOLUTE: Final = ("amount", "client", "most", "memory", "p50 of one", "p50 bey
 
 
 def build() -> Path:
-    """Build MinIO, if it was not built before.
+    """Build MinIO, if it was not built before; of several processes that want it, one builds and the others wait.
 
     Raises:
         Failed: There is no Go, or the sources cannot be had.
     """
     binary = _PLACE / MINIO.rpartition("@")[2] / "minio"
-    if binary.exists():
-        return binary
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    with (binary.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            _build(binary)
+    return binary
+
+
+def _build(binary: Path) -> None:
     go = shutil.which("go")
     if go is None:
         raise Failed("MinIO cannot be built: Go is not installed")
@@ -59,7 +67,6 @@ def build() -> Path:
     built = subprocess.run([go, "install", MINIO], env=environ, stderr=subprocess.PIPE, text=True, check=False)
     if built.returncode:
         raise Failed(f"MinIO cannot be built:\n{built.stderr[-2000:]}")
-    return binary
 
 
 @contextmanager
