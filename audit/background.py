@@ -150,7 +150,7 @@ class Background:
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
             *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
-            _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
+            _Loop("query view", VIEW_SECONDS, lambda: view.step() or view.merge(), on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:

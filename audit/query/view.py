@@ -1,10 +1,12 @@
 """The view: every record a row, in Parquet files by day and, for what is newer, in a table in memory.
 
     feed ─▶ table in memory ─▶ (at 131,072 rows) Parquet files by day, synced ─▶ catalogue, durable
+                                               eight of a day, or all of an earlier one ─▶ one file ─▶ catalogue
 
 The files end where the catalogue says; at a start what follows is read from the feed again. A query sees one *parts*
 value: files, tables, and the position where they end. Parts are replaced whole, so it never sees a row twice or misses
-one that moved from memory to a file meanwhile. A table that was written out is dropped one generation later.
+one that moved from memory to a file meanwhile. A table that was written out is dropped one generation later, and files
+that became one are removed at once: a query that finds a part gone looks again.
 
 Whatever is wrong with the view (a file damaged, another layout, a ledger that has another past) makes it be built again
 from the feed; it never stops the writer.
@@ -79,6 +81,7 @@ class View:
         self._stepping = Lock()
         self._generation = 0
         self._left: str = ""
+        self._merging = Lock()
         self._broken = ""
         self._engine: Engine | None = None
         self._parts = _Parts()
@@ -110,14 +113,48 @@ class View:
                 engine = Engine(self._directory / "spill")
                 self._parts = self._begin(engine, catalogue.load(self._directory))
                 self._engine = engine
-            if self._broken:
-                _log.warning("the view of records is built again: %s", self._broken)
-                self._parts, self._broken = self._begin(engine, Catalogue()), ""
+            if self._broken and self._merging.acquire(blocking=False):  # else at a later step: both write files
+                try:
+                    _log.warning("the view of records is built again: %s", self._broken)
+                    self._parts, self._broken = self._begin(engine, Catalogue()), ""
+                finally:
+                    self._merging.release()
             there = self._strands[-1].end
             self._take(engine)
             if self._parts.end - self._parts.catalogue.end >= self._file_rows:
                 self._write_out(engine)
             return self._parts.end < there  # what comes meanwhile is for the next turn: small steps cost the most
+
+    def merge(self) -> bool:
+        """Make one file of several of a day, if there are enough. For the background: nobody waits for it.
+
+        A crash before the catalogue is durable leaves a file that is swept, and one after it those that became one.
+
+        Returns:
+            Whether it did, and there may be more.
+
+        Raises:
+            ViewFailed: It could not be done; the next call tries again.
+            Unavailable: There is no room on disk.
+        """
+        with self._merging, reported():
+            engine, there = self._engine, self._parts.catalogue.files
+            if engine is None or not (files := catalogue.to_merge(there, self._file_rows)):
+                return False
+            require_room(self._directory, sum((self._directory / file.name).stat().st_size for file in files))
+            path = self._directory / catalogue.merged(files).name
+            sources = [str(self._directory / file.name) for file in files]
+            rows = "SELECT * FROM read_parquet(?, hive_partitioning = false)"  # in the order of the files
+            engine.copy(f"COPY ({rows}) TO '{quoted(path)}' {_PARQUET}", [sources])
+            self._make_durable(path)
+            with self._stepping:
+                parts = self._parts
+                renewed = parts.catalogue.merged(files)
+                catalogue.save(self._directory, renewed)
+                self._parts = _Parts(renewed, parts.tables, parts.end)
+                for file in files:
+                    (self._directory / file.name).unlink()
+        return True
 
     def catch_up(self, position: int, seconds: float) -> bool:
         """Have records up to ``position`` (exclusive) in the view, for at most some seconds. Whether they are.
@@ -152,13 +189,12 @@ class View:
             sql, parameters = self._statement(parts, what, condition, rest)
             try:
                 return self._engine.query(sql, parameters)
-            except TableGone:
-                if parts is self._parts:
-                    raise
-                # two generations were written out meanwhile, and the older table is gone: look again
             except ViewFailed as error:
-                self._broken = self._broken or str(error)
-                raise
+                if parts is self._parts:
+                    if not isinstance(error, TableGone):
+                        self._broken = self._broken or str(error)
+                    raise
+                # a table or a file is gone, whose rows are in a file by now: look again
 
     def _statement(self, parts: _Parts, what: str, condition: Condition, rest: str) -> tuple[str, list[object]]:
         earliest, latest = condition.times
@@ -175,8 +211,8 @@ class View:
         return sql, [*([files] if files else []), *condition.parameters]
 
     def close(self) -> None:
-        """Let go of it, after the step that is under way."""
-        with self._stepping:
+        """Let go of it, after what is under way."""
+        with self._merging, self._stepping:
             if self._engine is not None:
                 self._engine.close()
 
@@ -238,9 +274,7 @@ class View:
             path = self._directory / file.name
             path.parent.mkdir(mode=0o700, exist_ok=True)
             engine.execute(f"COPY ({columns.of_day(table, file.day)}) TO '{quoted(path)}' {_PARQUET}")
-            with path.open("rb") as written:
-                durable.fsync_file(written.fileno())
-            durable.fsync_dir(path.parent)
+            self._make_durable(path)
         durable.fsync_dir(self._directory)  # the names of the days
         leaf = leaf_hash(self._history.record(parts.end - 1)).hex()
         written_out = Catalogue(parts.end, leaf, parts.catalogue.files + files)
@@ -249,3 +283,8 @@ class View:
         if self._left:
             engine.execute(f"DROP TABLE {self._left}")
         self._left = table
+
+    def _make_durable(self, path: Path) -> None:
+        with path.open("rb") as written:
+            durable.fsync_file(written.fileno())
+        durable.fsync_dir(path.parent)

@@ -38,11 +38,11 @@ def vault() -> Iterator[Node]:
         make(directory / "v")
         with open_node(directory / "v", file_rows=200) as node:
             operations = Operations(node, random.Random(7), KEYS)
-            for first in range(0, 960, 80):
+            for first in range(0, 1_600, 80):
                 fill(node, 80, operations, first=first, refusals=True)
                 node.asking.ask(MARK, HERE, Question([], "x", 1))
             stop = Event()
-            assert len(node.view._parts.catalogue.files) >= 3
+            assert sum(file.rows for file in node.view._parts.catalogue.files) >= 8 * 200
             writer = Thread(target=keep_writing, args=(node, operations, stop))
             writer.start()
             try:
@@ -50,12 +50,14 @@ def vault() -> Iterator[Node]:
             finally:
                 stop.set()
                 writer.join()
+            assert node.view._parts.catalogue.files[0].rows >= 4 * 200  # several became one
 
 
 def keep_writing(node: Node, operations: Operations, stop: Event) -> None:
-    number = 1_000
-    while not stop.wait(0.02):
+    number = 2_000
+    while not stop.wait(0.05):
         fill(node, 5, operations, first=number, refusals=True)
+        node.view.merge()
         number += 5
 
 
