@@ -18,8 +18,8 @@ from audit.production.question import Question as Asked
 from audit.query.records import Question
 from audit.query.view import View
 from tests.bench import vaults
-from tests.bench.fill import BUCKET, MONTH_RECORDS, Calendar, fill, month, people
-from tests.bench.goals import AMOUNT
+from tests.bench.fill import BUCKET, MONTH_RECORDS, Calendar, fill, long_turns, month, people
+from tests.bench.goals import AMOUNT, MEMORY
 from tests.bench.load import BUCKET as PRODUCED_BUCKET
 from tests.bench.measure import Process, most_anonymous
 from vault.policy import SYSTEM
@@ -39,7 +39,6 @@ _TIMES: Final = 15
 #: Days that the records are of, and people who caused them.
 _DAYS: Final = 30
 _PEOPLE: Final = 50
-_MEMORY: Final = "most anonymous memory, MiB"
 _MIB: Final = 1024 * 1024
 #: Versions of the production that is measured.
 PRODUCED: Final = 10_000
@@ -53,17 +52,18 @@ def view(home: Path, results: Results, *, count: int) -> None:
         gc.set_threshold(GC_OBJECTS)
         people_there = people(node, _PEOPLE)
         cpu, started = time.process_time(), time.monotonic()
-        fill(node, count * 10 // MONTH_RECORDS, month(node, people_there))
+        with long_turns():
+            fill(node, count * 10 // MONTH_RECORDS, month(node, people_there))
         node.asking.fresh(node.stores.current.end, 3600)
         figures = {"records a second, wall": count / (time.monotonic() - started)}
         figures |= {"CPU µs a record, all threads": (time.process_time() - cpu) * 1e6 / count}
-        results.add("fill: a month of many people, the view beside it", figures | {_MEMORY: most[0] / _MIB})
+        results.add("fill: a month of many people, the view beside it", figures | {MEMORY: most[0] / _MIB})
         _wait_for_settling(node)  # nothing else is at work in this process while the view is built
         _build(home, node, results)
         most[0] = 0
         _ask(node, people_there[0], results, count)
         _fresh(node, results)
-        results.add("ask: all of it", {_MEMORY: most[0] / _MIB, "load": os.getloadavg()[0]})
+        results.add("ask: all of it", {MEMORY: most[0] / _MIB, "load": os.getloadavg()[0]})
 
 
 def _ask(node: Node, somebody: Actor, results: Results, count: int) -> None:

@@ -30,7 +30,7 @@ from audit.config import load
 from audit.init import prepare
 from audit.node import Node
 from audit.query.view import FILE_ROWS
-from tests.bench.fill import Calendar, fill
+from tests.bench.fill import Calendar, fill, long_turns
 from tests.doubles.operations import Operations
 from tests.doubles.questions import answer, check, question
 
@@ -71,7 +71,8 @@ def filled(node: Node, operations: Operations) -> int:
     """Write what is to be there before the first question, and have the view read it; the number of operations."""
     number = 0
     while node.stores.current.end < RECORDS:
-        fill(node, _STEP, operations, first=number, refusals=True)
+        with long_turns():
+            fill(node, _STEP, operations, first=number, refusals=True)
         number += _STEP
         tell(f"{node.stores.current.end} records are written, {node.view.end} are in the view")
     node.asking.fresh(node.stores.current.end, 3600)
