@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run pyz check lint test bench bench-peers lock lock-upgrade check-lock clean
+.PHONY: help setup demo run pyz check lint test soak-ask bench bench-peers lock lock-upgrade check-lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ check: lint ## Lint, types, import rules, unit tests: under a minute
 
 test: check-lock lint ## Everything but benches and soak
 	$(BIN)/pytest -n auto
+
+soak-ask: setup ## Hold answers about 2,000,000 records against the ledger (some 15 minutes, 3 GB; RECORDS=… QUESTIONS=… SEED=…)
+	SOAK_RECORDS=$(or $(RECORDS),2000000) SOAK_QUESTIONS=$(or $(QUESTIONS),300) SOAK_SEED=$(or $(SEED),1) \
+	  $(BIN)/pytest -s tests/soak/test_asking.py
 
 bench: setup ## Measure against every goal (some 10 minutes, 15 GB of disk; BENCH=--quick: 2 minutes, BENCH=--help: more)
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -29,6 +29,7 @@ from vault.merkle import leaf_hash
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, Tail, encode_tail
+from vault.storage.index import SYNC_ROWS
 from vault.times import NS
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
-#: Rows in memory at which the index is synced before its interval is over.
-SYNC_ROWS: Final = 200_000
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
 CLOCK_RECORDS: Final = 100_000
 #: How long a job that was told to end may take, in seconds: its disk, or the anchor, may hang.
@@ -161,7 +160,7 @@ class Background:
             *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
             _Loop("pruner", SETTLE_SECONDS, self._pruner.step, on_fatal),
-            _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
+            _Loop("query view", VIEW_SECONDS, lambda: view.step() or view.merge(), on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:

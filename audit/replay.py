@@ -11,7 +11,7 @@ from audit.feed import Feed
 from vault.errors import S3Error
 from vault.record import decode
 from vault.state.apply import apply, changes_nothing
-from vault.storage.index import Sequenced
+from vault.storage.index import SYNC_ROWS, Sequenced
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from vault.record import ClockState
     from vault.storage.index import Index
 
-#: Records between two syncs of the index while it is rebuilt: bounds memory.
-_SYNC_EVERY: Final = 200_000
+#: Records whose rows are handed to the index at once.
 _HAND_OVER: Final = 1_000
 _CLOCK: Final = b'"clock_state":{'
 _LEDGER: Final = b'"op":"ledger.'
@@ -106,7 +105,7 @@ def apply_records(
         if (seq + 1) % _HAND_OVER == 0:
             state.settle(base + seq + 1)
             progress(seq + 1)
-            if index.applied - index.synced >= _SYNC_EVERY:
+            if index.unsynced_rows >= SYNC_ROWS:  # bounds memory
                 index.sync()
     state.settle(end)
 

@@ -58,7 +58,7 @@ class TableGone(ViewFailed):
 
 
 class Engine:
-    """An open database. Its :meth:`execute` is for one thread at a time, :meth:`query` for any.
+    """An open database. Its :meth:`execute` is for one thread at a time, :meth:`query` and :meth:`copy` for any.
 
     Args:
         spill: Where a query that needs more than :data:`MEMORY` puts the rest; made when it is needed.
@@ -76,6 +76,18 @@ class Engine:
             duckdb.Error: It failed.
         """
         return self._database.execute(sql, parameters).fetchall()
+
+    def copy(self, sql: str, parameters: Sequence[object]) -> None:
+        """Run one statement that writes a file, beside whatever else runs.
+
+        Raises:
+            duckdb.Error: It failed.
+        """
+        cursor = self._database.cursor()
+        try:
+            cursor.execute(sql, parameters)
+        finally:
+            cursor.close()
 
     def query(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         """Run one query, for at most :data:`QUERY_SECONDS`.

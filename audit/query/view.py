@@ -1,10 +1,12 @@
 """The view: every record a row, in Parquet files by day and, for what is newer, in a table in memory.
 
     feed ─▶ table in memory ─▶ (at 131,072 rows) Parquet files by day, synced ─▶ catalogue, durable
+                                               eight of a day, or all of an earlier one ─▶ one file ─▶ catalogue
 
 The files end where the catalogue says; at a start what follows is read from the feed again. A query sees one *parts*
 value: files, tables, and the position where they end. Parts are replaced whole, so it never sees a row twice or misses
-one that moved from memory to a file meanwhile. A table that was written out is dropped one generation later.
+one that moved from memory to a file meanwhile. A table that was written out is dropped one generation later, and files
+that became one are removed at once: a query that finds a part gone looks again.
 
 Whatever is wrong with the view (a file damaged, another layout, a ledger that has another past) makes it be built again
 from the feed; it never stops the writer.
@@ -22,12 +24,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from audit.errors import RecordPruned
-from audit.query import catalogue, columns
+from audit.query import catalogue, columns, files
 from audit.query.catalogue import Catalogue, File
-from audit.query.engine import Engine, TableGone, ViewFailed, quoted, reported
+from audit.query.engine import Engine, TableGone, ViewFailed, reported
+from audit.query.files import FILE_ROWS
 from audit.strand import holding
 from vault import durable
 from vault.merkle import leaf_hash
@@ -40,16 +42,14 @@ if TYPE_CHECKING:
     from audit.query.filter import Condition
     from audit.strand import History, Strand
 
-#: Rows that are collected in memory before they are written out; also a row group's length.
-FILE_ROWS: Final = 131_072
 #: Records, and bytes of them, that are taken from the feed at once.
 BATCH_RECORDS: Final = 16_384
 BATCH_BYTES: Final = 32 << 20
 #: Room on disk that writing rows out needs: files of one generation, uncompressed, are smaller.
 ROOM_BYTES: Final = 64 << 20
 
-_PARQUET: Final = f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS})"
-
+#: Between two looks whether the merge is over that keeps the view from being built again, in seconds.
+_MERGING_SECONDS: Final = 0.01
 _NOTHING: Final = Catalogue()
 _log: Final = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class View:
         self._stepping = Lock()
         self._generation = 0
         self._left: str = ""
-        self._old_files: list[Path] = []
+        self._merging = Lock()
         self._broken = ""
         self._engine: Engine | None = None
         self._parts = _Parts()
@@ -115,14 +115,38 @@ class View:
                 engine = Engine(self._directory / "spill")
                 self._parts = self._begin(engine, catalogue.load(self._directory))
                 self._engine = engine
-            if self._broken:
-                _log.warning("the view of records is built again: %s", self._broken)
-                self._parts, self._broken = self._begin(engine, Catalogue()), ""
+            if self._broken and self._merging.acquire(blocking=False):  # else at a later step: both write files
+                try:
+                    _log.warning("the view of records is built again: %s", self._broken)
+                    self._parts, self._broken = self._begin(engine, Catalogue()), ""
+                finally:
+                    self._merging.release()
             there = self._strands[-1].end
             self._take(engine)
             if self._parts.end - self._parts.catalogue.end >= self._file_rows:
                 self._write_out(engine)
             return self._parts.end < there  # what comes meanwhile is for the next turn: small steps cost the most
+
+    def merge(self) -> bool:
+        """Make one file of several of a day, if there are enough. For the background: nobody waits for it.
+
+        A crash before the catalogue is durable leaves a file that is swept, and one after it those that became one.
+
+        Returns:
+            Whether it did, and there may be more.
+
+        Raises:
+            ViewFailed: It could not be done; the next call tries again.
+            Unavailable: There is no room on disk.
+        """
+        with self._merging, reported():
+            engine, there = self._engine, self._parts.catalogue.files
+            if engine is None or not (several := catalogue.to_merge(there, self._file_rows)):
+                return False
+            made = files.merge(engine, self._directory, several)
+            with self._stepping:
+                self._replace_files(self._parts.catalogue.with_one(made, several))
+        return True
 
     def catch_up(self, position: int, seconds: float) -> bool:
         """Have records up to ``position`` (exclusive) in the view, for at most some seconds. Whether they are.
@@ -133,6 +157,8 @@ class View:
         deadline = time.monotonic() + seconds
         while (self.end < position or self._broken) and time.monotonic() < deadline:
             self.step()
+            if self._broken:
+                time.sleep(_MERGING_SECONDS)
         return self.end >= position
 
     def select(self, what: str, condition: Condition, rest: str = "") -> list[tuple[Any, ...]]:
@@ -157,27 +183,26 @@ class View:
             sql, parameters = self._statement(parts, what, condition, rest)
             try:
                 return self._engine.query(sql, parameters)
-            except TableGone:
-                if parts is self._parts:
-                    raise
-                # two generations were written out meanwhile, and the older table is gone: look again
             except ViewFailed as error:
-                self.distrust(str(error))
-                raise
+                if parts is self._parts:
+                    if not isinstance(error, TableGone):
+                        self.distrust(str(error))
+                    raise
+                # a table or a file is gone, whose rows are in a file by now: look again
 
     def _statement(self, parts: _Parts, what: str, condition: Condition, rest: str) -> tuple[str, list[object]]:
         earliest, latest = condition.times
-        files = [
+        names = [
             str(self._directory / file.name)
             for file in parts.catalogue.files
             if file.earliest <= latest and earliest <= file.latest
         ]
         sources = [f"SELECT {columns.NAMES} FROM {table}" for table in parts.tables]  # noqa: S608 - names of ours
-        if files:
+        if names:
             sources.append(f"SELECT {columns.NAMES} FROM read_parquet(?, hive_partitioning = false)")  # noqa: S608
         rows = " UNION ALL ".join(sources)
         sql = f"SELECT {what} FROM ({rows}) WHERE {condition.sql} {rest}"  # noqa: S608 - what is theirs is a parameter
-        return sql, [*([files] if files else []), *condition.parameters]
+        return sql, [*([names] if names else []), *condition.parameters]
 
     def distrust(self, why: str) -> None:
         """Have it built again by the next step."""
@@ -194,58 +219,33 @@ class View:
         Raises:
             ViewFailed: It could not be done. They may still be found, and then cannot be shown.
         """
-        with self._stepping, reported():
-            engine = self._engine
+        with self._merging, self._stepping, reported():
+            engine, parts = self._engine, self._parts
             if engine is None or not gone:
                 return  # where nothing was read yet, they never come in
             engine.execute("CREATE OR REPLACE TABLE gone AS SELECT unnest($gone)::BIGINT AS position", {"gone": gone})
-            parts = self._parts
-            old: list[Path] = []
-            files = []
-            for file in parts.catalogue.files:
-                if file.last < first or file.first >= end:
-                    files.append(file)
-                    continue
-                files += self._thin(engine, file, old)
+            there = parts.catalogue.files
+            new = [
+                files.thin(engine, self._directory, file) if first <= file.last and file.first < end else file
+                for file in there
+            ]
             for table in parts.tables:
                 engine.execute(columns.forgetting(table))
-            if old:
-                thinner = Catalogue(parts.catalogue.end, parts.catalogue.leaf, tuple(files))
-                catalogue.save(self._directory, thinner)
-                self._parts = _Parts(thinner, parts.tables, parts.end)
-                self._drop_old(old)
+            left = tuple(file for file in new if file is not None)
+            if left != there:
+                self._replace_files(Catalogue(parts.catalogue.end, parts.catalogue.leaf, left))
 
-    def _thin(self, engine: Engine, file: File, old: list[Path]) -> list[File]:
-        """Write a file again without what is gone; what stands for it now, which is nothing where all of it is."""
-        path = self._directory / file.name
-        if not engine.execute(columns.counted(quoted(path), gone=True))[0][2]:
-            return [file]
-        old.append(path)
-        fresh = replace(file, thinned=file.thinned + 1)
-        target = self._directory / fresh.name
-        engine.execute(f"COPY ({columns.left(quoted(path))}) TO '{quoted(target)}' {_PARQUET}")
-        ((_, _, rows, earliest, latest),) = engine.execute(columns.counted(quoted(target)))
-        self._sync(target)
-        if not rows:
-            old.append(target)
-            return []
-        return [replace(fresh, rows=rows, earliest=earliest, latest=latest)]
-
-    def _drop_old(self, old: list[Path]) -> None:
-        """Remove files a generation after they were replaced: a query that began before may still open them."""
-        for path in self._old_files:
-            path.unlink(missing_ok=True)
-        self._old_files = old
-
-    @staticmethod
-    def _sync(path: Path) -> None:
-        with path.open("rb") as written:
-            durable.fsync_file(written.fileno())
-        durable.fsync_dir(path.parent)
+    def _replace_files(self, renewed: Catalogue) -> None:
+        """Have other files hold the same rows, or those that are left; the old ones go at once."""
+        parts = self._parts
+        catalogue.save(self._directory, renewed)
+        self._parts = _Parts(renewed, parts.tables, parts.end)
+        for file in set(parts.catalogue.files) - set(renewed.files):
+            (self._directory / file.name).unlink()
 
     def close(self) -> None:
-        """Let go of it, after the step that is under way."""
-        with self._stepping:
+        """Let go of it, after what is under way."""
+        with self._merging, self._stepping:
             if self._engine is not None:
                 self._engine.close()
 
@@ -315,15 +315,14 @@ class View:
         parts = self._parts
         table = parts.tables[-1]
         require_room(self._directory, ROOM_BYTES)
-        files = tuple(File(*row) for row in engine.execute(columns.days(table)))
-        for file in files:
+        made = tuple(File(*row) for row in engine.execute(columns.days(table)))
+        for file in made:
             path = self._directory / file.name
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            engine.execute(f"COPY ({columns.of_day(table, file.day)}) TO '{quoted(path)}' {_PARQUET}")
-            self._sync(path)
+            files.write(engine, columns.of_day(table, file.day), path)
         durable.fsync_dir(self._directory)  # the names of the days
         leaf = self._leaf(parts.end - 1)
-        written_out = Catalogue(parts.end, leaf, parts.catalogue.files + files)
+        written_out = Catalogue(parts.end, leaf, parts.catalogue.files + made)
         catalogue.save(self._directory, written_out)
         self._parts = _Parts(written_out, (self._new_table(engine),), parts.end)
         if self._left:

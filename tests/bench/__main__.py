@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import asking, goals, ingesting, ledger, objects, settling, vaults
+from tests.bench import asking, goals, indexing, ingesting, ledger, objects, settling, vaults
 from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
@@ -21,7 +21,7 @@ from tests.demo.firm import isolate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "ingest", "restart", "ask", "produce")
+BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "ingest", "restart", "ask", "index", "produce")
 #: Large objects of a GiB.
 _LARGE_A_GIB: Final = 16
 
@@ -51,10 +51,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="runs of each measurement (default: 3; quick: 1)")
     parser.add_argument("--seconds", type=float, help="length of one run under load (default: 4; quick: 2)")
     parser.add_argument("--records", type=int, help="to append, to verify, to replay (default: 1000000; quick: 50000)")
+    parser.add_argument("--versions", type=int, help="in the index (default: 1000000; quick: 50000; 10000000: 13 GB)")
     parser.add_argument("--gib", type=float, help="of 64 MiB objects, each way (default: 5; quick: 0.5)")
     options = parser.parse_args()
-    defaults = (1, 2.0, 50_000, 0.5) if options.quick else (3, 4.0, 1_000_000, 5.0)
-    for name, default in zip(("repeats", "seconds", "records", "gib"), defaults, strict=True):
+    defaults = (1, 2.0, 50_000, 50_000, 0.5) if options.quick else (3, 4.0, 1_000_000, 1_000_000, 5.0)
+    for name, default in zip(("repeats", "seconds", "records", "versions", "gib"), defaults, strict=True):
         if getattr(options, name) is None:
             setattr(options, name, default)
     return options
@@ -100,6 +101,11 @@ def _measure_records(home: Path, load: Load, results: Results, options: argparse
         results.print_new()
     if "ask" in wanted:
         asking.view(home / "ask", results, count=options.records)
+        shutil.rmtree(home / "ask")
+        results.print_new()
+    if "index" in wanted:
+        indexing.index(home / "index", results, count=options.versions)
+        shutil.rmtree(home / "index")
         results.print_new()
     if "produce" in wanted:
         asking.production(home / "produce", load, results, count=min(asking.PRODUCED, options.records))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from audit.app import GC_OBJECTS
 from audit.config import load
 from audit.node import Node
 from audit.production.create import Progress, create
@@ -15,11 +18,13 @@ from audit.production.question import Question as Asked
 from audit.query.records import Question
 from audit.query.view import View
 from tests.bench import vaults
-from tests.bench.fill import BUCKET, fill, mixed
-from tests.bench.goals import AMOUNT
+from tests.bench.fill import BUCKET, MONTH_RECORDS, Calendar, fill, long_turns, month, people
+from tests.bench.goals import AMOUNT, MEMORY
 from tests.bench.load import BUCKET as PRODUCED_BUCKET
+from tests.bench.measure import Process, most_anonymous
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin
+from vault.times import DAY_NS, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,34 +36,56 @@ _HOST: Final = Actor(SYSTEM, person="bench")
 _HERE: Final = Origin("cli")
 #: Times that each question is asked.
 _TIMES: Final = 15
+#: Days that the records are of, and people who caused them.
+_DAYS: Final = 30
+_PEOPLE: Final = 50
+_MIB: Final = 1024 * 1024
 #: Versions of the production that is measured.
 PRODUCED: Final = 10_000
 
 
 def view(home: Path, results: Results, *, count: int) -> None:
-    """Fill a vault with a mixed load, build the view of it anew, and ask."""
-    vault = vaults.make(home)
-    with Node.open(vault.data, load(None, {})) as node:
-        fill(node, count, mixed(node))
-        node.asking.fresh(node.stores.current.end, 600)
+    """Fill a vault with what many people do in a month, build the view of it anew, and ask."""
+    vault, process = vaults.make(home), Process(os.getpid())
+    with Node.open(vault.data, load(None, {}), Calendar(_DAYS, count)) as node, most_anonymous(process) as most:
+        gc.freeze()  # as the server does
+        gc.set_threshold(GC_OBJECTS)
+        people_there = people(node, _PEOPLE)
+        cpu, started = time.process_time(), time.monotonic()
+        with long_turns():
+            fill(node, count * 10 // MONTH_RECORDS, month(node, people_there))
+        node.asking.fresh(node.stores.current.end, 3600)
+        figures = {"records a second, wall": count / (time.monotonic() - started)}
+        figures |= {"CPU µs a record, all threads": (time.process_time() - cpu) * 1e6 / count}
+        results.add("fill: a month of many people, the view beside it", figures | {MEMORY: most[0] / _MIB})
         _wait_for_settling(node)  # nothing else is at work in this process while the view is built
         _build(home, node, results)
-        middle = node.asking.time(node.stores.current.end // 2)
-        (root,) = node.principals.all()
-        found = node.asking.ask(_HOST, _HERE, Question([("bucket", BUCKET), ("op", "object.put")], "x", 1))
-        key = _key(bytes(found.records[0].record))
-        questions = {
-            "a page of one actor from a time on": Question([("actor", root.id), ("from", middle)], "x"),
-            "a key's history": Question([("bucket", BUCKET), ("key", key)], "x"),
-            "count of all": Question([], "x", 1, total=True),
-            "text anywhere": Question([("q", "LIST-OF")], "x", 10),
-        }
-        for name, question in questions.items():
-            for _ in range(_TIMES):
-                started = time.monotonic()
-                node.asking.ask(_HOST, _HERE, question)
-                results.add(f"ask: {name}", {"ms": (time.monotonic() - started) * 1e3, AMOUNT: float(count)})
+        most[0] = 0
+        _ask(node, people_there[0], results, count)
         _fresh(node, results)
+        results.add("ask: all of it", {MEMORY: most[0] / _MIB, "load": os.getloadavg()[0]})
+
+
+def _ask(node: Node, somebody: Actor, results: Results, count: int) -> None:
+    middle = node.asking.time(node.stores.current.end // 2)
+    day = [("from", middle[:10]), ("to", rfc3339(parse_rfc3339(f"{middle[:10]}T00:00:00Z") + DAY_NS))]
+    found = node.asking.ask(_HOST, _HERE, Question([("bucket", BUCKET), ("op", "object.put")], "x", 1))
+    key = _key(bytes(found.records[0].record))
+    questions = {
+        "one day, one actor": Question([("actor", somebody.id), *day], "x"),
+        "the same, with the total": Question([("actor", somebody.id), *day], "x", total=True),
+        "a page of one actor from a time on": Question([("actor", somebody.id), ("from", middle)], "x"),
+        "a key's history": Question([("bucket", BUCKET), ("key", key)], "x"),
+        "a key without any": Question([("bucket", BUCKET), ("key", f"{key}-none")], "x"),
+        "count of all": Question([], "x", 1, total=True),
+        "text anywhere": Question([("q", "LIST-OF")], "x", 10),
+    }
+    for name, question in questions.items():
+        for _ in range(_TIMES):
+            cpu, started = time.process_time(), time.monotonic()
+            node.asking.ask(_HOST, _HERE, question)
+            took, used = (time.monotonic() - started) * 1e3, (time.process_time() - cpu) * 1e3
+            results.add(f"ask: {name}", {"ms": took, "CPU ms, all threads": used, AMOUNT: float(count)})
 
 
 def _wait_for_settling(node: Node) -> None:
@@ -73,16 +100,20 @@ def _build(home: Path, node: Node, results: Results) -> None:
     place.mkdir()
     built = View(place, node.stores.strands, node.history)
     end = node.stores.current.end
-    cpu, started = time.process_time(), time.monotonic()
-    built.catch_up(end, 3600)
-    built.step()
-    used, took = time.process_time() - cpu, time.monotonic() - started
+    process = Process(os.getpid())
+    before = process.anonymous_bytes()
+    with most_anonymous(process) as most:
+        cpu, started = time.process_time(), time.monotonic()
+        built.catch_up(end, 3600)
+        built.step()
+        used, took = time.process_time() - cpu, time.monotonic() - started
     written = built._parts.catalogue
     size = sum((place / file.name).stat().st_size for file in written.files)
     built.close()
     shutil.rmtree(place)
     what = "view of records, built anew"
     results.add(what, {"records a second a core": end / used, "records a second, wall": end / took})
+    results.add(what, {"most anonymous memory beyond before, MiB": (most[0] - before) / _MIB})
     if written.end:
         results.add(what, {"bytes a record": size / written.end, AMOUNT: float(end)})
 

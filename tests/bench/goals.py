@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Metric that says how much one run handled, where a goal asks for an amount.
 AMOUNT: Final = "amount"
+#: Metric of what a process needs at most, see :func:`tests.bench.measure.most_anonymous`.
+MEMORY: Final = "most anonymous memory, MiB"
 
 
 class Goal(NamedTuple):
@@ -61,6 +63,7 @@ _VERIFY: Final = "verify: records of 400 bytes"
 _MIXED: Final = "verify: a mixed load"
 
 _VIEW: Final = "view of records, built anew"
+_HEAD: Final = "index: HEAD among all versions"
 _PRODUCED: Final = "production of versions of 1 KiB"
 
 GOALS: Final = (
@@ -80,6 +83,7 @@ GOALS: Final = (
     Goal("settled records of the demo", "settled records of the demo", "ratio", 8, ":1"),
     Goal("view of records, built, a core", _VIEW, "records a second a core", 60_000, "/s"),
     Goal("the same, size", _VIEW, "bytes a record", 45, "B", most=True, amount=1e6),
+    Goal("ask for one day, one actor", "ask: one day, one actor", "ms", 150, "ms", most=True, amount=1e7),
     Goal(
         "ask for one actor, half of all",
         "ask: a page of one actor from a time on",
@@ -91,6 +95,16 @@ GOALS: Final = (
     ),
     Goal("ask for a key's history", "ask: a key's history", "ms", 50, "ms", most=True, amount=1e7),
     Goal("count all", "ask: count of all", "ms", 1000, "ms", most=True, amount=1e7),
+    Goal(
+        "HEAD decided, to a tenth of the versions",
+        _HEAD,
+        "p50 to that among a tenth",
+        2,
+        "times",
+        most=True,
+        amount=1e7,
+    ),
+    Goal("the same, memory", _HEAD, MEMORY, 400, "MiB", most=True, amount=1e7),
     Goal("production of 10,000 versions", _PRODUCED, "s", 30, "s", most=True, amount=1e4),
     Goal("the same, verified by the .pyz", _PRODUCED, "s to verify, by the .pyz", 30, "s", most=True, amount=1e4),
 )

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import platform
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class Process:
@@ -46,6 +48,10 @@ class Process:
         """Memory that it holds."""
         return self._value("status", "VmRSS:") * 1024
 
+    def anonymous_bytes(self) -> int:
+        """Memory that it holds and no file does: what it needs, where the rest is cache that the kernel may take."""
+        return self._value("status", "RssAnon:") * 1024
+
     def peak_bytes(self) -> int:
         """Most memory that it held since :meth:`forget_peak`."""
         return self._value("status", "VmHWM:") * 1024
@@ -59,6 +65,28 @@ class Process:
             if line.startswith(name):
                 return int(line.split()[1])
         raise ValueError(f"{self._proc / file} has no {name}")
+
+
+@contextmanager
+def most_anonymous(process: Process) -> Iterator[list[int]]:
+    """See how much anonymous memory a process holds at most while the block runs; looked at ten times a second.
+
+    Yields:
+        A list, whose one item is the figure in bytes.
+    """
+    most, stop = [process.anonymous_bytes()], Event()
+
+    def look() -> None:
+        while not stop.wait(0.1):
+            most[0] = max(most[0], process.anonymous_bytes())
+
+    looking = Thread(target=look, name="memory")
+    looking.start()
+    try:
+        yield most
+    finally:
+        stop.set()
+        looking.join()
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ MAP_BYTES: Final = 1 << 40
 _CHUNK: Final = 256
 #: Rows of the file kept in memory, a count; one takes about 1 KiB.
 _READ_ROWS: Final = 8192
+#: Rows in memory at which a sync is due whatever its interval; one takes about 1 KiB, and as many come while it writes.
+SYNC_ROWS: Final = 100_000
 #: Under which the file says how many records it has applied.
 APPLIED: Final = b"mapplied"
 #: What rows say of the records they come from: counted up when a row gets a field that no older one has.

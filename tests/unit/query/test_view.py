@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import duckdb
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from audit.query.catalogue import load
+from audit.query.catalogue import Catalogue, File, load, merged, to_merge
 from audit.query.engine import ViewFailed
 from audit.query.filter import condition
 from audit.query.view import View
@@ -22,7 +23,7 @@ from vault.policy import SYSTEM
 from vault.record import Actor, ObjectRef, Origin, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from audit.node import Node
@@ -212,3 +213,123 @@ def test_a_question_is_answered_from_what_it_saw_first_while_rows_move_to_files(
     with pytest.raises(ViewFailed):  # two generations later its table is gone …
         view._engine.query(sql, parameters)
     assert len(seqs(view)) == view.end  # … and whoever asks looks again
+
+
+def files_of(place: Path) -> set[str]:
+    return {str(path.relative_to(place)) for path in place.glob("day=*/*")}
+
+
+def grown(node: Node, place: Path, files: int) -> View:
+    view = another(node, place)
+    for _ in range(files):
+        write(node, 20)
+        all_of(view)
+    return view
+
+
+def test_files_of_a_day_become_one_with_the_same_rows_in_order(node: Node, place: Path) -> None:
+    view = grown(node, place, 9)
+    before, old = seqs(view), view._parts.catalogue
+    assert view.merge()
+    assert not view.merge()
+    there = view._parts.catalogue
+    assert load(place) == there
+    assert files_of(place) == {file.name for file in there.files}
+    (merged,) = there.files
+    assert (there.end, there.leaf) == (old.end, old.leaf)
+    assert (merged.day, merged.first, merged.last, merged.rows) == (old.files[0].day, 0, there.end - 1, there.end)
+    assert seqs(view) == before
+    in_file = duckdb.read_parquet(str(place / merged.name)).project("position, epoch_ns(time)").fetchall()
+    assert [position for position, _ in in_file] == list(range(merged.rows))
+    assert {merged.earliest, merged.latest} == {in_file[0][1], in_file[-1][1]}
+    view.close()
+    again = another(node, place)
+    again.step()
+    assert again._parts.catalogue == there
+
+
+def test_a_question_whose_files_became_one_meanwhile_looks_again(node: Node, place: Path) -> None:
+    view = grown(node, place, 9)
+    expected, old = seqs(view), view._statement
+    turns = iter([True, False])
+
+    def late(*args: Any) -> tuple[str, list[object]]:
+        made = old(*args)
+        if next(turns):
+            assert view.merge()
+        return made
+
+    with mock.patch.object(view, "_statement", late):
+        assert seqs(view) == expected
+    assert next(turns, None) is None
+
+
+def test_a_crash_before_merged_files_are_removed_leaves_no_row_twice(node: Node, place: Path) -> None:
+    view = grown(node, place, 9)
+    before = seqs(view)
+    with mock.patch.object(type(place), "unlink", side_effect=OSError("died")), pytest.raises(ViewFailed):
+        view.merge()
+    named = {file.name for file in load(place).files}
+    assert files_of(place) > named
+    again = another(node, place)
+    again.step()
+    assert seqs(again) == before
+    assert files_of(place) == named
+
+
+def test_a_crash_before_the_catalogue_leaves_the_files_as_they_were(node: Node, place: Path) -> None:
+    view = grown(node, place, 9)
+    before, files = seqs(view), view._parts.catalogue
+    with mock.patch("audit.query.catalogue.save", side_effect=DurabilityError("died")), pytest.raises(ViewFailed):
+        view.merge()
+    assert seqs(view) == before
+    again = another(node, place)
+    again.step()
+    assert again._parts.catalogue == files
+    assert files_of(place) == {file.name for file in files.files}
+
+
+def test_a_view_is_not_built_again_while_files_become_one_but_after_it(
+    node: Node, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    view = grown(node, place, 9)
+    assert view._engine is not None
+    before, copy = seqs(view), view._engine.copy
+
+    def broken_meanwhile(sql: str, parameters: Sequence[object]) -> None:
+        copy(sql, parameters)
+        view._broken = "as if a file were damaged"
+        view.step()
+        assert "built again" not in caplog.text
+
+    with mock.patch.object(view._engine, "copy", broken_meanwhile):
+        assert view.merge()
+    all_of(view)
+    assert "built again" in caplog.text
+    assert seqs(view) == before
+    assert files_of(place) == {file.name for file in view._parts.catalogue.files}
+
+
+SEVERAL = [
+    ("a day that goes on", [("a", 100)] * 7, 0),
+    ("eight of it", [("a", 100)] * 8, 8),
+    ("more of it", [("a", 100)] * 11, 11),
+    ("a day that is over", [("a", 100), ("a", 30), ("b", 100)], 2),
+    ("one of a day", [("a", 100), ("b", 100)], 0),
+    ("those that were merged stay", [("a", 800), ("a", 500), ("b", 100)], 0),
+    ("beside one that was merged", [("a", 800), ("a", 100), ("a", 100), ("b", 100)], 2),
+    ("no more than fit", [("a", 390)] * 5 + [("b", 100)], 4),
+    ("a clock that was set back", [("a", 100), ("b", 100), ("a", 100), ("b", 100)], 2),
+]
+
+
+@pytest.mark.parametrize(("files", "count"), [case[1:] for case in SEVERAL], ids=[case[0] for case in SEVERAL])
+def test_which_files_become_one(files: list[tuple[str, int]], count: int) -> None:
+    there = [File(day, turn * 1000, turn * 1000 + 999, rows, turn, turn + 1) for turn, (day, rows) in enumerate(files)]
+    chosen = to_merge(there, 100)
+    assert len(chosen) == count
+    assert len({file.day for file in chosen}) <= 1
+    if chosen:
+        after = Catalogue(files=tuple(there)).with_one(merged(chosen), chosen).files
+        assert len(after) == len(files) - count + 1
+        assert sum(file.rows for file in after) == sum(file.rows for file in there)
