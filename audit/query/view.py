@@ -26,7 +26,7 @@ from audit.query.catalogue import Catalogue, File
 from audit.query.engine import Engine, TableGone, ViewFailed, quoted, reported
 from audit.strand import holding
 from vault import durable
-from vault.merkle import leaf_hash
+from vault.merkle import HASH_BYTES, leaf_hash
 from vault.storage.room import require_room
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ ROOM_BYTES: Final = 64 << 20
 
 _PARQUET: Final = f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS})"
 
+#: What stands before the leaf hash of the record before, in every record.
+_PREV: Final = b'"prev":"'
 _NOTHING: Final = Catalogue()
 _log: Final = logging.getLogger(__name__)
 
@@ -207,26 +209,27 @@ class View:
             return
         fd = os.memfd_create("records")
         try:
-            count, last = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
-            file = f"/proc/self/fd/{fd}"
-            engine.execute(
-                columns.insert(parts.tables[-1]), {"file": file, "base": strand.base, "last": leaf_hash(last)}
-            )
+            count = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
+            engine.execute(columns.insert(parts.tables[-1]), {"file": f"/proc/self/fd/{fd}", "base": strand.base})
         finally:
             os.close(fd)
         self._parts = _Parts(parts.catalogue, parts.tables, parts.end + count)
 
-    def _spool(self, fd: int, first: int, end: int) -> tuple[int, bytes]:
-        """Write records as lines to a file in memory; how many, and the last."""
-        lines, size = [], 0
+    def _spool(self, fd: int, first: int, end: int) -> int:
+        """Write records as lines to a file in memory; how many. Each leaf is what the next record says, as checked."""
+        lines, size, before = [], 0, b""
         for _, record in self._history.read(first, end):
-            lines.append(record)
+            if before:
+                start = record.index(_PREV) + len(_PREV)
+                lines.append(columns.line(before, record[start : start + 2 * HASH_BYTES]))
+            before = record
             size += len(record)
             if size >= BATCH_BYTES:
                 break
+        lines.append(columns.line(before, leaf_hash(before).hex().encode()))
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(b"\n".join(lines))
-        return len(lines), lines[-1]
+        return len(lines)
 
     def _write_out(self, engine: Engine) -> None:
         """Move the rows in memory to files. A crash before the catalogue is durable leaves files that are swept."""
