@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from awscrt import checksums
 
 from audit.errors import LedgerCorrupt
@@ -107,7 +108,7 @@ class GroupHeader:
         return self.offset + padded(GROUP_HEADER_BYTES + self.length)
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One record of a group; ``body_offset`` is where its body begins in the segment file."""
 
     seq: int
