@@ -16,6 +16,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from audit.backup.holds import ERASING
+from audit.burst import Burst
 from audit.eraser import Eraser
 from audit.errors import AuditError
 from audit.replay import records
@@ -28,6 +29,7 @@ from vault.merkle import leaf_hash
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, Tail, encode_tail
+from vault.storage.room import has_room
 from vault.times import NS
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
+#: Records that the view may have still to read in a burst; a question that comes meanwhile has it read them at once.
+UNREAD_RECORDS: Final = 262_144
+#: Segments that may wait to be settled in a burst, where the disk has room for twice as many.
+UNSETTLED_SEGMENTS: Final = 8
 #: Rows in memory at which the index is synced before its interval is over.
 SYNC_ROWS: Final = 200_000
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
@@ -142,6 +148,9 @@ class Background:
         self._settlers = [self._settler(strand, layout.spares) for strand in stores.strands]
         self._eraser = Eraser(stores=stores, keyring=keyring, journal=committer, now=clock.now, published=self._covered)
         self._keyring = keyring
+        self._query = view
+        self._seen_by_view = Burst(lambda: stores.log.durable_end)
+        self._spares = layout.spares
         self._hanging = False
         self._sealed_at = time.monotonic()
         self._loops = [
@@ -149,9 +158,9 @@ class Background:
             _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
             _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
-            *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
+            *(_Loop("settler", SETTLE_SECONDS, self._settle(settler), on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
-            _Loop("query view", VIEW_SECONDS, view.step, on_fatal),
+            _Loop("query view", VIEW_SECONDS, self._view, on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:
@@ -258,6 +267,24 @@ class Background:
         self._sealer.seal(fresh)
         self._sealed_at = time.monotonic()
         return False
+
+    def _settle(self, settler: Settler) -> Callable[[], bool]:
+        log = self._stores.log
+        burst = Burst(lambda: log.durable_end)
+
+        def step() -> bool:
+            few = len(log.closed()) < UNSETTLED_SEGMENTS
+            if burst.lasts() and few and has_room(self._spares, 2 * UNSETTLED_SEGMENTS * log.segment_bytes):
+                return False
+            return settler.step()
+
+        return step
+
+    def _view(self) -> bool:
+        unread = self._query.unread
+        if self._seen_by_view.lasts() and unread is not None and unread < UNREAD_RECORDS:
+            return False
+        return self._query.step()
 
     def _sync_index(self) -> bool:
         due = time.monotonic() - self._synced_at >= self._settings.index.sync_interval_s
