@@ -16,6 +16,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from audit.backup.holds import ERASING
+from audit.burst import Burst
 from audit.eraser import Eraser
 from audit.errors import AuditError
 from audit.pruning import Pruner
@@ -30,6 +31,7 @@ from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
 from vault.record import Actor, Origin, Tail, encode_tail
 from vault.storage.index import SYNC_ROWS
+from vault.storage.room import has_room
 from vault.times import NS
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
+#: Records that the view may have still to read in a burst; a question that comes meanwhile has it read them at once.
+UNREAD_RECORDS: Final = 262_144
+#: Segments that may wait to be settled in a burst, where the disk has room for twice as many.
+UNSETTLED_SEGMENTS: Final = 8
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
 CLOCK_RECORDS: Final = 100_000
 #: How long a job that was told to end may take, in seconds: its disk, or the anchor, may hang.
@@ -150,6 +156,9 @@ class Background:
             days=settings.ledger.keep_days,
         )
         self._keyring = keyring
+        self._query = view
+        self._seen_by_view = Burst(lambda: stores.log.durable_end)
+        self._spares = layout.spares
         self._hanging = False
         self._sealed_at = time.monotonic()
         self._loops = [
@@ -157,10 +166,10 @@ class Background:
             _Loop("index sync", min(settings.index.sync_interval_s, 1.0), self._sync_index, on_fatal),
             _Loop("spare segments", SPARES_SECONDS, self._keep_spares, on_fatal),
             _Loop("clock", 1.0, self._tell_clock, on_fatal),
-            *(_Loop("settler", SETTLE_SECONDS, settler.step, on_fatal) for settler in self._settlers),
+            *(_Loop("settler", SETTLE_SECONDS, self._settle(settler), on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
             _Loop("pruner", SETTLE_SECONDS, self._pruner.step, on_fatal),
-            _Loop("query view", VIEW_SECONDS, lambda: view.step() or view.merge(), on_fatal),
+            _Loop("query view", VIEW_SECONDS, self._view, on_fatal),
         ]
 
     def _settler(self, strand: Strand, spares: Path) -> Settler:
@@ -269,6 +278,24 @@ class Background:
         self._sealer.seal(fresh)
         self._sealed_at = time.monotonic()
         return False
+
+    def _settle(self, settler: Settler) -> Callable[[], bool]:
+        log = self._stores.log
+        burst = Burst(lambda: log.durable_end)
+
+        def step() -> bool:
+            few = len(log.closed()) < UNSETTLED_SEGMENTS
+            if burst.lasts() and few and has_room(self._spares, 2 * UNSETTLED_SEGMENTS * log.segment_bytes):
+                return False
+            return settler.step()
+
+        return step
+
+    def _view(self) -> bool:
+        unread = self._query.unread
+        if self._seen_by_view.lasts() and unread is not None and unread < UNREAD_RECORDS:
+            return False
+        return self._query.step() or self._query.merge()
 
     def _sync_index(self) -> bool:
         due = time.monotonic() - self._synced_at >= self._settings.index.sync_interval_s

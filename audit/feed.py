@@ -90,15 +90,21 @@ class Feed:
         end = durable_end if end is None else min(end, durable_end)
         chain = Chain(first, self.bytes_of(first - 1) if first else None)
         while chain.seq < end:
-            settled = self._ledger.iterate(chain.seq, end)
-            if chain.seq >= self._ledger.end:
-                settled = iter([(chain.seq, self.bytes_of(chain.seq))])
-            for seq, record in settled:
+            for seq, record in self._some(chain.seq, end):
                 if record:
                     chain.add(record, _PLACE)
                 else:
                     chain.skip()
                 yield seq, record
+
+    def _some(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Records from ``first`` on, before ``end``: as many as one look at one half of the ledger gives."""
+        if first >= self._ledger.end:
+            records = self._log.records(first, end)
+            if records is not None:
+                return enumerate(records, first)
+            self.bytes_of(first)  # it was settled meanwhile, or is nowhere
+        return self._ledger.iterate(first, end)
 
 
 class _Position(msgspec.Struct, frozen=True):

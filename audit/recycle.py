@@ -56,6 +56,7 @@ _TURN: Final = 128
 _TURN_SECONDS: Final = 0.000_05
 _never: Final = Event()
 _ZEROS: Final = bytes(_ZERO_BYTES)
+_NOTHING: Final = memoryview(b"")
 
 
 class _Stored(msgspec.Struct):
@@ -98,7 +99,10 @@ def contents(segment: Segment) -> Iterator[tuple[Frame, memoryview]]:
         if group is None or group.first_seq != seq:
             raise LedgerCorrupt(f"{place} at {offset}", f"record {seq} was here and cannot be read any more")
         for frame in frames(data, group, place):
-            yield frame, view[frame.body_offset : frame.body_offset + frame.body_length]
+            yield (
+                frame,
+                view[frame.body_offset : frame.body_offset + frame.body_length] if frame.body_length else _NOTHING,
+            )
             if frame.seq % _TURN == 0:
                 _never.wait(_TURN_SECONDS)  # unlike sleep, it waits on no clock that a tester may shift
         offset, seq = group.end, seq + group.count

@@ -59,7 +59,7 @@ class EventNotFound(RecordNotFound):
     code = "event-not-found"
 
 
-def _receiver(request: Request) -> Receiver:
+async def _receiver(request: Request) -> Receiver:  # a coroutine: FastAPI sends anything else to a thread
     return cast("Receiver", request.app.state.receiver)
 
 

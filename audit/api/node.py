@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from audit.node import Node
 
 
-def _node(request: Request) -> Node:
+async def _node(request: Request) -> Node:  # a coroutine: FastAPI sends anything else to a thread
     return cast("Node", request.app.state.node)
 
 

@@ -75,13 +75,14 @@ def prepare(sender: Sender, events: Sequence[bytes]) -> list[Member | Large]:
     front = encode_tail(Tail(op="ingest.event", actor=sender.actor, origin=sender.origin))[:-1]
     made: list[Member | Large] = []
     for number, data in enumerate(events):
-        digest = sha256(data).hexdigest()
+        hashed = sha256(data).digest()
+        digest = hashed.hex()
         size = len(data)
         words = read(data) if size <= MAX_READ_BYTES else Words(f"sha256:{digest}")
         kind = form
         if words is None:
             kind, words = RAW, _NO_WORDS
-        event_id, sequence, time, who, action, what = words
+        event_id, sequence = words.id, words.sequence
         if name and not event_id and sequence < 0:
             event_id = f"{name}/{number}"
         text = encoded = ""
@@ -90,11 +91,24 @@ def prepare(sender: Sender, events: Sequence[bytes]) -> list[Member | Large]:
                 text = data.decode()
             except UnicodeDecodeError:
                 encoded = b64encode(data).decode()
-        ref = IngestRef(source, kind, event_id, sequence, time, who, action, what, size, digest, text, encoded)
+        ref = IngestRef(
+            source,
+            kind,
+            event_id,
+            sequence,
+            words.time,
+            words.who,
+            words.action,
+            words.what,
+            size,
+            digest,
+            text,
+            encoded,
+        )
         if text or encoded:
             tail = b'%b,"ingest":%b}' % (front, _encode(ref))
             if len(tail) <= MAX_TAIL_BYTES:
-                made.append(Member(tail, event_key(source, event_id, sequence), digest_key(digest), sequence))
+                made.append(Member(tail, event_key(source, event_id, sequence), digest_key(hashed), sequence))
                 continue
         made.append(Large(data, ref))
     return made
@@ -112,7 +126,7 @@ def stored(sender: Sender, large: Large, named: ObjectRef, manifest: str) -> Mem
     ref = replace(large.ref, event="", base64="", manifest=manifest)
     tail = Tail(op="ingest.event", actor=sender.actor, origin=sender.origin, object=named, ingest=ref)
     key = event_key(ref.source, ref.id, ref.sequence)
-    return Member(encode_tail(tail), key, digest_key(ref.digest), ref.sequence)
+    return Member(encode_tail(tail), key, digest_key(bytes.fromhex(ref.digest)), ref.sequence)
 
 
 def batches(source: str, members: Sequence[Member], own_bytes: int, limit: int) -> Iterator[Batch]:

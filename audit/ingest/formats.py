@@ -18,7 +18,7 @@ format         named by                                                   as wri
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -40,7 +40,7 @@ MAX_READ_BYTES: Final = 1024 * 1024
 _Word = str | int | float | None
 
 
-class Words(NamedTuple):
+class Words(msgspec.Struct, frozen=True, gc=False):
     """What an event says of itself; empty, or negative, where it does not."""
 
     id: str = ""
@@ -183,7 +183,9 @@ def _ocsf(event: _Ocsf) -> Words:
 
 
 def _word(value: _Word) -> str:
-    text = "" if value is None else value if isinstance(value, str) else str(value)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
     return text if len(text) <= MAX_WORD else ""
 
 
@@ -195,7 +197,7 @@ def _id(*values: _Word) -> str:
     """The first that is there."""
     for value in values:
         if value is not None and value != "":
-            text = str(value)
+            text = value if isinstance(value, str) else str(value)
             return text if len(text) <= MAX_ID else f"sha256:{sha256(text.encode()).hexdigest()}"
     return ""
 

@@ -70,4 +70,4 @@ def _recall(seen: Seen, position: int, record: bytes) -> None:
         raise LedgerCorrupt(f"record at position {position}", f"no record of an event: {error}") from error
     key = event_key(found.ingest.source, found.ingest.id, found.ingest.sequence)
     if key and found.outcome == SUCCESS:
-        seen.recall(position, key, digest_key(found.ingest.digest))
+        seen.recall(position, key, digest_key(bytes.fromhex(found.ingest.digest)))

@@ -9,6 +9,7 @@ Not handled here: which operations a group takes (``audit.journal.committer``).
 from __future__ import annotations
 
 import hashlib
+from binascii import hexlify
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -104,7 +105,7 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
         ValueError: A record would be too long; nothing was added.
     """
     told = plan.outcome
-    seq, prev = group.seq, group.prev.hex().encode()
+    seq, prev = group.seq, hexlify(group.prev)
     records: list[bytes] = []
     leaves: list[bytes] = []
     parts: dict[str, tuple[bytes, bytes]] = {}
@@ -118,10 +119,10 @@ def add_batch(group: Group, plan: Plan, head: Head, tail: Tail, own: Tail | None
             numbers = IngestRef(tail.ingest.source if tail.ingest is not None else "", missing=gap)
             encoded = encode_tail(replace(tail, op="ingest.gap", ingest=numbers))  # noqa: PLW2901 - a gap has none yet
         record = b'%b"seq":%d,"prev":"%b"%b%b' % (front, seq, prev, back, encoded[1:])
-        leaf = sha256(b"\0" + record)
+        leaf = sha256(b"\0" + record).digest()
         records.append(record)
-        leaves.append(leaf.digest())
-        prev = leaf.hexdigest().encode()
+        leaves.append(leaf)
+        prev = hexlify(leaf)
         seq += 1
     longest = max(map(len, records))
     if longest > MAX_RECORD_BYTES:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_right
-from functools import partial
 from operator import attrgetter
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -234,20 +233,10 @@ class CommitLog:
         Raises:
             DurabilityError: Unknown outcome; nothing more may be written to this log by this process.
         """
-        payload: list[bytes] = []
-        places: list[tuple[int, int, int]] = []
-        position = target.end_offset + format_.GROUP_HEADER_BYTES
-        frame_header = format_.frame_header
-        for record, body in records:
-            body_length = sum(map(len, body)) if body else 0
-            head, length = frame_header(record, body_length), len(record)
-            payload += (head, record, *body) if body else (head, record)
-            position += len(head)
-            places.append((position, length, body_length))
-            position += length + body_length
+        packed = format_.pack(records, target.end_offset + format_.GROUP_HEADER_BYTES)
         header = GroupHeader(
             count=len(records),
-            length=position - target.end_offset - format_.GROUP_HEADER_BYTES,
+            length=packed.length,
             segment=target.header.number,
             offset=target.end_offset,
             incarnation=self._incarnation,
@@ -257,13 +246,13 @@ class CommitLog:
         )
         if header.end > target.header.length:
             raise ValueError(f"{target.path} has no room for a group of {header.length} bytes")
-        group = format_.encode_group(header, payload)
+        group = format_.encode_group(header, packed.payload)
         began = time.perf_counter()
         durable.append_group(target.file().fd, group, header.offset)
         self.write_seconds.add(time.perf_counter() - began)
         self.group_records.add(header.count)
         self.group_bytes += header.end - header.offset
-        target.note_all(places)
+        target.note_all(packed.places)
         target.end_offset = header.end
         with self._grown:
             self._durable_end = max(self._durable_end, first_seq + len(records))
@@ -306,6 +295,11 @@ class CommitLog:
         found = self._holding(seq)
         return self._still(found, lambda: found.record(seq)) if found is not None else None
 
+    def records(self, seq: int, end: int) -> list[bytes] | None:
+        """Exact bytes of record ``seq`` and of the next before ``end``, as many as one read gives; None as above."""
+        found = self._holding(seq)
+        return self._still(found, lambda: found.records(seq, end)) if found is not None else None
+
     def tail(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """Durable records from ``from_seq`` on that are in the commit log, in order.
 
@@ -314,8 +308,7 @@ class CommitLog:
         """
         seq, end = from_seq, self._durable_end
         while seq < end:
-            found = self._holding(seq)
-            some = self._still(found, partial(found.records, seq, end)) if found is not None else None
+            some = self.records(seq, end)
             if some is None:
                 raise LedgerCorrupt(str(self.directory), f"record {seq} is not in the commit log")
             yield from enumerate(some, seq)

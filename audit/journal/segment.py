@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from awscrt import checksums
 
 from audit.errors import LedgerCorrupt
@@ -107,7 +108,7 @@ class GroupHeader:
         return self.offset + padded(GROUP_HEADER_BYTES + self.length)
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One record of a group; ``body_offset`` is where its body begins in the segment file."""
 
     seq: int
@@ -121,14 +122,36 @@ def padded(length: int) -> int:
     return -(-length // BLOCK) * BLOCK
 
 
-def frame_header(record: bytes, body_length: int) -> bytes:
-    """What stands before a record and its body in a payload."""
-    return _FRAME.pack(len(record), body_length)
-
-
 def frame_bytes(record_length: int, body_length: int) -> int:
     """How many bytes of payload a record with its body takes."""
     return _FRAME.size + record_length + body_length
+
+
+class Packed(NamedTuple):
+    """A group's payload, its length, and of each record where it stands in the file, its length and its body's."""
+
+    payload: list[bytes]
+    length: int
+    places: list[tuple[int, int, int]]
+
+
+def pack(entries: Sequence[tuple[bytes, Sequence[bytes]]], start: int) -> Packed:
+    """Frame the records of one group.
+
+    Args:
+        entries: Exact bytes and body pieces of each.
+        start: Where the payload begins in the file.
+    """
+    payload: list[bytes] = []
+    places: list[tuple[int, int, int]] = []
+    position, header = start, _FRAME.pack
+    for record, body in entries:
+        length, body_length = len(record), sum(map(len, body)) if body else 0
+        payload += (header(length, body_length), record, *body) if body else (header(length, 0), record)
+        position += _FRAME.size
+        places.append((position, length, body_length))
+        position += length + body_length
+    return Packed(payload, position - start, places)
 
 
 def encode_group(header: GroupHeader, payload: Sequence[bytes]) -> list[bytes]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Decompressed frames kept in memory, of some 256 KiB each.
 CACHED_FRAMES: Final = 16
+#: Frames that are read back together, in bytes.
+READ_BACK_BYTES: Final = 1024 * 1024
 
 _NAME: Final = re.compile(r"(\d{16})-(\d{16})\.ndjson\.zst", re.ASCII)
 
@@ -204,13 +206,18 @@ class SettledLedger:
         for segment in self._segments:
             if segment.end <= first or segment.first >= end:
                 continue
-            for number, start in enumerate(segment.offsets[:-1]):
-                seq = segment.first + number * FRAME_RECORDS
-                if first < seq + FRAME_RECORDS and seq < end:
-                    data = _read_back(segment.path, start, segment.offsets[number + 1] - start)
-                    for at, record in enumerate(segment.frame(number, data), seq):
-                        if first <= at < end:
-                            yield at, record
+            number = max(first - segment.first, 0) // FRAME_RECORDS
+            stop = -(-(min(end, segment.end) - segment.first) // FRAME_RECORDS)
+            while number < stop:
+                start, offsets = segment.offsets[number], segment.offsets
+                following = max(bisect_right(offsets, start + READ_BACK_BYTES, number, stop + 1) - 1, number + 1)
+                data = _read_back(segment.path, start, offsets[following] - start)
+                for at in range(number, following):
+                    frame = segment.frame(at, data[offsets[at] - start : offsets[at + 1] - start])
+                    for seq, record in enumerate(frame, segment.first + at * FRAME_RECORDS):
+                        if first <= seq < end:
+                            yield seq, record
+                number = following
 
 
 def _read(path: Path, offset: int, length: int) -> bytes:

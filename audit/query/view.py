@@ -19,11 +19,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from binascii import hexlify
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from audit.errors import RecordPruned
 from audit.query import catalogue, columns, files
@@ -32,7 +31,7 @@ from audit.query.engine import Engine, TableGone, ViewFailed, reported
 from audit.query.files import FILE_ROWS
 from audit.strand import holding
 from vault import durable
-from vault.merkle import leaf_hash
+from vault.merkle import HASH_BYTES, leaf_hash
 from vault.storage.room import require_room
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ ROOM_BYTES: Final = 64 << 20
 
 #: Between two looks whether the merge is over that keeps the view from being built again, in seconds.
 _MERGING_SECONDS: Final = 0.01
+#: What stands before the leaf hash of the record before, in every record.
+_PREV: Final = b'"prev":"'
 _NOTHING: Final = Catalogue()
 _log: Final = logging.getLogger(__name__)
 
@@ -283,32 +284,33 @@ class View:
             return
         fd = os.memfd_create("records")
         try:
-            count, last = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
-            if last:
-                parameters = {"file": f"/proc/self/fd/{fd}", "base": strand.base, "last": leaf_hash(last)}
-                engine.execute(columns.insert(parts.tables[-1]), parameters)
+            count = self._spool(fd, parts.end, min(strand.end, parts.end + BATCH_RECORDS))
+            engine.execute(columns.insert(parts.tables[-1]), {"file": f"/proc/self/fd/{fd}", "base": strand.base})
         finally:
             os.close(fd)
         self._parts = _Parts(parts.catalogue, parts.tables, parts.end + count)
 
-    def _spool(self, fd: int, first: int, end: int) -> tuple[int, bytes]:
-        """Write records as lines to a file in memory; how many were taken, and the last one that was not pruned."""
-        lines, size, last, taken = [], 0, b"", 0
-        before = b""
+    def _spool(self, fd: int, first: int, end: int) -> int:
+        """Write records as lines to a file in memory; how many were taken, pruned ones too, which make no line.
+
+        Each leaf is what the next record says, as checked; before one that was pruned, what it comes to.
+        """
+        lines, size, before, taken = [], 0, b"", 0
         for _, record in self._history.read(first, end):
-            taken += 1
-            if record:
-                lines.append(record)
-                last = record
-                size += len(record)
-            elif before:  # what comes after it does not say what it hashes to
-                lines.append(_after(before))
+            if before:
+                start = record.find(_PREV) + len(_PREV)
+                leaf = record[start : start + 2 * HASH_BYTES] if record else hexlify(leaf_hash(before))
+                lines.append(columns.line(before, leaf))
             before = record
+            taken += 1
+            size += len(record)
             if size >= BATCH_BYTES:
                 break
+        if before:
+            lines.append(columns.line(before, hexlify(leaf_hash(before))))
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(b"\n".join(lines))
-        return taken, last
+        return taken
 
     def _write_out(self, engine: Engine) -> None:
         """Move the rows in memory to files. A crash before the catalogue is durable leaves files that are swept."""
@@ -328,13 +330,3 @@ class View:
         if self._left:
             engine.execute(f"DROP TABLE {self._left}")
         self._left = table
-
-
-def _after(record: bytes) -> bytes:
-    """The line that stands for a record that was pruned, after one that was not (``columns.insert``)."""
-    seq = msgspec.json.decode(record, type=_Seq).seq + 1
-    return b'{"seq":%d,"prev":"%b"}' % (seq, leaf_hash(record).hex().encode())
-
-
-class _Seq(msgspec.Struct, gc=False):
-    seq: int

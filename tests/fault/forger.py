@@ -73,12 +73,13 @@ class Forger:
         assert header is not None
         made, offset = bytearray(data), BLOCK
         while (group := format_.read_group(data, offset, header)) is not None:
-            payload: list[bytes] = []
+            entries: list[tuple[bytes, tuple[bytes]]] = []
             for frame in format_.frames(data, group, place):
                 if frame.seq == len(self._forged):
                     self._follow(frame.record)
                 body = data[frame.body_offset : frame.body_offset + frame.body_length]
-                payload += [format_.frame_header(frame.record, len(body)), self._forged[frame.seq], body]
+                entries.append((self._forged[frame.seq], (body,)))
+            payload = format_.pack(entries, 0).payload
             made[offset : group.end] = b"".join(format_.encode_group(group, payload))
             offset = group.end
         return bytes(made)

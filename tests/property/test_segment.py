@@ -27,9 +27,21 @@ def entries(shapes: list[tuple[int, int, bytes]]) -> list[tuple[bytes, bytes]]:
     return [((seed * record)[:record], (seed[::-1] * body)[:body]) for record, body, seed in shapes]
 
 
+@given(st.lists(st.tuples(st.binary(max_size=9), st.lists(st.binary(max_size=9), max_size=3)), min_size=1), U64)
+def test_a_packed_record_stands_where_it_says(some: list[tuple[bytes, list[bytes]]], start: int) -> None:
+    packed = format_.pack(some, start)
+    data = b"".join(packed.payload)
+    assert len(data) == packed.length
+    for (record, body), (offset, length, size) in zip(some, packed.places, strict=True):
+        whole = record + b"".join(body)
+        assert data[offset - start :][: length + size] == whole
+        assert (length, size) == (len(record), len(whole) - len(record))
+        assert data[offset - start - 8 : offset - start] == length.to_bytes(4, "big") + size.to_bytes(4, "big")
+
+
 def encoded(segment: SegmentHeader, offset: int, first_seq: int, some: list[tuple[bytes, bytes]]) -> bytes:
     """A group as it stands in its segment, with zeros before and after it."""
-    payload = [part for record, body in some for part in (format_.frame_header(record, len(body)), record, body)]
+    payload = format_.pack([(record, (body,)) for record, body in some], 0).payload
     header = GroupHeader(
         count=len(some),
         length=sum(map(len, payload)),

@@ -72,6 +72,15 @@ def test_records_are_read_by_seq_and_in_order_from_any(tmp_path: Path, ledger: S
             assert list(opened.read_back(first, 9999 if end is None else end)) == expected
 
 
+@pytest.mark.parametrize("together", [0, 60_000, 120_000])
+def test_what_is_read_back_is_the_same_however_many_frames_come_together(
+    ledger: SettledLedger, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr("audit.ledger.store.READ_BACK_BYTES", together)
+    for first, end in ((0, 1280), (255, 257), (300, 900), (1279, 1280)):
+        assert list(ledger.read_back(first, end)) == list(enumerate(RECORDS))[first:end]
+
+
 @pytest.mark.parametrize("seq", [-1, 1280, 1 << 60])
 def test_a_record_that_is_not_settled_is_none(ledger: SettledLedger, seq: int) -> None:
     with pytest.raises(LedgerCorrupt, match=f"record {seq} is not settled"):

@@ -22,7 +22,7 @@ SOURCE = "app"
 
 
 def member(event_id: str = "", data: str = "x", sequence: int = -1) -> Member:
-    digest = sha256(data.encode()).hexdigest()
+    digest = sha256(data.encode()).digest()
     key = event_key(SOURCE, event_id, sequence)
     return Member(f"{event_id}:{data}:{sequence}".encode(), key, digest_key(digest), sequence)
 
@@ -99,14 +99,14 @@ def test_a_number_that_comes_late_is_kept_and_marked_and_then_a_repeat() -> None
 
 def test_repeats_are_recognised_within_at_least_one_generation_and_memory_within_two() -> None:
     seen = Seen()
-    seen.add(GENERATION - 1, {1: 10})
-    seen.add(GENERATION, {2: 20})
-    seen.add(2 * GENERATION - 1, {3: 30})
-    assert [seen.find(key) for key in (1, 2, 3)] == [10, 20, 30]
-    seen.add(2 * GENERATION, {4: 40})
-    assert [seen.find(key) for key in (1, 2, 3, 4)] == [None, 20, 30, 40]
-    seen.add(4 * GENERATION, {5: 50})
-    assert [seen.find(key) for key in (2, 3, 4, 5)] == [None, None, None, 50]
+    seen.add(GENERATION - 1, {1: b"10"})
+    seen.add(GENERATION, {2: b"20"})
+    seen.add(2 * GENERATION - 1, {3: b"30"})
+    assert [seen.find(key) for key in (1, 2, 3)] == [b"10", b"20", b"30"]
+    seen.add(2 * GENERATION, {4: b"40"})
+    assert [seen.find(key) for key in (1, 2, 3, 4)] == [None, b"20", b"30", b"40"]
+    seen.add(4 * GENERATION, {5: b"50"})
+    assert [seen.find(key) for key in (2, 3, 4, 5)] == [None, None, None, b"50"]
 
 
 EVENTS = st.lists(
@@ -131,3 +131,18 @@ def test_whatever_was_brought_is_all_repeats_when_it_is_brought_again_before_and
             restarted.seen.recall(position, each.key, each.digest)
     for request in named:
         assert restarted.bring(*request).outcome.duplicates == list(range(len(request)))
+
+
+@given(st.lists(st.builds(member, st.sampled_from("abcdefgh"), st.sampled_from("xy")), max_size=8), EVENTS)
+def test_what_comes_of_events_does_not_change_where_a_numbered_one_is_among_them(
+    events: list[Member], before: list[Member]
+) -> None:
+    source = Source()
+    source.bring(*before)
+    by_itself = plan(Batch(SOURCE, events, 0), -1, source.seen)
+    number = member(data="numbered", sequence=9)
+    followed = plan(Batch(SOURCE, [*events, number], 0), -1, source.seen)
+    assert followed.records == [*by_itself.records, (number.tail, "", None)]
+    assert followed.fresh == {**by_itself.fresh, number.key: number.digest}
+    told, also = by_itself.outcome, followed.outcome
+    assert (also.stored, also.duplicates, also.conflicts) == (told.stored + 1, told.duplicates, told.conflicts)
