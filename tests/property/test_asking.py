@@ -38,7 +38,7 @@ def vault() -> Iterator[Node]:
         make(directory / "v")
         with open_node(directory / "v", file_rows=200) as node:
             operations = Operations(node, random.Random(7), KEYS)
-            for first in range(0, 1_600, 80):
+            for first in range(0, 2_400, 80):
                 fill(node, 80, operations, first=first, refusals=True)
                 node.asking.ask(MARK, HERE, Question([], "x", 1))
             stop = Event()
@@ -54,7 +54,7 @@ def vault() -> Iterator[Node]:
 
 
 def keep_writing(node: Node, operations: Operations, stop: Event) -> None:
-    number = 2_000
+    number = 2_400
     while not stop.wait(0.05):
         fill(node, 5, operations, first=number, refusals=True)
         node.view.merge()
