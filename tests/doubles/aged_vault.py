@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from concurrent.futures import Future
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from audit.config import load
 from audit.node import Node
 from audit.pruning import Pruner
+from audit.verify.command import main as verify
 from tests.doubles.small_vault import Clocks
 from tests.doubles.traffic import described
 from tests.doubles.whole_node import HERE, make
 from vault.policy import SYSTEM
 from vault.ports import Committed, Intent
-from vault.record import Actor, BucketConfig, LockRef, ObjectRef, Request, Tail, encode_tail
+from vault.record import Actor, BucketConfig, LockRef, ObjectRef, Request, Tail, decode, encode_tail
 from vault.retention import from_ref
 from vault.times import DAY_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from vault.errors import VaultError
 
@@ -119,3 +123,29 @@ class AgedVault:
         """Stop in good order; the time there."""
         self.node.close()
         return self.clocks.now
+
+
+def lived(root: Path) -> AgedVault:
+    """Three segments that are old, and a newest one: looks at a key that is locked, at one that is not, at none."""
+    vault = AgedVault(root)
+    for number in range(3):
+        vault.put("locked", days=1000)
+        vault.put(f"free-{number}")
+        for key in ("locked", f"free-{number}", "none"):
+            vault.look(key, 70)
+        vault.settle()
+    vault.age()
+    return vault
+
+
+def named(record: bytes) -> tuple[str, str]:
+    """Operation and key of a record."""
+    _, tail = decode(record)
+    return tail.op, tail.object.key if tail.object is not None else ""
+
+
+def checked(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, Any]:
+    """What the verifier makes of a stopped vault, or of an exported log: exit code and report."""
+    capsys.readouterr()
+    code = verify([str(root), "--json", *options])
+    return code, json.loads(capsys.readouterr().out)
