@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+from audit.api.description import PROBLEM_REF, Responses
 from audit.api.node import OpenNode
+from audit.api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from audit.api.problems import problem
 from audit.metrics.page import MEDIA_TYPE
 
@@ -42,15 +44,20 @@ class Readiness(BaseModel):
     findings: int
 
 
-@router.head("/healthz", include_in_schema=False)
+#: The same, in a problem.
+_BOTH: Final = {"allOf": [PROBLEM_REF, {"$ref": "#/components/schemas/Readiness"}]}
+_NOT_READY: Final[Responses] = {503: {"description": "Not ready", "content": {PROBLEM_TYPE: {"schema": _BOTH}}}}
+
+
+@router.head("/healthz")
 @router.get("/healthz")
 async def healthz() -> Alive:
     """Tell that the process answers; nothing else is looked at."""
     return Alive()
 
 
-@router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", response_model=Readiness)
+@router.head("/readyz", response_model=Readiness, responses=_NOT_READY)
+@router.get("/readyz", response_model=Readiness, responses=_NOT_READY)
 def readyz(node: OpenNode) -> Response:
     """Tell whether the vault takes requests; 503 where it does not."""
     status = node.status()

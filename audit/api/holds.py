@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from audit.api.access import Asker, text_of
+from audit.api.description import problems
 from audit.api.node import OpenNode
 from audit.errors import AuditError
 from audit.matters import CLOSED, OPEN, Wanted
@@ -185,6 +186,11 @@ def _read(model: type[_M], body: bytes) -> _M:
         raise QueryInvalid(f"{where}: {first['msg']}") from error
 
 
+_PLACE: Final = {"Location": {"required": True, "schema": {"type": "string", "pattern": "^/v1/holds/"}}}
+#: 404 of its bucket, 409 where too many are open, 422 where the ``Idempotency-Key`` stood with another body.
+_OPENED: Final = {**problems(404, 409, 422), 201: {"description": "Opened", "headers": _PLACE}}
+
+
 def _takes(model: type[BaseModel]) -> dict[str, object]:
     """The body as OpenAPI has it."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -208,7 +214,7 @@ def listed(
     return _json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
 
 
-@router.post("", response_model=MatterModel, status_code=201, openapi_extra=_takes(OpenModel))
+@router.post("", response_model=MatterModel, status_code=201, responses=_OPENED, openapi_extra=_takes(OpenModel))
 def opened(
     body: Body,
     request: Request,
@@ -229,7 +235,7 @@ def opened(
     return _json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
 
 
-@router.get("/{hold}", response_model=CountedModel)
+@router.get("/{hold}", response_model=CountedModel, responses=problems(404))
 def shown(
     hold: Annotated[str, Path(pattern=_ID, description="Its id.")], request: Request, asker: Asker, node: OpenNode
 ) -> Response:
@@ -239,7 +245,9 @@ def shown(
     return _json(msgspec.to_builtins(matter) | {"held": held})
 
 
-@router.post("/{hold}/release", response_model=MatterModel, openapi_extra=_takes(ReleaseModel))
+@router.post(
+    "/{hold}/release", response_model=MatterModel, responses=problems(404, 409), openapi_extra=_takes(ReleaseModel)
+)
 def released(
     hold: Annotated[str, Path(pattern=_ID, description="Its id.")],
     body: Body,

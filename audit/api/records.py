@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from audit.api.access import Asker, Client, asked, text_of
+from audit.api.description import StreamName, bytes_of, problems, struct_of
 from audit.api.node import OpenNode
 from audit.checkpoint import Checkpoint
 from audit.errors import AuditError
@@ -22,18 +23,20 @@ from audit.node import Node
 from audit.note import parse_note
 from audit.proof import tlog_proof
 from audit.query import objects
-from audit.query.filter import EXACT, OTHERS, SEVERAL, QueryInvalid
+from audit.query.filter import EXACT, MAX_REPEATS, MAX_VALUE, OTHERS, SEVERAL, QueryInvalid
 from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Page, Question
 from audit.tiles import Tile
 from vault.errors import S3Error
+from vault.record import DENIED, FAILURE, OPS, SUCCESS
 
 _ALL: Final = {**EXACT, **SEVERAL, **OTHERS}
 _PAGING: Final = frozenset({"limit", "order", "cursor", "count"})
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_ETAG: Final = {"ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9a-f]{64}"$'}}}
 #: Longest number of a record, in digits.
 _MAX_SEQ: Final = 2**63 - 1
 #: A record's seq in a path.
-Seq = Annotated[int, Path(ge=0, le=_MAX_SEQ)]
+Seq = Annotated[int, Path(ge=0, le=_MAX_SEQ, examples=[0])]
 
 router: Final = APIRouter(prefix="/v1", tags=["records"])
 
@@ -79,6 +82,50 @@ class CheckpointsModel(BaseModel):
     checkpoints: list[CheckpointModel]
 
 
+_RECORD: Final = {
+    **problems(404),
+    **bytes_of("application/json", {"type": "object", "description": "A record: ARCHITECTURE has its fields."}),
+    304: {"description": "It is what `If-None-Match` names.", "headers": _ETAG},
+}
+_RECORD[200]["headers"] = _ETAG
+_STORY: Final = {**problems(404), **struct_of(objects.Story)}
+_KEY_AND_LIMIT: Final = [
+    {
+        "name": "key",
+        "in": "path",
+        "required": True,
+        "description": "Object key, percent-encoded UTF-8; slashes may stand as they are.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "2026/11/22/T-1",
+    },
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Records of the history.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    },
+]
+
+
+def _schema_of(name: str) -> dict[str, object]:
+    """What a filter's value may be, as far as that can be said of one alone."""
+    match name:
+        case "op":
+            families = {f"{op[:dot]}.*" for op in OPS for dot in range(len(op)) if op[dot] == "."}
+            return _several(sorted(OPS | families))
+        case "outcome":
+            return _several([SUCCESS, DENIED, FAILURE])
+        case "from" | "to":
+            return {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+        case "version_id":
+            return {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+    return {"type": "string", "minLength": 1, "maxLength": MAX_VALUE}
+
+
+def _several(values: list[str]) -> dict[str, object]:
+    return {"type": "array", "items": {"type": "string", "enum": values}, "maxItems": MAX_REPEATS}
+
+
 def _parameters() -> dict[str, object]:
     """The filters as OpenAPI has them; the handler reads them from the query itself, where order and repeats are."""
     described = [
@@ -87,7 +134,7 @@ def _parameters() -> dict[str, object]:
             "in": "query",
             "required": False,
             "description": text,
-            "schema": {"type": "array", "items": {"type": "string"}} if name in SEVERAL else {"type": "string"},
+            "schema": _schema_of(name),
         }
         for name, text in _ALL.items()
     ]
@@ -111,8 +158,8 @@ def records(
     return _json(node.asking.ask(asker.actor, asker.origin, question))
 
 
-@router.get("/records/{stream}/{seq}", response_class=Response)
-def record(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get("/records/{stream}/{seq}", response_class=Response, responses=_RECORD)
+def record(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Return a record: its exact bytes, and nothing else. Its leaf hash is the ETag."""
     found = node.asking.found(position_of(node, asker, request, stream, seq))
     etag = f'"{found.leaf}"'
@@ -121,8 +168,8 @@ def record(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode
     return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **_NO_STORE})
 
 
-@router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse)
-def proof(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse, responses=problems(404))
+def proof(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Prove that a record is in the log: a C2SP tlog-proof, with the published checkpoint."""
     position_of(node, asker, request, stream, seq)
 
@@ -132,8 +179,15 @@ def proof(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode)
     return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=_NO_STORE)
 
 
-@router.get("/objects/{bucket}/{key:path}", response_class=Response)
-def story(bucket: str, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get(
+    "/objects/{bucket}/{key:path}",
+    response_class=Response,
+    responses=_STORY,
+    openapi_extra={"parameters": _KEY_AND_LIMIT},
+)
+def story(
+    bucket: Annotated[str, Path(examples=["trades"])], request: Request, asker: Asker, node: OpenNode
+) -> Response:
     """Tell a key's story: its versions, why each is locked and until when, and what was done and tried."""
     extra = [name for name in request.query_params if name != "limit"]
     if extra:
