@@ -98,3 +98,15 @@ class VerifiedRow(Stored, frozen=True):
     findings: int = 0
     seq: int = -1
     place: str = ""
+
+
+class BackupRow(Stored, frozen=True):
+    """What the ledger told last of backups of the data directory (``vault.state.backups``).
+
+    ``made`` is when the last one was recorded, in ns since the epoch (wall), 0 where none was; it holds the vault up to
+    record ``records`` (exclusive) of ``stream``.
+    """
+
+    made: int = 0
+    stream: str = ""
+    records: int = 0
