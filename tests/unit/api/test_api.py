@@ -86,6 +86,7 @@ def test_a_ready_vault_shows_its_warnings() -> None:
         "disk_free_bytes": 1 << 40,
         "incarnation": 3,
         "findings": 0,
+        "verification": {"result": "", "done": "", "anchored": 0, "anchor": ""},
     }
 
 
