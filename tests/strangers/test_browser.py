@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.timeout(240),  # a browser starts slowly on a busy machine
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium"),
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("chromium", "pdftotext", "unshare"))), reason="needs chromium and poppler-utils"
+    ),
 ]
 
 #: Keys that are markup, each of which would do something if it were taken for that; and how long each body is.
