@@ -97,7 +97,7 @@ class Node:
         self.secrets = SecretStore(layout.secrets, keyring)
         self.principals = Principals(self.commit, stores.index, self.secrets)
         self.tokens = Tokens(self.commit, stores.index, lambda: clock.now().wall)
-        self.history = History(stores.strands)
+        self.history = view.history
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.matters = Matters(self.commit, stores.index, stores.strands)

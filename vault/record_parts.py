@@ -6,6 +6,8 @@ left out (``vault.record``, from which everybody takes them).
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from vault.takeover import Takeover
@@ -57,6 +59,10 @@ class Actor(_Part, frozen=True):
     person: str = ""
     on_behalf_of: str = ""
     roles: tuple[str, ...] = ()
+
+
+#: What a record says of the client's software, in characters.
+MAX_AGENT: Final = 256
 
 
 class Origin(_Part, frozen=True):

@@ -22,11 +22,9 @@ from audit.node import Node
 from audit.query.filter import QueryInvalid
 from audit.query.records import MAX_TEXT
 from audit.tokens import Bearer
-from vault.record import Actor, Origin, Tail
+from vault.record import MAX_AGENT, Actor, Origin, Tail
 from vault.record import Request as Asked
 
-#: Of a client's name for itself, in characters.
-MAX_AGENT: Final = 256
 #: How long one record stands for all entries of a log that one token reads, in seconds.
 WINDOW_S: Final = 600
 #: Principals whose rate is remembered, and tokens that read entries.

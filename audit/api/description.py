@@ -47,6 +47,8 @@ _ALWAYS: Final = (500, 503)
 _MORE_HEADERS: Final = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 Responses = dict[int | str, dict[str, Any]]
+#: Largest number of a record: a position and a seq fit in 64 bits.
+MAX_SEQ: Final = 2**63 - 1
 #: A stream's name in a path.
 StreamName = Annotated[str, Path(description="Stream; `/v1/log` lists them.", examples=["site-a.node-1"])]
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+from audit.api.answers import NO_STORE
 from audit.api.description import PROBLEM_REF, Responses
 from audit.api.node import OpenNode
 from audit.api.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -91,7 +92,7 @@ def readyz(node: OpenNode) -> Response:
         verification=Verification(result=scrub.result, done=scrub.done, anchored=scrub.anchored, anchor=scrub.anchor),
     ).model_dump()
     if status.ready:
-        return JSONResponse(shown, headers={"Cache-Control": "no-store"})
+        return JSONResponse(shown, headers=NO_STORE)
     return problem("not-ready", 503, "; ".join(status.problems), **shown)
 
 

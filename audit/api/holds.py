@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from audit.api.access import Asker, text_of
-from audit.api.description import problems
+from audit.api.answers import as_json
+from audit.api.description import MAX_SEQ, problems
 from audit.api.node import OpenNode
 from audit.errors import AuditError
 from audit.matters import CLOSED, OPEN, Wanted
@@ -26,10 +27,7 @@ from vault.errors import S3Error
 from vault.state.matters import MAX_NAME, MAX_REASON
 from vault.state.rows import MAX_KEY_BYTES
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 _ID: Final = "^[0-9a-f]{16}$"
-#: Longest number of a record, in digits.
-_MAX_SEQ: Final = 2**63 - 1
 #: Of a request's body, in bytes.
 MAX_BODY: Final = 32 * 1024
 #: Of a time or a principal's id, in characters.
@@ -206,12 +204,12 @@ def listed(
     *,
     state: Annotated[str, Query(pattern=f"^({OPEN}|{CLOSED})?$", description="Only those.")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Matters of a page.")] = DEFAULT_LIMIT,
-    cursor: Annotated[int, Query(ge=0, le=_MAX_SEQ, description="`next` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MAX_SEQ, description="`next` of the page before.")] = 0,
 ) -> Response:
     """List matters, the newest first."""
     text = text_of(request)
     found = node.matters.list(asker.actor, asker.origin, state, limit=limit, after=cursor, http=text)
-    return _json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
+    return as_json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
 
 
 @router.post("", response_model=MatterModel, status_code=201, responses=_OPENED, openapi_extra=_takes(OpenModel))
@@ -232,7 +230,7 @@ def opened(
     wanted = Wanted(given.name, given.reason, given.owner, described)
     with _Known():
         matter = node.matters.open(asker.actor, asker.origin, wanted, http=text_of(request), once=idempotency_key)
-    return _json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
+    return as_json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
 
 
 @router.get("/{hold}", response_model=CountedModel, responses=problems(404))
@@ -242,7 +240,7 @@ def shown(
     """Show a matter, and how many versions it holds now."""
     with _Known():
         matter, held = node.matters.get(asker.actor, asker.origin, hold, http=text_of(request))
-    return _json(msgspec.to_builtins(matter) | {"held": held})
+    return as_json(msgspec.to_builtins(matter) | {"held": held})
 
 
 @router.post(
@@ -260,7 +258,7 @@ def released(
     reason = _read(ReleaseModel, body).reason
     with _Known():
         matter = node.matters.close(asker.actor, asker.origin, hold, reason, http=text_of(request))
-    return _json(matter)
+    return as_json(matter)
 
 
 class _Known:
@@ -275,8 +273,3 @@ class _Known:
             raise _KNOWN[error.reason](error.message) from error
         if isinstance(error, S3Error) and error.s3_code == "InvalidArgument":
             raise QueryInvalid(error.message) from error
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = msgspec.json.encode(value)
-    return Response(body, status, {**_NO_STORE, **(headers or {})}, media_type="application/json")

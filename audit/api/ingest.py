@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Final, cast
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from audit.api.access import Asker, Bringer, text_of
+from audit.api.answers import NO_STORE, as_json
 from audit.api.description import StreamName, bytes_of, problems
 from audit.api.node import OpenNode
 from audit.api.records import RecordNotFound, Seq, position_of
@@ -118,7 +118,7 @@ async def ingest(
     with receiver.admitted(source, min(declared, MAX_BODY_BYTES)):
         types = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
         receipt = await receiver.receive(sender, http, read, *types)
-    return Response(msgspec.json.encode(receipt), media_type="application/json", headers={"Cache-Control": "no-store"})
+    return as_json(receipt)
 
 
 async def _body(request: Request, declared: int) -> bytes:
@@ -158,4 +158,4 @@ async def event(
     data = await receiver.bytes_of(asker.actor, asker.origin, text_of(request), bytes(found.record))
     if data is None:
         raise EventNotFound("this record holds no event of another system")
-    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+    return Response(data, media_type="application/octet-stream", headers=NO_STORE)

@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from audit.api.access import Asker, Fetches, asked
+from audit.api.answers import NO_STORE
 from audit.api.description import StreamName, bytes_of, problems
 from audit.api.node import OpenNode
 from audit.api.problems import LogNotFound, TileNotFound
@@ -70,7 +71,7 @@ def entries(stream: StreamName, path: BundlePath, request: Request, asker: Asker
         fetches.began(asker.bearer.token_id, stream)
     first = wanted.index * WIDTH
     bundle = entry_bundle(record for _, record in node.records(stream, first, first + wanted.width))
-    return Response(bundle, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+    return Response(bundle, media_type="application/octet-stream", headers=NO_STORE)
 
 
 @router.get("/{stream}/{path:path}", response_class=Response, responses=_TILE)

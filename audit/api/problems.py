@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from audit.api.answers import NO_STORE
 from audit.errors import AuditError
 from audit.log_lines import request_id
 from vault.errors import S3Error, VaultError
@@ -66,7 +67,7 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
         body["detail"] = detail
     if request_id.get():
         body["instance"] = f"{INSTANCE}{request_id.get()}"
-    headers = {"Cache-Control": "no-store"}
+    headers = dict(NO_STORE)
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == HTTPStatus.UNAUTHORIZED:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Final
 from urllib.parse import unquote
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from audit.api.access import Asker, Client, asked, text_of
-from audit.api.description import StreamName, bytes_of, problems, struct_of
+from audit.api.answers import NO_STORE, as_json
+from audit.api.description import MAX_SEQ, StreamName, bytes_of, problems, struct_of
 from audit.api.node import OpenNode
 from audit.checkpoint import Checkpoint
 from audit.errors import AuditError
@@ -24,19 +24,16 @@ from audit.note import parse_note
 from audit.proof import tlog_proof
 from audit.query import objects
 from audit.query.filter import EXACT, MAX_REPEATS, MAX_VALUE, OTHERS, SEVERAL, QueryInvalid
-from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Page, Question
+from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Question
 from audit.tiles import Tile
 from vault.errors import S3Error
 from vault.record import DENIED, FAILURE, OPS, SUCCESS
 
 _ALL: Final = {**EXACT, **SEVERAL, **OTHERS}
 _PAGING: Final = frozenset({"limit", "order", "cursor", "count"})
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 _ETAG: Final = {"ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9a-f]{64}"$'}}}
-#: Longest number of a record, in digits.
-_MAX_SEQ: Final = 2**63 - 1
 #: A record's seq in a path.
-Seq = Annotated[int, Path(ge=0, le=_MAX_SEQ, examples=[0])]
+Seq = Annotated[int, Path(ge=0, le=MAX_SEQ, examples=[0])]
 
 router: Final = APIRouter(prefix="/v1", tags=["records"])
 
@@ -155,7 +152,7 @@ def records(
     """Find records. All pages of one question are of one snapshot, however much is written meanwhile."""
     filters = [(name, value) for name, value in request.query_params.multi_items() if name not in _PAGING]
     question = Question(filters, text_of(request), limit, order, cursor, total=count)
-    return _json(node.asking.ask(asker.actor, asker.origin, question))
+    return as_json(node.asking.ask(asker.actor, asker.origin, question))
 
 
 @router.get("/records/{stream}/{seq}", response_class=Response, responses=_RECORD)
@@ -165,7 +162,7 @@ def record(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: O
     etag = f'"{found.leaf}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **_NO_STORE})
+    return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **NO_STORE})
 
 
 @router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse, responses=problems(404))
@@ -176,7 +173,7 @@ def proof(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: Op
     def read(tile: Tile) -> bytes:
         return node.tile(stream, tile.path)
 
-    return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=_NO_STORE)
+    return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=NO_STORE)
 
 
 @router.get(
@@ -201,7 +198,7 @@ def story(
     shown, more = objects.versions(node.stores.index, node.asking, bucket, key)
     if not shown and not page.records:
         raise RecordNotFound("no record names this object, and it has no version")
-    return _json(objects.Story(bucket, key, shown, page.records, page.snapshot, page.next, more))
+    return as_json(objects.Story(bucket, key, shown, page.records, page.snapshot, page.next, more))
 
 
 @router.get("/checkpoints")
@@ -249,7 +246,3 @@ def _key(request: Request) -> str:
         return unquote(quoted.decode("ascii"), errors="strict")
     except UnicodeDecodeError as error:
         raise QueryInvalid("the key in the path is not UTF-8") from error
-
-
-def _json(value: Page | objects.Story) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json", headers=_NO_STORE)
