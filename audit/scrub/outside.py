@@ -12,6 +12,7 @@ Not handled here: holding the checkpoint against the records, which the verifier
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.anchor.place import anchor_url
@@ -21,6 +22,7 @@ from audit.errors import AnchorUnavailable, ConfigInvalid, NoteInvalid
 from audit.note import parse_note
 
 if TYPE_CHECKING:
+    from audit.anchor import Anchor
     from audit.config import Settings
     from audit.identity import Identity, Layout
 
@@ -41,6 +43,10 @@ class Voucher(NamedTuple):
 
 #: Nothing outside vouches.
 NOBODY: Final = Voucher()
+#: For how long an anchor that refuses at once is asked again, and how often, in seconds: one in a directory has a lock
+#: and waits for nobody, and the server may be storing a checkpoint in it just then.
+_AGAIN_SECONDS: Final = 3.0
+_PAUSE_SECONDS: Final = 0.1
 
 
 def ask_anchor(layout: Layout, identity: Identity, settings: Settings) -> Voucher:
@@ -57,10 +63,21 @@ def ask_anchor(layout: Layout, identity: Identity, settings: Settings) -> Vouche
         if remote is None and anchor_directory(url) == layout.default_anchor:
             return NOBODY
         place = str(remote) if remote is not None else str(anchor_directory(url))
-        note = open_anchor(url, settings.anchor).read(identity.origin)
+        note = _read(open_anchor(url, settings.anchor), identity.origin)
         if note is None:
             return Voucher(place, why="it holds no checkpoint of this log")
         Checkpoint.parse(parse_note(note).text)
     except (AnchorUnavailable, ConfigInvalid, NoteInvalid) as error:
         return Voucher(place, why=str(error))
     return Voucher(place, note)
+
+
+def _read(anchor: Anchor, origin: str) -> bytes | None:
+    end = time.monotonic() + _AGAIN_SECONDS
+    while True:
+        try:
+            return anchor.read(origin)
+        except AnchorUnavailable:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE_SECONDS)

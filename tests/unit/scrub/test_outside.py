@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from audit.anchor.file import FileAnchor
 from audit.config import AnchorSection, Settings
+from audit.errors import AnchorUnavailable
 from audit.identity import Identity, Layout
 from audit.scrub.outside import NOBODY, Voucher, ask_anchor
 from audit.scrub.run import Run
 from tests.doubles.logbuilder import LogBuilder
 from tests.doubles.vaultbuilder import Plan, write_vault
+from vault import durable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +100,19 @@ def test_an_anchor_elsewhere_gives_the_note_as_it_was_signed(log: LogBuilder, tm
     FileAnchor(place).swap(log.origin, None, log.checkpoint(9))
     for url in (str(place), place.as_uri()):
         assert asked(tmp_path, log, url) == Voucher(str(place), log.checkpoint(9))
+
+
+def test_an_anchor_that_is_locked_for_a_moment_is_asked_again(log: LogBuilder, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere"
+    FileAnchor(place).swap(log.origin, None, log.checkpoint(9))
+    (value,) = (path for path in place.iterdir() if path.suffix != ".lock")
+    held = durable.lock_file(value.with_name(f"{value.name}.lock"))
+    with pytest.raises(AnchorUnavailable):
+        FileAnchor(place).read(log.origin)
+    letting_go = Timer(0.3, os.close, (held,))
+    letting_go.start()
+    assert asked(tmp_path, log, str(place)).note == log.checkpoint(9)
+    letting_go.join()
 
 
 def test_an_anchor_that_has_nothing_or_does_not_answer_says_why(log: LogBuilder, tmp_path: Path) -> None:
