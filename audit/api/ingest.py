@@ -147,7 +147,7 @@ async def _body(request: Request, declared: int) -> bytes:
 @router.get(
     "/records/{stream}/{seq}/event",
     response_class=Response,
-    responses={**problems(404), **bytes_of("application/octet-stream")},
+    responses={**problems(404, 410), **bytes_of("application/octet-stream")},
 )
 async def event(
     stream: StreamName, seq: Seq, request: Request, asker: Asker, *, node: OpenNode, receiver: Receives

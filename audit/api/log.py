@@ -58,7 +58,7 @@ def checkpoint(stream: StreamName, node: OpenNode) -> Response:
     return Response(_published(node, stream), media_type="text/plain; charset=utf-8", headers=_CHANGES)
 
 
-@router.get("/{stream}/tile/entries/{path:path}", response_class=Response, responses=_TILE)
+@router.get("/{stream}/tile/entries/{path:path}", response_class=Response, responses=_TILE | problems(410))
 def entries(stream: StreamName, path: BundlePath, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Return a bundle of records, exact bytes: ``tile/entries/<N>[.p/<W>]``. Needs a token that may read records.
 

@@ -80,12 +80,12 @@ class CheckpointsModel(BaseModel):
 
 
 _RECORD: Final = {
-    **problems(404),
+    **problems(404, 410),
     **bytes_of("application/json", {"type": "object", "description": "A record: ARCHITECTURE has its fields."}),
     304: {"description": "It is what `If-None-Match` names.", "headers": _ETAG},
 }
 _RECORD[200]["headers"] = _ETAG
-_STORY: Final = {**problems(404), **struct_of(objects.Story)}
+_STORY: Final = {**problems(404, 410), **struct_of(objects.Story)}
 _KEY_AND_LIMIT: Final = [
     {
         "name": "key",
