@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.settle import room_mib
-from vault.times import DAY_NS, rfc3339
+from vault.times import DAY_NS, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ _HEADROOM: Final = 4
 _UNSEALED: Final = 1_000_000
 #: Records that the view of records may have before it: more take longer than a question waits.
 _UNREAD: Final = 200_000
+#: After so many days without a backup of the data directory one is due.
+BACKUP_DAYS: Final = 7
 #: How long before its end a token is to be replaced, in days.
 RENEW_DAYS: Final = 14
 
@@ -60,7 +62,7 @@ def examine(
         advice: The same, which can wait.
         survey: How it is set up.
         tokens: All tokens there ever were.
-        now: The wall clock, in ns since the epoch, by which they count.
+        now: The wall clock, in ns since the epoch, by which they and backups count.
 
     Returns:
         Findings, problems first; none where all is as it should be.
@@ -87,7 +89,7 @@ def examine(
             f"full disk settling may not find the {room_mib(segment)} MiB that it takes before it gives any back; "
             f"set it to {needed} or more"
         )
-    advice += _of_backups(status.keys)
+    advice += _of_backups(status.keys) + _of_directory_backup(status.backup, now)
     if not settings.scrub.interval_hours:
         advice.append(
             "scrub.interval_hours = 0: the vault does not verify itself; have `strongroom scrub` run each day"
@@ -166,3 +168,14 @@ def _of_backups(keys: KeyStanding) -> list[str]:
     since = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
     when = f"since the last backup of the keys ({keys.backed_up[:19]}Z)"
     return [f"{when} {since}; make another one with `strongroom key backup FILE`"] if since else []
+
+
+def _of_directory_backup(made: str, now: int) -> list[str]:
+    """A backup that was never made, or is old: all records since then are in one place."""
+    how = "make one with `strongroom backup TARGET --data DIR`, TARGET on another disk"
+    if not made:
+        return [f"no backup of the data directory was recorded: {how}, and have it made each day"]
+    days = (now - parse_rfc3339(made)) // DAY_NS
+    return [f"the last backup of the data directory was made {days} days ago ({made[:19]}Z): {how}"] * (
+        days >= BACKUP_DAYS
+    )

@@ -97,12 +97,12 @@ class Node:
         self.secrets = SecretStore(layout.secrets, keyring)
         self.principals = Principals(self.commit, stores.index, self.secrets)
         self.tokens = Tokens(self.commit, stores.index, lambda: clock.now().wall)
-        self.history = History(stores.strands)
+        self.history = view.history
         self.asking = Asking(view, stores.strands, self.history, self.commit, keyring.derive("cursor"))
         self.custody = Custody(layout, identity, keyring, self.commit, stores.index, os.environ)
         self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
-        self.scrub = Scrubber(layout.root, settings.scrub, self.commit, stores.index, lambda: clock.now().wall)
+        self.scrub = Scrubber.of(self)
         self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self.view = view
         self.committer = committer

@@ -9,8 +9,9 @@ from audit.anchor.place import local_warning
 from audit.journal import tiers
 from audit.keys import KeyStanding
 from audit.scrub.standing import ScrubStanding
+from vault.state import backups
 from vault.storage.room import free_bytes
-from vault.times import NS
+from vault.times import NS, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What ``/readyz``, ``/metrics`` and ``doctor`` tell. Sizes are numbers of records unless they say bytes."""
+    """What ``/readyz``, ``/metrics`` and ``doctor`` tell. Sizes are numbers of records unless they say bytes.
+
+    ``backup`` is when the last backup of the data directory was recorded (RFC 3339), empty where none ever was.
+    """
 
     ready: bool
     problems: list[str]
@@ -34,6 +38,7 @@ class NodeStatus:
     disk_free: int
     incarnation: int
     keys: KeyStanding = field(default_factory=KeyStanding)
+    backup: str = ""
     scrub: ScrubStanding = field(default_factory=ScrubStanding)
 
 
@@ -98,7 +103,7 @@ def status_of(
         warnings.append(local)
     if layout.credentials.exists():
         warnings.append(f"{layout.credentials.name} still holds the first principal's secret")
-    lag = now.wall - now.clock
+    lag, backed_up = now.wall - now.clock, backups.found(stores.index).made
     free = free_bytes(layout.root)
     refused = tiers.refused(free, reserve)
     if refused:
@@ -117,5 +122,6 @@ def status_of(
         disk_free=free,
         incarnation=stores.log.incarnation,
         keys=keys,
+        backup=rfc3339(backed_up) if backed_up else "",
         scrub=scrub,
     )

@@ -23,6 +23,7 @@ import msgspec
 from vault.foreign import IngestRef
 from vault.matters import MatterRef
 from vault.record_parts import (
+    MAX_AGENT,
     Actor,
     BackupRef,
     BucketConfig,
@@ -49,6 +50,7 @@ from vault.record_parts import (
 __all__ = [
     "DENIED",
     "FAILURE",
+    "MAX_AGENT",
     "MAX_RECORD_BYTES",
     "OPS",
     "SUCCESS",

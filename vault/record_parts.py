@@ -6,6 +6,8 @@ left out (``vault.record``, from which everybody takes them).
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from vault.takeover import Takeover
@@ -57,6 +59,10 @@ class Actor(_Part, frozen=True):
     person: str = ""
     on_behalf_of: str = ""
     roles: tuple[str, ...] = ()
+
+
+#: What a record says of the client's software, in characters.
+MAX_AGENT: Final = 256
 
 
 class Origin(_Part, frozen=True):
@@ -276,7 +282,8 @@ class VerifiedRef(_Part, frozen=True):
     ``result`` is good | bad | unchecked (it could not be done). All ``records`` were read, of all streams, ``size`` of
     them in the stream of this record; of the bodies in packs and blobs those of share ``share`` of ``shares``, which
     with those in the commit log are ``bodies``. ``findings`` counts what is bad; ``place`` is where the first is, a
-    file or a record, and ``seq`` the record that it is about.
+    file or a record, and ``seq`` the record that it is about. ``anchor`` is where the checkpoint came from that it was
+    held against; of a good one ``anchored`` counts the records of this stream that this checkpoint vouches for.
     """
 
     result: str
@@ -290,6 +297,8 @@ class VerifiedRef(_Part, frozen=True):
     findings: int = 0
     place: str = ""
     seq: int = -1
+    anchored: int = 0
+    anchor: str = ""
 
 
 class PrunedRef(_Part, frozen=True):

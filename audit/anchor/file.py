@@ -40,7 +40,11 @@ class FileAnchor:
 
     def read(self, origin: str) -> bytes | None:
         """See :meth:`audit.anchor.Anchor.read`."""
-        if not self._directory.exists():
+        try:
+            there = self._directory.exists()
+        except OSError as error:  # of a network file system that is gone, say
+            raise AnchorUnavailable(f"the anchor cannot be read: {error}") from error
+        if not there:
             return None
         path = self._path(origin)
         with self._locked(path):

@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 
 from audit.api.problems import Unauthenticated
 from audit.errors import AuditError
@@ -21,17 +22,18 @@ from audit.node import Node
 from audit.query.filter import QueryInvalid
 from audit.query.records import MAX_TEXT
 from audit.tokens import Bearer
-from vault.record import Actor, Origin, Tail
+from vault.record import MAX_AGENT, Actor, Origin, Tail
 from vault.record import Request as Asked
 
-#: Of a client's name for itself, in characters.
-MAX_AGENT: Final = 256
 #: How long one record stands for all entries of a log that one token reads, in seconds.
 WINDOW_S: Final = 600
 #: Principals whose rate is remembered, and tokens that read entries.
 MAX_RATES: Final = 4096
 
 Count = Callable[[str, str], Awaitable[None]]
+
+#: For the description alone: what a header says is judged below, where it is counted too.
+_described: Final = HTTPBearer(scheme_name="token", description="From `strongroom token add`.", auto_error=False)
 
 _WHY: Final = {
     "missing_token": "this needs a bearer token: `strongroom token add` makes one",
@@ -132,7 +134,7 @@ def text_of(request: Request) -> str:
     return text
 
 
-async def _client(request: Request) -> Client:
+async def _client(request: Request, _: Annotated[object, Security(_described)]) -> Client:
     state = request.app.state
     node: Node = state.node
     ip = request.client.host if request.client is not None else ""

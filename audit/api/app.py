@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-
 from audit import __version__
 from audit.api import health, holds, ingest, log, problems, records
 from audit.api.access import Count, Fetches, Rates
+from audit.api.description import Described
 from audit.api.requests import Requests
 from audit.ingest.receiving import Receiver
 from audit.metrics.gather import Metrics
 from audit.node import Node
 
 
-def make_app(node: Node, count: Count, receiver: Receiver, metrics: Metrics | None = None) -> FastAPI:
+def make_app(node: Node, count: Count, receiver: Receiver, metrics: Metrics | None = None) -> Described:
     """Make the application over an open node, which the caller closes after it.
 
     Its description is at ``/openapi.json``; no page here loads anything from another host.
@@ -25,12 +24,11 @@ def make_app(node: Node, count: Count, receiver: Receiver, metrics: Metrics | No
         metrics: What ``/metrics`` answers; without them, those of the node alone.
     """
     metrics = metrics or Metrics(node)
-    app = FastAPI(
+    app = Described(
         title="Strongroom audit",
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        responses=problems.RESPONSES,
         redirect_slashes=False,
     )
     app.state.node = node

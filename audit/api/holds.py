@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from audit.api.access import Asker, text_of
+from audit.api.answers import as_json
+from audit.api.description import MAX_SEQ, problems
 from audit.api.node import OpenNode
 from audit.errors import AuditError
 from audit.matters import CLOSED, OPEN, Wanted
@@ -25,10 +27,7 @@ from vault.errors import S3Error
 from vault.state.matters import MAX_NAME, MAX_REASON
 from vault.state.rows import MAX_KEY_BYTES
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 _ID: Final = "^[0-9a-f]{16}$"
-#: Longest number of a record, in digits.
-_MAX_SEQ: Final = 2**63 - 1
 #: Of a request's body, in bytes.
 MAX_BODY: Final = 32 * 1024
 #: Of a time or a principal's id, in characters.
@@ -185,6 +184,11 @@ def _read(model: type[_M], body: bytes) -> _M:
         raise QueryInvalid(f"{where}: {first['msg']}") from error
 
 
+_PLACE: Final = {"Location": {"required": True, "schema": {"type": "string", "pattern": "^/v1/holds/"}}}
+#: 404 of its bucket, 409 where too many are open, 422 where the ``Idempotency-Key`` stood with another body.
+_OPENED: Final = {**problems(404, 409, 422), 201: {"description": "Opened", "headers": _PLACE}}
+
+
 def _takes(model: type[BaseModel]) -> dict[str, object]:
     """The body as OpenAPI has it."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -200,15 +204,15 @@ def listed(
     *,
     state: Annotated[str, Query(pattern=f"^({OPEN}|{CLOSED})?$", description="Only those.")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Matters of a page.")] = DEFAULT_LIMIT,
-    cursor: Annotated[int, Query(ge=0, le=_MAX_SEQ, description="`next` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MAX_SEQ, description="`next` of the page before.")] = 0,
 ) -> Response:
     """List matters, the newest first."""
     text = text_of(request)
     found = node.matters.list(asker.actor, asker.origin, state, limit=limit, after=cursor, http=text)
-    return _json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
+    return as_json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
 
 
-@router.post("", response_model=MatterModel, status_code=201, openapi_extra=_takes(OpenModel))
+@router.post("", response_model=MatterModel, status_code=201, responses=_OPENED, openapi_extra=_takes(OpenModel))
 def opened(
     body: Body,
     request: Request,
@@ -226,20 +230,22 @@ def opened(
     wanted = Wanted(given.name, given.reason, given.owner, described)
     with _Known():
         matter = node.matters.open(asker.actor, asker.origin, wanted, http=text_of(request), once=idempotency_key)
-    return _json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
+    return as_json(matter, 201, {"Location": f"/v1/holds/{matter.id}"})
 
 
-@router.get("/{hold}", response_model=CountedModel)
+@router.get("/{hold}", response_model=CountedModel, responses=problems(404))
 def shown(
     hold: Annotated[str, Path(pattern=_ID, description="Its id.")], request: Request, asker: Asker, node: OpenNode
 ) -> Response:
     """Show a matter, and how many versions it holds now."""
     with _Known():
         matter, held = node.matters.get(asker.actor, asker.origin, hold, http=text_of(request))
-    return _json(msgspec.to_builtins(matter) | {"held": held})
+    return as_json(msgspec.to_builtins(matter) | {"held": held})
 
 
-@router.post("/{hold}/release", response_model=MatterModel, openapi_extra=_takes(ReleaseModel))
+@router.post(
+    "/{hold}/release", response_model=MatterModel, responses=problems(404, 409), openapi_extra=_takes(ReleaseModel)
+)
 def released(
     hold: Annotated[str, Path(pattern=_ID, description="Its id.")],
     body: Body,
@@ -252,7 +258,7 @@ def released(
     reason = _read(ReleaseModel, body).reason
     with _Known():
         matter = node.matters.close(asker.actor, asker.origin, hold, reason, http=text_of(request))
-    return _json(matter)
+    return as_json(matter)
 
 
 class _Known:
@@ -267,8 +273,3 @@ class _Known:
             raise _KNOWN[error.reason](error.message) from error
         if isinstance(error, S3Error) and error.s3_code == "InvalidArgument":
             raise QueryInvalid(error.message) from error
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = msgspec.json.encode(value)
-    return Response(body, status, {**_NO_STORE, **(headers or {})}, media_type="application/json")

@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Final, cast
 
-import msgspec
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from audit.api.access import Asker, Bringer, text_of
+from audit.api.answers import NO_STORE, as_json
+from audit.api.description import StreamName, bytes_of, problems
 from audit.api.node import OpenNode
 from audit.api.records import RecordNotFound, Seq, position_of
 from audit.ingest.events import Sender
 from audit.ingest.receiving import Receiver
-from audit.ingest.unpack import MAX_BODY_BYTES, BodyInvalid, BodyTooLarge
+from audit.ingest.unpack import LINES, MAX_BODY_BYTES, BodyInvalid, BodyTooLarge
 from vault.errors import S3Error
 
 #: Of a request's own name (``Idempotency-Key``), in characters.
@@ -46,7 +47,7 @@ class ReceiptModel(BaseModel):
     stream: str
     members: int
     stored: int
-    records: list[tuple[int, int]]
+    records: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     duplicates: list[int] = []
     conflicts: list[int] = []
     late: list[int] = []
@@ -64,19 +65,35 @@ async def _receiver(request: Request) -> Receiver:  # a coroutine: FastAPI sends
 
 
 Receives = Annotated[Receiver, Depends(_receiver)]
+#: What a body may be (``audit.ingest.unpack``).
 _BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {}},
-            "application/x-ndjson": {"schema": {"type": "string"}},
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Names the request, where events have neither id nor number.",
+            "schema": {"type": "string", "maxLength": MAX_KEY, "pattern": "^[ -~]*$"},
         },
-    }
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "schema": {"type": "string", "enum": ["identity", "gzip", "x-gzip", "zstd"]},
+        },
+    ],
+    "requestBody": {
+        "required": False,  # none has no events, which is an answer too: so senders try out an address
+        "content": {
+            "application/json": {"schema": {"description": "Events; whatever is none of the format is kept too."}},
+            **{lines: {"schema": {"type": "string"}} for lines in sorted(LINES)},
+        },
+    },
 }
 
 
-@router.post("/ingest/{source}", response_model=ReceiptModel, openapi_extra=_BODY)
-async def ingest(source: str, request: Request, bringer: Bringer, receiver: Receives) -> Response:
+@router.post("/ingest/{source}", response_model=ReceiptModel, responses=problems(413, 415), openapi_extra=_BODY)
+async def ingest(
+    source: Annotated[str, Path(examples=["app-a"])], request: Request, bringer: Bringer, receiver: Receives
+) -> Response:
     """Bring events of a source, with that source's token; 200 once all are durable.
 
     Send the whole request again where there was any other answer than 200 or 4xx, or none: what is there already is
@@ -101,7 +118,7 @@ async def ingest(source: str, request: Request, bringer: Bringer, receiver: Rece
     with receiver.admitted(source, min(declared, MAX_BODY_BYTES)):
         types = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
         receipt = await receiver.receive(sender, http, read, *types)
-    return Response(msgspec.json.encode(receipt), media_type="application/json", headers={"Cache-Control": "no-store"})
+    return as_json(receipt)
 
 
 async def _body(request: Request, declared: int) -> bytes:
@@ -127,9 +144,13 @@ async def _body(request: Request, declared: int) -> bytes:
     raise BodyTooLarge(f"the body is longer than {MAX_BODY_BYTES} bytes; send less at once")
 
 
-@router.get("/records/{stream}/{seq}/event", response_class=Response)
+@router.get(
+    "/records/{stream}/{seq}/event",
+    response_class=Response,
+    responses={**problems(404, 410), **bytes_of("application/octet-stream")},
+)
 async def event(
-    stream: str, seq: Seq, request: Request, asker: Asker, *, node: OpenNode, receiver: Receives
+    stream: StreamName, seq: Seq, request: Request, asker: Asker, *, node: OpenNode, receiver: Receives
 ) -> Response:
     """Return the bytes of another system's event, as they came. Needs a token that may read records."""
     position = await asyncio.to_thread(position_of, node, asker, request, stream, seq)
@@ -137,4 +158,4 @@ async def event(
     data = await receiver.bytes_of(asker.actor, asker.origin, text_of(request), bytes(found.record))
     if data is None:
         raise EventNotFound("this record holds no event of another system")
-    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+    return Response(data, media_type="application/octet-stream", headers=NO_STORE)

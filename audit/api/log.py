@@ -5,13 +5,15 @@ Only what the published checkpoint covers is shown: a hash beyond it is one that
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from audit.api.access import Asker, Fetches, asked
+from audit.api.answers import NO_STORE
+from audit.api.description import StreamName, bytes_of, problems
 from audit.api.node import OpenNode
 from audit.api.problems import LogNotFound, TileNotFound
 from audit.checkpoint import Checkpoint
@@ -22,6 +24,10 @@ from audit.tiles import HEIGHT, WIDTH, Tile, entry_bundle
 #: For what never changes (tlog-tiles, "Parameters": tiles are immutable).
 _IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _CHANGES: Final = {"Cache-Control": "no-cache"}
+_TILE: Final = problems(404) | bytes_of("application/octet-stream")
+
+TilePath = Annotated[str, Path(description="As tlog-tiles has it.", examples=["tile/0/000.p/1"])]
+BundlePath = Annotated[str, Path(description="As tlog-tiles has it, after `tile/entries/`.", examples=["000.p/1"])]
 
 router: Final = APIRouter(prefix="/v1/log", tags=["log"])
 
@@ -46,14 +52,14 @@ def streams(node: OpenNode) -> Streams:
     return Streams(streams=[Stream(name=name, origin=identity.origin_of(name)) for name in identity.streams])
 
 
-@router.get("/{stream}/checkpoint", response_class=PlainTextResponse)
-def checkpoint(stream: str, node: OpenNode) -> Response:
+@router.get("/{stream}/checkpoint", response_class=PlainTextResponse, responses=problems(404))
+def checkpoint(stream: StreamName, node: OpenNode) -> Response:
     """Return the last published checkpoint: a signed note."""
     return Response(_published(node, stream), media_type="text/plain; charset=utf-8", headers=_CHANGES)
 
 
-@router.get("/{stream}/tile/entries/{path:path}", response_class=Response)
-def entries(stream: str, path: str, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get("/{stream}/tile/entries/{path:path}", response_class=Response, responses=_TILE | problems(410))
+def entries(stream: StreamName, path: BundlePath, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Return a bundle of records, exact bytes: ``tile/entries/<N>[.p/<W>]``. Needs a token that may read records.
 
     Recorded with the first of a token's requests in ten minutes, naming that one: a log is read in thousands.
@@ -65,11 +71,11 @@ def entries(stream: str, path: str, request: Request, asker: Asker, node: OpenNo
         fetches.began(asker.bearer.token_id, stream)
     first = wanted.index * WIDTH
     bundle = entry_bundle(record for _, record in node.records(stream, first, first + wanted.width))
-    return Response(bundle, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+    return Response(bundle, media_type="application/octet-stream", headers=NO_STORE)
 
 
-@router.get("/{stream}/{path:path}", response_class=Response)
-def tile(stream: str, path: str, node: OpenNode) -> Response:
+@router.get("/{stream}/{path:path}", response_class=Response, responses=_TILE)
+def tile(stream: StreamName, path: TilePath, node: OpenNode) -> Response:
     """Return a hash tile: ``tile/<L>/<N>[.p/<W>]``. Open to everybody."""
     _tile(node, stream, path)
     return Response(node.tile(stream, path), media_type="application/octet-stream", headers=_IMMUTABLE)

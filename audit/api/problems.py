@@ -11,7 +11,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
+from audit.api.answers import NO_STORE
 from audit.errors import AuditError
 from audit.log_lines import request_id
 from vault.errors import S3Error, VaultError
@@ -23,30 +25,11 @@ INSTANCE: Final = "urn:strongroom:request:"
 MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a retryable request may be sent again.
 RETRY_AFTER_S: Final = 1
+#: That any path here takes.
+METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log: Final = logging.getLogger(__name__)
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-#: OpenAPI's description of every answer that is an error.
-RESPONSES: Final[dict[int | str, dict[str, object]]] = {
-    "default": {
-        "description": "Problem details (RFC 9457).",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status"],
-                    "properties": {
-                        "type": {"type": "string", "format": "uri"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "instance": {"type": "string", "format": "uri"},
-                    },
-                }
-            }
-        },
-    }
-}
 
 
 class LogNotFound(AuditError):
@@ -84,7 +67,7 @@ def problem(code: str, status: int, detail: str = "", **members: object) -> JSON
         body["detail"] = detail
     if request_id.get():
         body["instance"] = f"{INSTANCE}{request_id.get()}"
-    headers = {"Cache-Control": "no-store"}
+    headers = dict(NO_STORE)
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == HTTPStatus.UNAUTHORIZED:
@@ -121,12 +104,24 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
     return problem("query-invalid", 400, f"{where}: {first.get('msg', 'cannot be used')}")
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     _log.debug("refused: %d", status, extra={"status": status})
     answer = problem(HTTPStatus(status).phrase.lower().replace(" ", "-"), status)
     answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that a path takes: the framework would name those of one of its routes (RFC 9110 §10.2.1)."""
+    asked = [{**request.scope, "method": method} for method in METHODS]
+    return [
+        str(scope["method"])
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def install(app: FastAPI) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Final
 from urllib.parse import unquote
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from audit.api.access import Asker, Client, asked, text_of
+from audit.api.answers import NO_STORE, as_json
+from audit.api.description import MAX_SEQ, StreamName, bytes_of, problems, struct_of
 from audit.api.node import OpenNode
 from audit.checkpoint import Checkpoint
 from audit.errors import AuditError
@@ -22,18 +23,17 @@ from audit.node import Node
 from audit.note import parse_note
 from audit.proof import tlog_proof
 from audit.query import objects
-from audit.query.filter import EXACT, OTHERS, SEVERAL, QueryInvalid
-from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Page, Question
+from audit.query.filter import EXACT, MAX_REPEATS, MAX_VALUE, OTHERS, SEVERAL, QueryInvalid
+from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT, Question
 from audit.tiles import Tile
 from vault.errors import S3Error
+from vault.record import DENIED, FAILURE, OPS, SUCCESS
 
 _ALL: Final = {**EXACT, **SEVERAL, **OTHERS}
 _PAGING: Final = frozenset({"limit", "order", "cursor", "count"})
-_NO_STORE: Final = {"Cache-Control": "no-store"}
-#: Longest number of a record, in digits.
-_MAX_SEQ: Final = 2**63 - 1
+_ETAG: Final = {"ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9a-f]{64}"$'}}}
 #: A record's seq in a path.
-Seq = Annotated[int, Path(ge=0, le=_MAX_SEQ)]
+Seq = Annotated[int, Path(ge=0, le=MAX_SEQ, examples=[0])]
 
 router: Final = APIRouter(prefix="/v1", tags=["records"])
 
@@ -79,6 +79,50 @@ class CheckpointsModel(BaseModel):
     checkpoints: list[CheckpointModel]
 
 
+_RECORD: Final = {
+    **problems(404, 410),
+    **bytes_of("application/json", {"type": "object", "description": "A record: ARCHITECTURE has its fields."}),
+    304: {"description": "It is what `If-None-Match` names.", "headers": _ETAG},
+}
+_RECORD[200]["headers"] = _ETAG
+_STORY: Final = {**problems(404, 410), **struct_of(objects.Story)}
+_KEY_AND_LIMIT: Final = [
+    {
+        "name": "key",
+        "in": "path",
+        "required": True,
+        "description": "Object key, percent-encoded UTF-8; slashes may stand as they are.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "2026/11/22/T-1",
+    },
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Records of the history.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    },
+]
+
+
+def _schema_of(name: str) -> dict[str, object]:
+    """What a filter's value may be, as far as that can be said of one alone."""
+    match name:
+        case "op":
+            families = {f"{op[:dot]}.*" for op in OPS for dot in range(len(op)) if op[dot] == "."}
+            return _several(sorted(OPS | families))
+        case "outcome":
+            return _several([SUCCESS, DENIED, FAILURE])
+        case "from" | "to":
+            return {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+        case "version_id":
+            return {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+    return {"type": "string", "minLength": 1, "maxLength": MAX_VALUE}
+
+
+def _several(values: list[str]) -> dict[str, object]:
+    return {"type": "array", "items": {"type": "string", "enum": values}, "maxItems": MAX_REPEATS}
+
+
 def _parameters() -> dict[str, object]:
     """The filters as OpenAPI has them; the handler reads them from the query itself, where order and repeats are."""
     described = [
@@ -87,7 +131,7 @@ def _parameters() -> dict[str, object]:
             "in": "query",
             "required": False,
             "description": text,
-            "schema": {"type": "array", "items": {"type": "string"}} if name in SEVERAL else {"type": "string"},
+            "schema": _schema_of(name),
         }
         for name, text in _ALL.items()
     ]
@@ -108,32 +152,39 @@ def records(
     """Find records. All pages of one question are of one snapshot, however much is written meanwhile."""
     filters = [(name, value) for name, value in request.query_params.multi_items() if name not in _PAGING]
     question = Question(filters, text_of(request), limit, order, cursor, total=count)
-    return _json(node.asking.ask(asker.actor, asker.origin, question))
+    return as_json(node.asking.ask(asker.actor, asker.origin, question))
 
 
-@router.get("/records/{stream}/{seq}", response_class=Response)
-def record(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get("/records/{stream}/{seq}", response_class=Response, responses=_RECORD)
+def record(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Return a record: its exact bytes, and nothing else. Its leaf hash is the ETag."""
     found = node.asking.found(position_of(node, asker, request, stream, seq))
     etag = f'"{found.leaf}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **_NO_STORE})
+    return Response(bytes(found.record), media_type="application/json", headers={"ETag": etag, **NO_STORE})
 
 
-@router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse)
-def proof(stream: str, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get("/records/{stream}/{seq}/proof", response_class=PlainTextResponse, responses=problems(404))
+def proof(stream: StreamName, seq: Seq, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Prove that a record is in the log: a C2SP tlog-proof, with the published checkpoint."""
     position_of(node, asker, request, stream, seq)
 
     def read(tile: Tile) -> bytes:
         return node.tile(stream, tile.path)
 
-    return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=_NO_STORE)
+    return PlainTextResponse(tlog_proof(seq, node.checkpoint(stream), read), headers=NO_STORE)
 
 
-@router.get("/objects/{bucket}/{key:path}", response_class=Response)
-def story(bucket: str, request: Request, asker: Asker, node: OpenNode) -> Response:
+@router.get(
+    "/objects/{bucket}/{key:path}",
+    response_class=Response,
+    responses=_STORY,
+    openapi_extra={"parameters": _KEY_AND_LIMIT},
+)
+def story(
+    bucket: Annotated[str, Path(examples=["trades"])], request: Request, asker: Asker, node: OpenNode
+) -> Response:
     """Tell a key's story: its versions, why each is locked and until when, and what was done and tried."""
     extra = [name for name in request.query_params if name != "limit"]
     if extra:
@@ -147,7 +198,7 @@ def story(bucket: str, request: Request, asker: Asker, node: OpenNode) -> Respon
     shown, more = objects.versions(node.stores.index, node.asking, bucket, key)
     if not shown and not page.records:
         raise RecordNotFound("no record names this object, and it has no version")
-    return _json(objects.Story(bucket, key, shown, page.records, page.snapshot, page.next, more))
+    return as_json(objects.Story(bucket, key, shown, page.records, page.snapshot, page.next, more))
 
 
 @router.get("/checkpoints")
@@ -195,7 +246,3 @@ def _key(request: Request) -> str:
         return unquote(quoted.decode("ascii"), errors="strict")
     except UnicodeDecodeError as error:
         raise QueryInvalid("the key in the path is not UTF-8") from error
-
-
-def _json(value: Page | objects.Story) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json", headers=_NO_STORE)

@@ -68,6 +68,12 @@ def _worded(found: ScrubStanding) -> list[str]:
     if found.done:
         read = f"{found.records} records, {found.bodies} bodies, {found.bytes >> 20} MiB in {found.seconds} s"
         lines.append(f"share {found.share} of {found.shares} at {found.done[:19]}Z: {read}")
+    if found.anchored:
+        lines.append(f"anchored: the checkpoint in {found.anchor} vouches for {found.anchored} records of this stream")
+    elif found.unanchored:
+        lines.append(f"not anchored: {found.unanchored}")
+    elif found.result == GOOD:
+        lines.append("self-consistent, not anchored: no anchor elsewhere vouched for it")
     if found.bad_since:
         record = f", record {found.seq}" if found.seq >= 0 else ""
         lines.append(f"findings: {found.findings} since {found.bad_since[:19]}Z, the first at {found.place}{record}")

@@ -153,6 +153,8 @@ def _add_state(page: Page, status: NodeStatus, reserve: int) -> None:
         *(({"what": what}, int(what in refused)) for what in _TIERS),
     )
     page.gauge("incarnation", "Starts of this stream's writer.", ({}, status.incarnation))
+    made = parse_rfc3339(status.backup) / NS if status.backup else 0
+    page.gauge("backup_timestamp_seconds", "When a backup was last recorded, since the epoch; 0: never.", ({}, made))
     scrub = status.scrub
     page.gauge("verification_findings", "What its own verification found bad and still stands.", ({}, scrub.findings))
     done = parse_rfc3339(scrub.done) / NS if scrub.done else 0

@@ -24,12 +24,14 @@ _STYLE: Final = """
 body{font:14px/1.5 system-ui,sans-serif;margin:2em;color:#1b1b1b;background:#fff}
 h1{font-size:1.4em}dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em}dt{font-weight:600}dd{margin:0}
 table{border-collapse:collapse;width:100%;margin-top:1em}
-th,td{border:1px solid #c8c8c8;padding:.25em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th,td{border:1px solid #c8c8c8;padding:.25em .5em;text-align:left;vertical-align:top}
+td:nth-child(3),td:nth-child(4){overflow-wrap:anywhere;min-width:9em}
 th{background:#f2f2f2;position:sticky;top:0}th button{all:unset;cursor:pointer;font-weight:600}
 th button:focus-visible{outline:2px solid #1558b0}
 th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending] button::after{content:" \\2193"}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-@media print{body{margin:0}th{position:static}a{color:inherit;text-decoration:none}}
+td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+@page{size:landscape}
+@media print{body{margin:0;font-size:11px}th{position:static}a{color:inherit;text-decoration:none}}
 """
 _SCRIPT: Final = """
 document.querySelectorAll("th button").forEach((button,column)=>button.addEventListener("click",()=>{

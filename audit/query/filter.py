@@ -13,7 +13,7 @@ from audit.errors import AuditError
 from audit.query.columns import TEXTS
 from vault.record import DENIED, FAILURE, OPS, SUCCESS
 from vault.state.rows import ordinal_of
-from vault.times import MAX_NS, parse_rfc3339, rfc3339
+from vault.times import parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +48,8 @@ OTHERS: Final = {
 }
 NAMES: Final = EXACT.keys() | SEVERAL.keys() | OTHERS.keys()
 
+#: The last time that the view can hold (64 bits; in the year 2262): no record is of a later one.
+_LAST_NS: Final = 2**63 - 2
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OUTCOMES: Final = (SUCCESS, DENIED, FAILURE)
 
@@ -82,8 +84,8 @@ def condition(filters: Iterable[tuple[str, str]]) -> Condition:
     """
     given = _gather(filters)
     times = (
-        instant("from", given["from"][0]) if "from" in given else 0,
-        instant("to", given["to"][0]) - 1 if "to" in given else MAX_NS,
+        min(instant("from", given["from"][0]), _LAST_NS) if "from" in given else 0,
+        min(instant("to", given["to"][0]) - 1, _LAST_NS) if "to" in given else _LAST_NS,
     )
     if times[1] < times[0]:
         raise QueryInvalid("`to` is not after `from`")

@@ -70,7 +70,7 @@ class View:
     Args:
         directory: ``views/query``; must exist.
         strands: The vault's streams, oldest first.
-        history: Their records.
+        history: Their records; an attribute too, for whoever reads what the view names.
         file_rows: See :data:`FILE_ROWS`.
     """
 
@@ -79,7 +79,7 @@ class View:
     ) -> None:
         self._directory = directory
         self._strands = strands
-        self._history = history
+        self.history = history
         self._file_rows = file_rows
         self._stepping = Lock()
         self._generation = 0
@@ -267,7 +267,7 @@ class View:
     def _leaf(self, position: int) -> str:
         """Leaf hash of a record (hex); empty where it was pruned."""
         try:
-            return leaf_hash(self._history.record(position)).hex()
+            return leaf_hash(self.history.record(position)).hex()
         except RecordPruned:
             return ""
 
@@ -296,7 +296,7 @@ class View:
         Each leaf is what the next record says, as checked; before one that was pruned, what it comes to.
         """
         lines, size, before, taken = [], 0, b"", 0
-        for _, record in self._history.read(first, end):
+        for _, record in self.history.read(first, end):
             if before:
                 start = record.find(_PREV) + len(_PREV)
                 leaf = record[start : start + 2 * HASH_BYTES] if record else hexlify(leaf_hash(before))

@@ -8,6 +8,9 @@ Nothing is repaired. A finding stands until everything was read and was good (``
 ``/readyz`` says ``degraded`` and is answered 200 all the same: each read checks its own bytes and never hands out bad
 ones, so taking the only writer of a vault out of service would stop records from being kept and make nothing better.
 
+The last checkpoint in the anchor, where that is elsewhere, is what the records are held against: so that a verification
+says more than that the vault agrees with itself (``outside``).
+
 ``plan`` says what is next and when, ``child`` is the process's beginning, ``run`` starts and reads it, ``scrubber``
 does so for a node, ``standing`` puts it in words.
 """

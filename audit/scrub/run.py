@@ -1,6 +1,7 @@
 """One verification in a process of its own: started, waited for, ended; and its report, read as foreign bytes.
 
-The process gets neither secrets nor settings: a directory, a share and a rate. It holds no lock and writes nothing.
+The process gets neither secrets nor settings: a directory, a share, a rate, and what vouches from outside. It holds no
+lock and writes nothing.
 
 Not handled here: when, and what is recorded (``scrubber``).
 """
@@ -11,16 +12,19 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from audit.scrub.outside import NOBODY
 from vault.record import VerifiedRef
 from vault.state.verified import BAD, GOOD, UNCHECKED
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from audit.scrub.outside import Voucher
 
 #: A report, in bytes; the verifier lists a hundred findings, and states of any number.
 MAX_REPORT_BYTES: Final = 64 * 1024 * 1024
@@ -28,6 +32,9 @@ MAX_REPORT_BYTES: Final = 64 * 1024 * 1024
 MAX_PLACE: Final = 200
 #: What is kept of whatever else the process says, in characters.
 _MAX_WORDS: Final = 500
+#: The file that the checkpoint from outside is handed on in; and what a finding about it has for its place.
+_NOTE: Final = "checkpoint-of-the-anchor"
+_CLAIM: Final = "the checkpoint in the anchor"
 #: What an interpreter needs to find itself; of the rest of our environment nothing is handed on.
 _HANDED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "LANG", "LC_ALL")
 
@@ -46,6 +53,7 @@ class _Finding(msgspec.Struct):
 
 class _Log(msgspec.Struct):
     size: int
+    anchored_size: int = -1
 
 
 class _Report(msgspec.Struct):
@@ -76,14 +84,26 @@ class Run:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
+        self._voucher = NOBODY
 
-    def wait(self) -> Outcome | None:
-        """Do it; None where it was stopped."""
-        began = time.monotonic()
+    def wait(self, voucher: Voucher = NOBODY) -> Outcome | None:
+        """Do it; None where it was stopped.
+
+        Args:
+            voucher: What vouches from outside for the stream that is written.
+        """
+        began, self._voucher = time.monotonic(), voucher
         try:
-            process = self._start()
+            with TemporaryDirectory(prefix="strongroom-") as folder:
+                return self._verify(began, Path(folder, _NOTE))
         except OSError as error:
             return self._outcome(None, began, f"the verifier cannot be started: {error.strerror or error}")
+
+    def _verify(self, began: float, note: Path) -> Outcome | None:
+        """Do it, with the checkpoint from outside at ``note``, where there is one."""
+        if self._voucher.note:
+            note.write_bytes(self._voucher.note)
+        process = self._start(note)
         if process is None:
             return None
         with process:  # closes the pipes, and waits for its end
@@ -108,10 +128,11 @@ class Run:
             if self._process is not None:
                 self._process.kill()
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
+    def _start(self, note: Path) -> subprocess.Popen[bytes] | None:
         command = [
             sys.executable, "-P", "-m", "audit.scrub.child", str(self._root), "--json",
             "--share", f"{self.share}/{self.shares}", "--rate", str(self._rate),
+            *(("--checkpoint", str(note)) if self._voucher.note else ()),
         ]  # fmt: skip
         with self._lock:
             if not self._stopped:
@@ -131,6 +152,8 @@ class Run:
         if report is None:
             return Outcome(VerifiedRef(UNCHECKED, self.share, self.shares, 0, 0, 0, 0, seconds), why)
         first, counts = report.first_bad, report.counts
+        place = "" if first is None else _CLAIM if Path(first.place).name == _NOTE else first.place
+        vouched = report.logs[-1].anchored_size if report.logs and report.result == GOOD else 0
         return Outcome(
             VerifiedRef(
                 result=report.result,
@@ -142,8 +165,10 @@ class Run:
                 bytes=counts.get("bytes read", 0),
                 seconds=seconds,
                 findings=report.findings_total,
-                place=_printable(first.place)[:MAX_PLACE] if first is not None else "",
+                place=_printable(place)[:MAX_PLACE],
                 seq=first.seq if first is not None and first.seq is not None else -1,
+                anchored=max(0, vouched) if self._voucher.note else 0,
+                anchor=self._voucher.anchor if self._voucher.note else "",
             ),
             why,
         )

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from audit.errors import AuditError
 from audit.scrub import plan
+from audit.scrub.outside import NOBODY, ask_anchor
 from audit.scrub.run import Outcome, Run
 from audit.scrub.standing import ScrubStanding, standing, warnings
 from vault.errors import VaultError
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audit.config import ScrubSection
+    from audit.node import Node
+    from audit.scrub.outside import Voucher
     from vault.ports import State
     from vault.state.other_rows import VerifiedRow
 
@@ -65,6 +69,7 @@ class Scrubber:
         commit: Makes a record durable.
         state: The durable view.
         wall: The wall clock, in ns since the epoch.
+        outside: Asks for what vouches from outside, before each.
     """
 
     def __init__(
@@ -74,9 +79,11 @@ class Scrubber:
         commit: Callable[[Tail], object],
         state: State,
         wall: Callable[[], int],
+        *,
+        outside: Callable[[], Voucher] = lambda: NOBODY,
     ) -> None:
         self._root, self._settings = root, settings
-        self._commit, self._state, self._wall = commit, state, wall
+        self._commit, self._state, self._wall, self._outside = commit, state, wall, outside
         self._changed = Condition()
         self._asked: _Asked | None = None
         self._run: Run | None = None
@@ -84,7 +91,20 @@ class Scrubber:
         self._thread: Thread | None = None
         self._stopping = False
         self._runs = 0
-        self._why = ""
+        self._why = self._unanchored = ""
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        """Verifications of a node, each held against its anchor."""
+        outside = partial(ask_anchor, node.layout, node.identity, node.settings)
+        return cls(
+            node.layout.root,
+            node.settings.scrub,
+            node.commit,
+            node.stores.index,
+            lambda: node.clock.now().wall,  # which it has by then
+            outside=outside,
+        )
 
     def keep(self) -> None:
         """Verify from now on whenever it is due, unless it is switched off."""
@@ -118,11 +138,11 @@ class Scrubber:
         """How it stands."""
         with self._changed:
             running = self._asked is not None or self._run is not None
-            return standing(self._row, running=running, runs=self._runs, why=self._why)
+            return standing(self._row, running=running, runs=self._runs, why=self._why, unanchored=self._unanchored)
 
     def warnings(self) -> list[str]:
         """What somebody should look at, worst first."""
-        return warnings(self._row, self._wall(), self._settings.interval_hours, self._why)
+        return warnings(self._row, self._wall(), self._settings.interval_hours, self._why, self._unanchored)
 
     def stop(self) -> None:
         """End what runs, at once, and wait for its end."""
@@ -174,14 +194,18 @@ class Scrubber:
         if run is None:
             raise AssertionError
         _log.info("verification begins: share %d of %d", run.share, run.shares)
-        outcome = run.wait()
+        voucher = self._outside()
+        outcome = run.wait(voucher)
         if outcome is None:
             return  # stopped
+        if voucher.why:
+            _log.warning("verification: not held against the anchor: %s", voucher.why)
         _tell(outcome)
         tail = Tail(op="ledger.verified", actor=asked.actor, origin=asked.origin, verified=outcome.verified)
         why = self._record(tail)
         with self._changed:
             self._why, self._run = why or outcome.why, None
+            self._unanchored = f"{voucher.anchor}: {voucher.why}" if voucher.why else ""
             self._runs += 1
             if self._due is not None:
                 done = outcome.verified.result != UNCHECKED
@@ -218,6 +242,7 @@ def _tell(outcome: Outcome) -> None:
         record = f", record {said.seq}" if said.seq >= 0 else ""
         _log.error("verification: BAD, %d findings, the first at %s%s; %s", said.findings, said.place, record, read)
     elif said.result == GOOD:
-        _log.info("verification: good; %s", read)
+        vouched = f"{said.anchored} records vouched for by {said.anchor}" if said.anchored else "not anchored"
+        _log.info("verification: good; %s; %s", read, vouched)
     else:
         _log.error("verification: could not be done: %s", outcome.why)

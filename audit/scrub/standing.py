@@ -25,7 +25,8 @@ class ScrubStanding(msgspec.Struct, frozen=True):
     the bodies in packs and blobs; ``records``, ``bodies``, ``bytes`` and ``seconds`` are of it. ``tried`` and
     ``result`` (good | bad | unchecked) are of the last one. ``findings`` still stand since ``bad_since``, the first of
     them at ``place``, about record ``seq`` (-1 where it is about none). ``why`` says why the last one could not be
-    done, or not recorded.
+    done, or not recorded. ``anchored`` counts the records that the checkpoint in ``anchor`` vouched for in the last one
+    that could be done; ``unanchored`` says why the last one was held against none, although there is an anchor.
     """
 
     running: bool = False
@@ -44,9 +45,12 @@ class ScrubStanding(msgspec.Struct, frozen=True):
     seq: int = -1
     place: str = ""
     why: str = ""
+    anchored: int = 0
+    anchor: str = ""
+    unanchored: str = ""
 
 
-def standing(row: VerifiedRow, *, running: bool, runs: int, why: str) -> ScrubStanding:
+def standing(row: VerifiedRow, *, running: bool, runs: int, why: str, unanchored: str = "") -> ScrubStanding:
     """Gather it.
 
     Args:
@@ -54,6 +58,7 @@ def standing(row: VerifiedRow, *, running: bool, runs: int, why: str) -> ScrubSt
         running: Whether one is under way.
         runs: How many ended in this process.
         why: Why the last of those could not be done, or recorded.
+        unanchored: Why it was not held against the anchor.
     """
     return ScrubStanding(
         running=running,
@@ -72,6 +77,9 @@ def standing(row: VerifiedRow, *, running: bool, runs: int, why: str) -> ScrubSt
         seq=row.seq,
         place=row.place,
         why=why,
+        anchored=row.anchored,
+        anchor=row.anchor,
+        unanchored=unanchored,
     )
 
 
@@ -79,7 +87,7 @@ def _time(ns: int) -> str:
     return rfc3339(ns) if ns else ""
 
 
-def warnings(row: VerifiedRow, now: int, interval_hours: float, why: str) -> list[str]:
+def warnings(row: VerifiedRow, now: int, interval_hours: float, why: str, unanchored: str = "") -> list[str]:
     """What somebody should look at, worst first.
 
     Args:
@@ -87,6 +95,7 @@ def warnings(row: VerifiedRow, now: int, interval_hours: float, why: str) -> lis
         now: The wall clock, in ns since the epoch.
         interval_hours: From one to the next; 0 where the server does it only when it is told to.
         why: Why the last one in this process could not be done, or recorded.
+        unanchored: Why it was not held against the anchor.
     """
     found = []
     if row.bad_since:
@@ -100,6 +109,11 @@ def warnings(row: VerifiedRow, now: int, interval_hours: float, why: str) -> lis
         found.append(f"verification: {why}")
     elif row.result == UNCHECKED:
         found.append(f"verification: the last one, at {_time(row.tried)[:19]}Z, could not be done")
+    if unanchored:
+        found.append(
+            f"verification: the last one shows that the vault agrees with itself, and was not held against the anchor "
+            f"{unanchored}"
+        )
     late = (now - row.done) / NS
     if interval_hours and row.done and late > _LATE * max(interval_hours, 1) * HOUR_S:
         found.append(

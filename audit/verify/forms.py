@@ -216,6 +216,7 @@ VERIFIED: Final = fields(
     field("result", STR),
     *(field(name, NAT) for name in ("share", "shares", "size", "records", "bodies", "bytes", "seconds")),
     *(maybe(name, form) for name, form in (("findings", NAT), ("place", STR), ("seq", NAT))),
+    *(maybe(name, form) for name, form in (("anchored", NAT), ("anchor", STR))),
 )
 PRUNED: Final = fields(
     field("stream", group("pruned_stream", STR)),

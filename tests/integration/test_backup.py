@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.integration.served import Server, command
 from tests.integration.test_keys import BUCKET, connected, store
+from vault.times import NS, parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +46,23 @@ def test_it_is_recorded_with_its_digest(server: Server, target: Path) -> None:
     assert last["backup"]["records"] == json.loads(head)["streams"][-1]["records"]
     assert last["actor"]["person"].endswith(f"(uid {server.data.stat().st_uid})")
     assert server.cli("verify").returncode in {0, 2}
+
+
+def test_doctor_and_metrics_know_when_the_last_one_was_made_also_from_the_ledger_alone(
+    server: Server, target: Path
+) -> None:
+    def told() -> tuple[bool, float]:
+        page = httpx.get(f"{server.audit_endpoint}/metrics").text
+        (made,) = re.findall(r"^strongroom_backup_timestamp_seconds\{.*\} (\S+)$", page, re.MULTILINE)
+        return "backup of the data directory" in server.cli("doctor").stdout, float(made)
+
+    last = json.loads(server.cli("records", "--op", "ledger.backup", "--ndjson").stdout.splitlines()[0])
+    made = parse_rfc3339(last["time"]) / NS
+    assert told() == (False, made)
+    assert server.stop() == 0
+    shutil.rmtree(server.data / "views" / "index")
+    server.start()
+    assert told() == (False, made)
 
 
 def test_its_digests_can_be_checked_without_us(target: Path) -> None:

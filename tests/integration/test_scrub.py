@@ -17,7 +17,8 @@ from botocore.config import Config
 
 from audit.control.client import Client
 from audit.control.messages import ControlFailed
-from tests.integration.served import PATIENCE, Server
+from tests.doubles.s3_server import Does, serving
+from tests.integration.served import PATIENCE, Server, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,6 +123,38 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def test_an_anchor_elsewhere_vouches_and_while_it_is_away_the_vault_is_verified_all_the_same(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.touch(0o600)
+    credentials.write_text("[default]\naws_access_key_id = A\naws_secret_access_key = B\n")
+    with serving() as keeper:
+        anchor = {
+            "STRONGROOM_ANCHOR__URL": f"s3://anchors/x?endpoint={keeper.endpoint}",
+            "STRONGROOM_ANCHOR__CREDENTIALS_FILE": str(credentials),
+        }
+        served = Server(tmp_path, {**SETTINGS, **anchor})
+        wait_for(lambda: ready(served)[1]["sealed"])
+        found = scrub(served, whole=True)
+        assert (found.result, found.anchor.startswith("s3://anchors/x/ at 127.0.0.1:")) == ("good", True)
+        assert 0 < found.anchored <= found.records
+        (record,) = recorded(served)
+        assert (record["verified"]["anchored"], record["verified"]["anchor"]) == (found.anchored, found.anchor)
+        shown = ready(served)[1]["verification"]
+        assert shown == {"result": "good", "done": found.done, "anchored": found.anchored, "anchor": found.anchor}
+        told = served.cli("scrub", "--last").stdout
+        assert f"anchored: the checkpoint in {found.anchor} vouches for {found.anchored} records" in told
+        keeper.gets.extend([Does.CUTS] * 100)
+        found = scrub(served, whole=True)
+        keeper.gets.clear()
+        assert (found.result, found.findings, found.anchored, found.anchor) == ("good", 0, 0, "")
+        assert "not anchored: s3://anchors/x/ at " in served.cli("scrub", "--last").stdout
+        assert any("was not held against the anchor" in text for text in ready(served)[1]["warnings"])
+        assert "anchored" not in recorded(served)[-1]["verified"]
+        assert scrub(served).anchored > 0
+        assert served.stop() == 0, served.errors
+    assert json.loads(command("verify", served.data, "--json").stdout)["result"] == "good"
 
 
 @pytest.mark.parametrize("pattern", KEPT, ids=["ledger", "pack", "blob", "tile"])

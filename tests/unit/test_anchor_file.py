@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from hashlib import sha256
@@ -142,3 +143,12 @@ def test_what_cannot_be_a_checkpoint_is_not_read(directory: Path, size: int | No
 
 def _eio(fd: int) -> None:
     raise OSError(EIO, os.strerror(EIO))
+
+
+def test_a_file_system_that_is_gone_is_no_empty_anchor(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: Path) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("pathlib.Path.exists", gone)
+    with pytest.raises(AnchorUnavailable):
+        FileAnchor(directory).read(ORIGIN)

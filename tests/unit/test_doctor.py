@@ -12,11 +12,12 @@ from audit.survey import Survey
 from tests.doubles.node import STATUS
 from vault.state.other_rows import TokenRow
 from vault.state.rows import PrincipalRow
-from vault.times import DAY_NS
+from vault.times import DAY_NS, parse_rfc3339
 
 ROOT = PrincipalRow("p0", "root", "ROOTKEY", ("root",))
 OWNER = PrincipalRow("p1", "trader", "OWNERKEY", ("owner",))
-HEALTHY = replace(STATUS, warnings=[], keys=KeyStanding("2026-11-27T17:00:00.000000000Z"))
+LATELY = "2026-11-27T17:00:00.000000000Z"
+HEALTHY = replace(STATUS, warnings=[], keys=KeyStanding(LATELY), backup=LATELY)
 SETTINGS = Settings(disk=DiskSection(reserve_mib=200))
 
 
@@ -64,6 +65,27 @@ def test_a_vault_whose_keys_no_backup_has_is_told_how_to_make_one() -> None:
     (found,) = examine(replace(HEALTHY, keys=KeyStanding()), [OWNER], SETTINGS)
     assert found.kind == ADVICE
     assert "strongroom key backup FILE" in found.text
+
+
+@pytest.mark.parametrize(
+    ("made", "days", "says"),
+    [
+        ("", 0, "no backup of the data directory was recorded"),
+        (LATELY, 6, ""),
+        (LATELY, 7, "was made 7 days ago (2026-11-27T17:00:00Z)"),
+        (LATELY, 400, "was made 400 days ago"),
+        (LATELY, -3, ""),  # by a clock that was set back since
+    ],
+)
+def test_a_data_directory_without_a_backup_or_with_an_old_one_is_to_be_backed_up(
+    made: str, days: int, says: str
+) -> None:
+    now = parse_rfc3339(LATELY) + days * DAY_NS
+    found = examine(replace(HEALTHY, backup=made), [OWNER], SETTINGS, now=now)
+    assert [item.kind for item in found] == [ADVICE] * bool(says)
+    for item in found:
+        assert says in item.text
+        assert "`strongroom backup TARGET --data DIR`" in item.text
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vault.errors import S3Error, VaultError
 from vault.measures import Tallies
-from vault.record import Actor, Origin
+from vault.record import MAX_AGENT, Actor, Origin
 from vault.s3 import headers
 from vault.s3.body import READY, Body
-from vault.s3.request import MAX_AGENT, MAX_NAME, Request, described
+from vault.s3.request import MAX_NAME, Request, described
 from vault.s3.responses import Response, of_error, send_response
 from vault.s3.routing import route
 from vault.s3.sigv4 import verify

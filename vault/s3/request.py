@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: What a record says of method and target, bytes.
 MAX_HTTP_BYTES: Final = 1024
-#: What a record says of the client's software, characters.
-MAX_AGENT: Final = 256
 #: What the record of a refusal says of a name that is too long, characters.
 MAX_NAME: Final = 1024
 

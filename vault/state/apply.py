@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import custody, ingest, lookup, matters, rows, tokens, verified
+from vault.state import backups, custody, ingest, lookup, matters, rows, tokens, verified
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -320,6 +320,7 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "key.restore": _keep_keys,
     "key.rotate": _keep_keys,
     "ingest.batch": ingest.noted,
+    "ledger.backup": backups.after,
     "ledger.verified": verified.after,
     "matter.open": matters.opened,
     "matter.close": matters.closed,

@@ -6,8 +6,8 @@ are in its body), so the ledger can be replayed against this very function.
 
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
 :mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`,
-:mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters`, :mod:`vault.state.verified` the
-rest; the lock gate is :mod:`vault.retention`.
+:mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters`, :mod:`vault.state.verified`,
+:mod:`vault.state.backups` the rest; the lock gate is :mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from vault import policy
 from vault.errors import S3Error
 from vault.state import (
+    backups,
     buckets,
     custody,
     ingest,
@@ -69,6 +70,7 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "token.add": tokens.add,
     "token.revoke": tokens.revoke,
     "ingest.batch": ingest.admit,
+    "ledger.backup": backups.told,
     "ledger.verified": verified.told,
     "matter.open": matters.open_,
     "matter.close": matters.close,
@@ -82,8 +84,8 @@ _ALWAYS: Final = frozenset(
         "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile", "production.create",
         "production.complete",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
-        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup",
-        "ledger.pruned", "server.reload", "clock.status",
+        "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.pruned",
+        "server.reload", "clock.status",
     }
 )  # fmt: skip
 

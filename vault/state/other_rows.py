@@ -83,6 +83,7 @@ class VerifiedRow(Stored, frozen=True):
     ``tried`` is when the last one was recorded and ``done`` the last that could be done, in ns since the epoch (wall),
     0 where none was; what follows them is of that one. ``bad_since`` is when the first finding was recorded that still
     stands, 0 where none does; ``findings``, ``seq`` and ``place`` are of the last verification that found something.
+    ``anchored`` and ``anchor`` are of the last that could be done, as its record has them.
     """
 
     tried: int = 0
@@ -98,3 +99,17 @@ class VerifiedRow(Stored, frozen=True):
     findings: int = 0
     seq: int = -1
     place: str = ""
+    anchored: int = 0
+    anchor: str = ""
+
+
+class BackupRow(Stored, frozen=True):
+    """What the ledger told last of backups of the data directory (``vault.state.backups``).
+
+    ``made`` is when the last one was recorded, in ns since the epoch (wall), 0 where none was; it holds the vault up to
+    record ``records`` (exclusive) of ``stream``.
+    """
+
+    made: int = 0
+    stream: str = ""
+    records: int = 0

@@ -21,6 +21,7 @@ escaped so that no name is a prefix of another's key.
     e <position>                        GarbageRow: invisible bytes that wait for the eraser
     c                                   CustodyRow
     d                                   VerifiedRow
+    s                                   BackupRow
     m <name>                            MetaRow
 """
 
@@ -32,7 +33,16 @@ from typing import Final
 import msgspec
 
 from vault.record import DefaultRetention, Storage
-from vault.state.other_rows import CustodyRow, MatterRow, MattersRow, SourceRow, Stored, TokenRow, VerifiedRow
+from vault.state.other_rows import (
+    BackupRow,
+    CustodyRow,
+    MatterRow,
+    MattersRow,
+    SourceRow,
+    Stored,
+    TokenRow,
+    VerifiedRow,
+)
 
 #: S3's limit on a key, in bytes of UTF-8.
 MAX_KEY_BYTES: Final = 1024
@@ -167,6 +177,7 @@ Row = (
     | GarbageRow
     | CustodyRow
     | VerifiedRow
+    | BackupRow
     | MetaRow
 )
 
@@ -185,12 +196,15 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("e"): GarbageRow,
     ord("c"): CustodyRow,
     ord("d"): VerifiedRow,
+    ord("s"): BackupRow,
     ord("m"): MetaRow,
 }
 #: Where the row of the vault's keys stands.
 CUSTODY_KEY: Final = b"c"
 #: Where the row of the ledger's verifications stands.
 VERIFIED_KEY: Final = b"d"
+#: Where the row of the last backup of the data directory stands.
+BACKUP_KEY: Final = b"s"
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(row).decode for kind, row in _KINDS.items()}
 #: Where all open matters stand.

@@ -57,6 +57,8 @@ def after(head: Head, tail: Tail, state: State) -> list[tuple[bytes, rows.Row | 
             bodies=said.bodies,
             bytes=said.bytes,
             seconds=said.seconds,
+            anchored=said.anchored,
+            anchor=said.anchor,
         )
     if said.findings:
         row = replace(row, bad_since=before.bad_since or now, findings=said.findings, seq=said.seq, place=said.place)

@@ -49,8 +49,8 @@ _READ_ROWS: Final = 8192
 SYNC_ROWS: Final = 100_000
 #: Under which the file says how many records it has applied.
 APPLIED: Final = b"mapplied"
-#: What rows say of the records they come from: counted up when a row gets a field that no older one has.
-LAYOUT: Final = 1
+#: What rows say of the records they come from: counted up when a row is new, or gets a field, that no older index has.
+LAYOUT: Final = 2
 #: Says that a layer knows nothing of a key; None says that there is no row.
 _UNKNOWN: Final = MetaRow(-1)
 

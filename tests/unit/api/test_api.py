@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from audit.ingest.receiving import Receiver
 
 LOG = f"/v1/log/{IDENTITY.stream}"
+#: Of each path, all methods that it takes, whichever route has them.
+ALLOWED = {"/healthz": "GET, HEAD", "/v1/log": "GET", "/v1/holds": "GET, POST"}
 
 
 def ask(
@@ -84,6 +86,7 @@ def test_a_ready_vault_shows_its_warnings() -> None:
         "disk_free_bytes": 1 << 40,
         "incarnation": 3,
         "findings": 0,
+        "verification": {"result": "", "done": "", "anchored": 0, "anchor": ""},
     }
 
 
@@ -174,12 +177,13 @@ def test_a_log_that_has_published_nothing_has_no_checkpoint() -> None:
         ("GET", "/redoc", 404, "not-found"),
         ("POST", "/healthz", 405, "method-not-allowed"),
         ("DELETE", "/v1/log", 405, "method-not-allowed"),
+        ("PUT", "/v1/holds", 405, "method-not-allowed"),
     ],
 )
 def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int, kind: str) -> None:
     answer = ask(FakeNode(), path, method)
     problem(answer, status, kind)
-    assert status != 405 or answer.headers["allow"] == "GET"
+    assert status != 405 or answer.headers["allow"] == ALLOWED[path]
 
 
 def fails(error: Exception) -> Callable[[str], Any]:
@@ -216,9 +220,28 @@ def test_the_description_names_every_path_and_the_form_of_errors() -> None:
         "/v1/ingest/{source}", "/v1/records/{stream}/{seq}/event",
         "/v1/holds", "/v1/holds/{hold}", "/v1/holds/{hold}/release",
     }  # fmt: skip
-    for operations in described["paths"].values():
+    guarded = set()
+    for path, operations in described["paths"].items():
         for operation in operations.values():
-            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            answers = operation["responses"]
+            for status in {"500", "503"} | {status for status in answers if status >= "400"}:
+                assert "application/problem+json" in answers[status]["content"]
+            assert all("X-Request-Id" in answer["headers"] for answer in answers.values())
+            assert ("security" in operation) == ({"401", "403", "429"} <= answers.keys())
+            assert "HTTPValidationError" not in str(operation)
+            guarded |= {path} if "security" in operation else set()
+    opened = {path for path in described["paths"] if path.startswith("/v1/log")} | {"/v1/checkpoints"}
+    assert guarded == {path for path in described["paths"] if path.startswith("/v1/")} - opened | {
+        "/v1/log/{stream}/tile/entries/{path}"
+    }
+
+
+def test_the_description_is_made_once() -> None:
+    async def nobody(ip: str, reason: str) -> None:
+        pass
+
+    app = make_app(FakeNode().node, nobody, cast("Receiver", object()))
+    assert app.openapi() is app.openapi()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from audit.query.filter import NAMES, Condition, QueryInvalid, condition
 from vault.record import OPS
-from vault.times import MAX_NS, parse_rfc3339
+from vault.times import parse_rfc3339
 
 VERSION = "00000007" + "ab" * 12
+#: The last instant that the view's column has, one before its "infinity".
+LAST_NS = 2**63 - 2
 
 
 def test_no_filter_is_everything() -> None:
-    assert condition([]) == Condition("true", (), (0, MAX_NS))
+    assert condition([]) == Condition("true", (), (0, LAST_NS))
 
 
 def test_values_are_parameters_and_never_part_of_the_statement() -> None:
@@ -38,8 +40,15 @@ def test_a_family_of_operations_is_all_of_them() -> None:
 )
 def test_a_time_has_an_offset_or_is_a_day(value: str, instant: str) -> None:
     ns = parse_rfc3339(instant)
-    assert condition([("from", value)]).times == (ns, MAX_NS)
+    assert condition([("from", value)]).times == (ns, LAST_NS)
     assert condition([("to", value)]).times == (0, ns - 1)
+
+
+def test_a_time_after_all_that_the_view_can_hold_is_the_last_one_that_it_can() -> None:
+    for name in ("from", "to"):
+        made = condition([(name, "4376-09-29")])
+        assert made.parameters == (LAST_NS,)
+        assert made.times[name == "to"] == LAST_NS
 
 
 def test_a_version_is_its_ordinal_under_its_key() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from audit.config import ScrubSection
 from audit.scrub import plan, scrubber
+from audit.scrub.outside import NOBODY, Voucher
 from audit.scrub.run import Outcome
 from audit.scrub.scrubber import Scrubber, ScrubBusy
 from audit.scrub.standing import warnings
@@ -36,6 +38,8 @@ class Vault:
         self.refusals: list[Exception] = []
         self.outcomes: list[Outcome | Exception] = []
         self.begun: list[tuple[int, int]] = []
+        self.outside = NOBODY
+        self.vouchers: list[Voucher] = []
         self.go = Event()
         self.stopped = False
 
@@ -50,7 +54,8 @@ class Vault:
         self.begun.append((share, shares))
         return self
 
-    def wait(self) -> Outcome | None:
+    def wait(self, voucher: Voucher) -> Outcome | None:
+        self.vouchers.append(voucher)
         self.go.wait()
         if self.stopped:
             return None
@@ -77,7 +82,8 @@ def open_scrubber(vault: Vault) -> Iterator[Callable[[ScrubSection], Scrubber]]:
     opened: list[Scrubber] = []
 
     def make(settings: ScrubSection) -> Scrubber:
-        opened.append(Scrubber(Path("/srv/vault"), settings, vault.commit, vault.state, lambda: NOW))
+        outside = lambda: vault.outside  # noqa: E731 - it changes from one to the next
+        opened.append(Scrubber(Path("/srv/vault"), settings, vault.commit, vault.state, lambda: NOW, outside=outside))
         return opened[-1]
 
     yield make
@@ -107,6 +113,26 @@ def test_one_at_a_time_and_each_names_who_asked(
         until(lambda: scrub.standing().runs > before)  # noqa: B023 - called within its turn
     assert vault.begun == [(1, 3), (2, 3), (1, 1), (1, 3)]
     assert {(tail.op, tail.actor, tail.origin) for tail in vault.records} == {("ledger.verified", ANN, CLI)}
+
+
+def test_the_anchor_is_asked_before_each_and_one_that_does_not_answer_is_told_until_it_does(
+    vault: Vault, open_scrubber: Callable[[ScrubSection], Scrubber]
+) -> None:
+    scrub = open_scrubber(ScrubSection(interval_hours=0))
+    vault.go.set()
+    told = []
+    vault.outcomes = [Outcome(msgspec.structs.replace(ref("good"), anchored=9, anchor="/mnt/a")), Outcome(ref("good"))]
+    asked = [Voucher("/mnt/a", b"note"), Voucher("/mnt/a", why="it is not mounted"), NOBODY]
+    for vault.outside in asked:
+        before = scrub.begin(ANN, CLI, whole=True)
+        until(lambda: scrub.standing().runs > before)  # noqa: B023 - called within its turn
+        found = scrub.standing()
+        told.append((found.result, found.anchored, found.anchor, found.unanchored, scrub.warnings()))
+    assert vault.vouchers == asked
+    assert told[0] == ("good", 9, "/mnt/a", "", [])
+    assert told[1][:4] == ("good", 0, "", "/mnt/a: it is not mounted")
+    assert "was not held against the anchor /mnt/a: it is not mounted" in told[1][4][0]
+    assert told[2] == ("good", 0, "", "", [])
 
 
 def test_it_goes_on_by_itself_share_after_share(
