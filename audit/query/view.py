@@ -46,7 +46,14 @@ BATCH_BYTES: Final = 32 << 20
 #: Room on disk that writing rows out needs: files of one generation, uncompressed, are smaller.
 ROOM_BYTES: Final = 64 << 20
 
-_PARQUET: Final = f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS})"
+#: Values of a column in a row group up to which it has a dictionary, and with it a Bloom filter: by that a key is found
+#: without reading the keys of every row group. Hashes and times, each of them another, have none to pay for.
+_DICTIONARY_VALUES: Final = FILE_ROWS * 3 // 4
+_DICTIONARY_BYTES: Final = 16 << 20
+_PARQUET: Final = (
+    f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS},"
+    f" DICTIONARY_SIZE_LIMIT {_DICTIONARY_VALUES}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES})"
+)
 
 _NOTHING: Final = Catalogue()
 _log: Final = logging.getLogger(__name__)
