@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 #: Rows that are collected in memory before they are written out; also a row group's length.
 FILE_ROWS: Final = 131_072
-_PARQUET: Final = f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS})"
+#: Values of a column in a row group up to which it has a dictionary, and with it a Bloom filter: by that a key is found
+#: without reading the keys of every row group. Hashes and times, each of them another, have none to pay for.
+_DICTIONARY_VALUES: Final = FILE_ROWS * 3 // 4
+_DICTIONARY_BYTES: Final = 16 << 20
+_PARQUET: Final = (
+    f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS},"
+    f" DICTIONARY_SIZE_LIMIT {_DICTIONARY_VALUES}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES})"
+)
 
 
 def write(engine: Engine, rows: str, path: Path, parameters: Sequence[object] = ()) -> None:

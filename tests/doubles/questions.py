@@ -39,7 +39,7 @@ VALUES: Final = {
     "op": (*OPS, "object.*", "ledger.*", "ingest.*"),
     "outcome": ("success", "denied", "failure"),
     "person": (*PERSONS[1:], "marker"),
-    "prefix": ("2026/", "2026/00001", "2026/b\0", "x%", "\U0001f600"),
+    "prefix": ("2026/", "a.json", "2026/00001", "2026/b\0", "x%", "\U0001f600"),
     "q": ("a.JSON", "lee", "'", "%", "AWS", "00123", "\u00c9"),
     "reason": ("no_such_bucket", "no_such_key", "policy", "retention"),
     "source": SOURCES,
