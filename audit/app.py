@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -36,11 +36,11 @@ from audit.ingest.receiving import Receiver
 from audit.listener import Bound, Listener, bind
 from audit.metrics.gather import Metrics
 from audit.node import Node
+from audit.own_objects import service_of
 from audit.reload import Reloader
 from audit.tracing import Tracing, open_tracing
 from vault.errors import VaultError
 from vault.s3.app import S3App
-from vault.service import Service, assemble
 
 #: Exit code after a fatal error.
 FATAL: Final = 3
@@ -121,7 +121,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
     settings = node.settings
     fatal = asyncio.Event()
     with ThreadPoolExecutor((os.cpu_count() or 1) + SPARE_THREADS, "service") as pool:
-        service = _service(node, pool)
+        service = service_of(node, pool)
         domains = [settings.s3.domain] if settings.s3.domain else []
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
         metrics = Metrics(node, s3_app.tallies, service.windows)
@@ -174,18 +174,6 @@ def allow_connections(settings: Settings) -> None:
         )
     if soft != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _service(node: Node, pool: Executor) -> Service:
-    core = assemble(
-        journal=node.committer,
-        state=node.stores.index,
-        bodies=node.stores,
-        blobs=node.stores.blobs,
-        keyring=node.keyring,
-        pool=pool,
-    )
-    return Service.of(core, node.secrets)
 
 
 def _take_hangups(

@@ -128,6 +128,11 @@ class Layout:
         return self.views / "query"
 
     @property
+    def productions(self) -> Path:
+        """Productions that the audit port had begun and that are not kept yet."""
+        return self.views / "productions"
+
+    @property
     def index(self) -> Path:
         """The index's LMDB environment."""
         return self.views / "index"

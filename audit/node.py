@@ -31,7 +31,7 @@ from audit.keys.custody import Custody
 from audit.keys.kek import open_keyring
 from audit.matters import Matters
 from audit.principals import Principals
-from audit.production.jobs import Jobs
+from audit.production.desk import Desk
 from audit.query.records import Asking
 from audit.query.view import View
 from audit.replay import clock_account, replay
@@ -103,7 +103,7 @@ class Node:
         self.matters = Matters(self.commit, stores.index, stores.strands)
         self.stores = stores
         self.scrub = Scrubber.of(self)
-        self.productions = Jobs(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
+        self.productions = Desk(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
         self.view = view
         self.committer = committer
         self.clock = clock

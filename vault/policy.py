@@ -53,8 +53,10 @@ _SECURITY: Final = frozenset(
 _MATTERS: Final = frozenset({"matter.open", "matter.close"})
 _MATTERS_SEEN: Final = frozenset({"matter.list", "matter.get"})
 #: Reading records: never an operator's, and not root's, who may make an auditor but is none (GB/T 22239 8.1.5.2).
-_PRODUCTIONS: Final = frozenset({"production.create", "production.complete"})
 _RECORDS: Final = frozenset({"record.query", "record.get", "record.tile"})
+#: Making productions and handing them out; seeing which there are is also for who reads records.
+_PRODUCTIONS: Final = frozenset({"production.create", "production.complete", "production.cancel", "production.read"})
+_PRODUCTIONS_SEEN: Final = frozenset({"production.list", "production.get"})
 #: Bringing another system's events: a writer's, as bringing objects is. Not root's or an owner's: what a source holds
 #: lies on another machine, and must be good for as little as possible.
 _INGEST: Final = frozenset({"ingest.event", "ingest.batch"})
@@ -64,9 +66,9 @@ _ANYWHERE: Final[dict[str, frozenset[str]]] = {
     "root": _OWNER | _SECURITY,
     "operator": frozenset(),
     "security": _SECURITY,
-    "compliance": _COMPLIANCE | _RECORDS | _PRODUCTIONS | _MATTERS | _MATTERS_SEEN,
-    "auditor": _RECORDS | _MATTERS_SEEN,
-    "examiner": _RECORDS | _MATTERS_SEEN,
+    "compliance": _COMPLIANCE | _RECORDS | _PRODUCTIONS | _PRODUCTIONS_SEEN | _MATTERS | _MATTERS_SEEN,
+    "auditor": _RECORDS | _PRODUCTIONS_SEEN | _MATTERS_SEEN,
+    "examiner": _RECORDS | _PRODUCTIONS_SEEN | _MATTERS_SEEN,
     "owner": frozenset({"bucket.create", "bucket.list"}),
     "writer": _WRITER | _INGEST,
     "reader": _READER,

@@ -175,7 +175,8 @@ class ProductionRef(_Part, frozen=True):
     """A production: why and for what it was asked, or what it came to.
 
     ``asked`` is the question as JSON (``audit.production.question``); ``digest`` the SHA-256 of the production's last
-    manifest, which covers every byte of it; ``versions``, ``natives`` and ``bytes`` count.
+    manifest, which covers every byte of it; ``versions``, ``natives``, ``bytes`` and ``failed`` count. ``archive`` is
+    the SHA-256 of the ZIP that is kept of it, in the version that the record's ``object`` names.
     """
 
     id: str
@@ -185,6 +186,8 @@ class ProductionRef(_Part, frozen=True):
     natives: int = -1
     bytes: int = -1
     digest: str = ""
+    archive: str = ""
+    failed: int = -1
 
 
 class ClockState(_Part, frozen=True):

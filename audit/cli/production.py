@@ -13,12 +13,12 @@ import msgspec
 from audit.cli import NO, options
 from audit.control.client import open_control
 from audit.production.bag import ProductionFailed
-from audit.production.jobs import CANCELLED, DONE, RUNNING
 from audit.production.question import Question
+from audit.production.standing import CANCELLED, KEPT, RUNNING
 
 if TYPE_CHECKING:
     from audit.control import Control
-    from audit.production.jobs import JobStatus
+    from audit.production.standing import Standing
 
 _LOOK_SECONDS: Final = 0.2
 
@@ -69,35 +69,38 @@ def create(
 ) -> None:
     """Write the versions that were stored in a bucket, their whole trail, and what proves it, to OUT.
 
-    The result verifies without this server or its keys, with the verifier that it contains. An interrupt cancels it;
-    the same command goes on with it. Exit code 1: some version could not be read, or it was cancelled.
+    The result verifies without this server or its keys, with the verifier that it contains. The whole of it, as one
+    ZIP, is kept under lock in the vault. An interrupt cancels it; the same command goes on with it. Exit code 1: some
+    version could not be read, or it was cancelled.
     """
     asked = Question(reason, bucket, prefix, since, until, only_matching)
     with open_control(data, lambda: options.settings(config)) as control:
         status = _watch(control, control.begin_production(asked, str(directory)))
     if as_json:
         options.write_json({**msgspec.to_builtins(status), "directory": str(directory)})
-    elif status.state == DONE:
-        click.echo(f"production {status.production} in {directory}: {status.natives} of {status.versions} versions")
+    elif status.kept is not None:
+        kept = status.kept
+        click.echo(f"production {status.id} in {directory}: {status.natives} of {status.versions} versions")
         click.echo(f"its last manifest has SHA-256 {status.digest}, as the ledger says")
+        click.echo(f"kept as {kept.bucket}/{kept.key}, {kept.size} bytes, locked until {kept.until[:10]}")
         click.echo(f"next: strongroom verify {directory}")
     if status.state == CANCELLED:
-        options.warn(status.problem)
+        options.warn(f"{status.problem}; the same command does that")
         ctx.exit(NO)
-    if status.state != DONE:
+    if status.state != KEPT:
         raise ProductionFailed(status.problem)
     if status.failed:
         options.warn(f"{status.failed} versions could not be read; versions.csv says which and why")
         ctx.exit(NO)
 
 
-def _watch(control: Control, number: int) -> JobStatus:
+def _watch(control: Control, status: Standing) -> Standing:
     """Wait for the end; on a terminal, say how far it is."""
     shown = sys.stderr.isatty()
     cancelled = False
     while True:
         try:
-            status = control.production(number)
+            status = control.watch_production(status.id)
             if shown:
                 click.echo(f"\r{status.stage}: {status.done} of {status.versions} versions\x1b[K", err=True, nl=False)
             if status.state != RUNNING:
@@ -107,7 +110,7 @@ def _watch(control: Control, number: int) -> JobStatus:
             if cancelled:
                 raise
             cancelled = True
-            control.cancel_production(number)
+            control.cancel_production(status.id)
     if shown:
         click.echo("\r\x1b[K", err=True, nl=False)
     return status

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from audit.backup.cut import Cut
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
-    from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
+    from audit.production.standing import Standing
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.survey import Survey
@@ -188,25 +188,27 @@ class Control(KeyControl, BackupControl, Protocol):
             ViewBehind: The view of records is being built; ask again.
         """
 
-    def begin_production(self, question: Asked, directory: str) -> int:
-        """Begin a production in a directory of this host, or go on with it; its number in this process.
+    def begin_production(self, question: Asked, directory: str) -> Standing:
+        """Begin a production in a directory of this host, or go on with it. Recorded first.
 
         Raises:
+            QueryInvalid: It cannot be asked like this.
+            ProductionFailed: The directory cannot be used.
             Busy: Another one is under way.
         """
 
-    def production(self, number: int) -> JobStatus:
-        """How a production stands.
+    def watch_production(self, production: str) -> Standing:
+        """How a production stands that was begun by whoever asks. Records nothing.
 
         Raises:
-            JobNotFound: There is none of this number.
+            ProductionNotFound: None of this id was begun here.
         """
 
-    def cancel_production(self, number: int) -> None:
-        """Tell a production to stop.
+    def cancel_production(self, production: str) -> None:
+        """Tell a production to stop. Recorded first.
 
         Raises:
-            JobNotFound: There is none of this number.
+            ProductionNotFound: There is none under way.
         """
 
     def begin_scrub(self, *, whole: bool) -> int:

@@ -38,10 +38,10 @@ from audit.control.messages import (
     RevokeToken,
     RotateKek,
     ShowMatter,
-    ShowProduction,
     Status,
     TakeKeys,
     TakeSurvey,
+    WatchProduction,
     decode_reply,
     encode,
     split_entries,
@@ -52,7 +52,7 @@ from audit.identity import Layout, load_identity
 from audit.keys import KeyMaterial, Rotated
 from audit.matters import Held, Matter
 from audit.node import Node
-from audit.production.jobs import JobStatus
+from audit.production.standing import Standing
 from audit.query.records import Page
 from audit.status import NodeStatus
 from audit.survey import Survey
@@ -194,17 +194,17 @@ class Client:
         )
         return self._result(wanted, Page)
 
-    def begin_production(self, question: Asked, directory: str) -> int:
+    def begin_production(self, question: Asked, directory: str) -> Standing:
         """See :meth:`Control.begin_production`."""
-        return self._result(BeginProduction(question, directory), int)
+        return self._result(BeginProduction(question, directory), Standing)
 
-    def production(self, number: int) -> JobStatus:
-        """See :meth:`Control.production`."""
-        return self._result(ShowProduction(number), JobStatus)
+    def watch_production(self, production: str) -> Standing:
+        """See :meth:`Control.watch_production`."""
+        return self._result(WatchProduction(production), Standing)
 
-    def cancel_production(self, number: int) -> None:
+    def cancel_production(self, production: str) -> None:
         """See :meth:`Control.cancel_production`."""
-        self._ask(CancelProduction(number))
+        self._ask(CancelProduction(production))
 
     def begin_scrub(self, *, whole: bool) -> int:
         """See :meth:`Control.begin_scrub`."""

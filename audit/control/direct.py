@@ -10,6 +10,7 @@ from audit.backup.cut import Cut, cut
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
 from audit.discipline import host_discipline
+from audit.production.keep import Asker
 from audit.survey import survey
 from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
     from audit.node import Node
-    from audit.production.jobs import JobStatus
     from audit.production.question import Question as Asked
+    from audit.production.standing import Standing
     from audit.query.records import Page, Question
     from audit.status import NodeStatus
     from audit.survey import Survey
@@ -110,17 +111,17 @@ class NodeControl:
         """See :meth:`Control.ask`."""
         return self._node.asking.ask(self._actor, _CLI, question)
 
-    def begin_production(self, question: Asked, directory: str) -> int:
+    def begin_production(self, question: Asked, directory: str) -> Standing:
         """See :meth:`Control.begin_production`."""
-        return self._node.productions.begin(self._actor, Origin("cli"), question, Path(directory))
+        return self._node.productions.begin(Asker(self._actor, _CLI), question, Path(directory))
 
-    def production(self, number: int) -> JobStatus:
-        """See :meth:`Control.production`."""
-        return self._node.productions.status(number)
+    def watch_production(self, production: str) -> Standing:
+        """See :meth:`Control.watch_production`."""
+        return self._node.productions.status(production)
 
-    def cancel_production(self, number: int) -> None:
+    def cancel_production(self, production: str) -> None:
         """See :meth:`Control.cancel_production`."""
-        self._node.productions.cancel(number)
+        self._node.productions.cancel(Asker(self._actor, _CLI), production)
 
     def begin_scrub(self, *, whole: bool) -> int:
         """See :meth:`Control.begin_scrub`."""

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from audit.errors import AuditError
 from audit.matters import Wanted
+from audit.production.places import ID
 from audit.production.question import Question as Asked
 from audit.tiles import WIDTH
 from vault.crypto.backup_file import MAX_FILE_BYTES
@@ -140,16 +141,16 @@ class BeginProduction(msgspec.Struct, frozen=True, tag_field="op", tag="producti
     directory: Annotated[str, Meta(pattern="^/", max_length=4096)]
 
 
-class ShowProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.show"):
-    """Asks how a production stands."""
+class WatchProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.watch"):
+    """Asks how a production stands that was begun in the server's process."""
 
-    number: int
+    production: Annotated[str, Meta(pattern=ID)]
 
 
 class CancelProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.cancel"):
     """Tells a production to stop."""
 
-    number: int
+    production: Annotated[str, Meta(pattern=ID)]
 
 
 class BeginScrub(msgspec.Struct, frozen=True, tag_field="op", tag="scrub.begin"):
@@ -230,7 +231,7 @@ Request = (
     | Ask
     | Entries
     | BeginProduction
-    | ShowProduction
+    | WatchProduction
     | CancelProduction
     | BeginScrub
     | TakeKeys

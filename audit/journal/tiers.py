@@ -13,7 +13,7 @@ from typing import Final
 _ALWAYS: Final = frozenset(
     {
         "object.hold.put", "matter.open", "matter.close", "object.delete", "object.erased", "multipart.abort",
-        "principal.disable", "token.revoke",
+        "production.cancel", "principal.disable", "token.revoke",
     }
 )  # fmt: skip
 _WRITES: Final = frozenset(

@@ -23,5 +23,8 @@ What is claimed, and by whom it can be checked (``audit.verify.production``):
  4. By trust only: that no record outside ``first`` to ``end`` bears a time inside the period that was asked for. The
     clock of the records is in the records.
 
+Each is kept by the vault as well, as one ZIP under a COMPLIANCE lock (``archive``, ``keep``): it is complete once the
+record of that is durable. Where the archive cannot be kept, the bag may be good and the production is not complete.
+
 Not handled here: who may ask (``vault.policy``).
 """

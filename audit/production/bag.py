@@ -28,6 +28,16 @@ class ProductionFailed(AuditError):
     code = "production-failed"
 
 
+class Cancelled(AuditError):
+    """A production was cancelled; what is there of it can be gone on with."""
+
+    code = "production-cancelled"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("the production was cancelled; it can be gone on with")
+
+
 class Bag:
     """One bag. For one thread.
 
@@ -111,11 +121,12 @@ class Bag:
         """SHA-256 of a file that was written (hex)."""
         return self._digests[name]
 
-    def seal(self, info: dict[str, str]) -> str:
+    def seal(self, info: dict[str, str], beside: str = "") -> str:
         """Write the tag files, the last one last.
 
         Args:
             info: Of ``bag-info.txt``, beside what BagIt says goes there.
+            beside: A file that may stand there for now and is no part of the bag.
 
         Returns:
             SHA-256 of the last file: it covers everything.
@@ -130,7 +141,7 @@ class Bag:
         self.write("manifest-sha256.txt", self._manifest(payload=True))
         self.write(SEAL, self._manifest(payload=False))
         present = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
-        strays = present - set(self._digests)
+        strays = present - set(self._digests) - {beside}
         if strays:
             raise ProductionFailed(f"{self.root} holds a file of somebody else's, {min(strays)}; give a new directory")
         return self._digests[SEAL]

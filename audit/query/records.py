@@ -41,6 +41,7 @@ ORDERS: Final = ("desc", "asc")
 #: Of a question as text, in characters.
 MAX_TEXT: Final = 4096
 _NEEDED: Final = "Reading records needs a token with the role auditor, examiner or compliance."
+_NEEDED_TO_PRODUCE: Final = "Productions are made by the role compliance; auditor and examiner may see which there are."
 #: How long an answer waits for the view, in seconds.
 FRESH_SECONDS: Final = 5.0
 
@@ -174,7 +175,8 @@ class Asking:
         actor = tail.actor
         if actor.id == SYSTEM or allowed(actor.roles, tail.op, owns=False):
             return self._commit(tail, missing)
-        return self._commit(tail, S3Error("AccessDenied", _NEEDED, reason="policy"))
+        needed = _NEEDED_TO_PRODUCE if tail.op.startswith("production.") else _NEEDED
+        return self._commit(tail, S3Error("AccessDenied", needed, reason="policy"))
 
     def fresh(self, snapshot: int, seconds: float = FRESH_SECONDS) -> None:
         """Have the view read everything before a position.

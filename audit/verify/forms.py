@@ -145,6 +145,8 @@ PRODUCTION: Final = fields(
     maybe("natives", NAT),
     maybe("bytes", NAT),
     maybe("digest", f'"{HEX}"'),
+    maybe("archive", f'"{HEX}"'),
+    maybe("failed", NAT),
 )
 MATTER_QUERY: Final = fields(
     maybe("bucket", group("of_bucket", STR)),

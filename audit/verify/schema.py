@@ -57,7 +57,8 @@ OPS: Final = frozenset(
     b"multipart.create multipart.part multipart.list multipart.parts multipart.complete multipart.abort "
     b"request.refused auth.window.open auth.window.close principal.add principal.disable "
     b"token.add token.revoke record.query record.get record.tile "
-    b"production.create production.complete ingest.event ingest.gap ingest.batch "
+    b"production.create production.complete production.list production.get production.cancel production.read "
+    b"ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate matter.open matter.close matter.list matter.get "
     b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup ledger.verified ledger.pruned "
     b"server.reload clock.status".split()

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final
 from audit.app import GC_OBJECTS
 from audit.config import load
 from audit.node import Node
-from audit.production.create import Progress, create
+from audit.production.contents import Progress
+from audit.production.create import ask, make
+from audit.production.keep import Asker
 from audit.production.question import Question as Asked
+from audit.production.state import State
 from audit.query.records import Question
 from audit.query.view import View
 from tests.bench import vaults
@@ -139,7 +142,9 @@ def production(home: Path, generator: Load, results: Results, *, count: int) -> 
     out = home / "out"
     with Node.open(vault.data, load(None, {})) as node:
         started, cpu = time.monotonic(), time.process_time()
-        made = create(node, _HOST, _HERE, Asked("bench", PRODUCED_BUCKET), root=out, progress=Progress())
+        asker = Asker(_HOST, _HERE)
+        state = ask(node, asker, State("0" * 16, Asked("bench", PRODUCED_BUCKET), _HOST, -1), out)
+        made = make(node, asker, state, out, Progress()).made
         took, used = time.monotonic() - started, time.process_time() - cpu
     started = time.monotonic()
     subprocess.run(

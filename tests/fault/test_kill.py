@@ -58,6 +58,15 @@ BACKUP: Final = ("backup.written",)
 DIRECTORY: Final = ("backup.cut", "backup.keys", "backup.complete", "backup.named", "backup.restored")
 #: Of pruning: struck by ``test_pruning``.
 PRUNING: Final = ("prune.recorded", "prune.written", "prune.thinned")
+#: Of a production, each with its passing: struck by ``test_production``.
+PRODUCE: Final = {
+    "produce.asked": 1,
+    "produce.sealed": 1,
+    "produce.upload": 1,
+    "produce.part": 2,
+    "produce.kept": 1,
+    "produce.complete": 1,
+}
 _BLOCK: Final = 4096
 
 
@@ -166,4 +175,5 @@ def test_every_crash_point_is_struck() -> None:
     ]
     assert {ast.literal_eval(call.args[0]) for call in calls} == {
         *UNDER_LOAD, *AT_START, *TAKEOVER, *ROTATE, *RESTORE, *BACKUP, *DIRECTORY, *PRUNING,
+        *PRODUCE,
     }  # fmt: skip

@@ -99,7 +99,7 @@ TAILS = built(
     ),
     production=built(
         writer.ProductionRef, id=TEXT, reason=TEXT, asked=TEXT, versions=NUMBERS, natives=NUMBERS, bytes=NUMBERS,
-        digest=HASHES,
+        digest=HASHES, archive=HASHES, failed=NUMBERS,
     ),
     ledger=built(
         writer.LedgerRef, incarnation=NUMBERS, vault=TEXT, anchor=TEXT, profile=TEXT, software=TEXT, quarantined=TEXT,

@@ -20,8 +20,10 @@ OWNS = READS | WRITES | {
 SECURITY = {
     "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
 }  # fmt: skip
-PRODUCTIONS = {"production.create", "production.complete"}
-RECORDS = {"record.query", "record.get", "record.tile", "matter.list", "matter.get"}
+PRODUCTIONS = {f"production.{name}" for name in ("create", "complete", "cancel", "read")}
+RECORDS = {
+    "record.query", "record.get", "record.tile", "matter.list", "matter.get", "production.list", "production.get",
+}  # fmt: skip
 MATTERS = {"matter.open", "matter.close"}
 INGESTS = {"ingest.event", "ingest.batch"}
 #: Role, what it may do in buckets of others, and in its own.

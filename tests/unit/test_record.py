@@ -82,7 +82,7 @@ TAIL = Tail(
         "legal",
         MatterQuery("trades", True, "2026/", "2026-01-01T00:00:00.000000000Z", "2027-01-01T00:00:00.000000000Z", "p2"),  # noqa: FBT003
     ),
-    production=ProductionRef("1a" * 8, "subpoena 7", "{}", 3, 2, 99, "ee" * 32),
+    production=ProductionRef("1a" * 8, "subpoena 7", "{}", 3, 2, 99, "ee" * 32, "ef" * 32, 1),
     ledger=LedgerRef(4, "vault", "file:x", "standard", "0.1.0", "0000000007-4096.bin", "cc" * 32, 17),
     clock_state=ClockState(86_400, 5, ((0, 1), (1, 2)), "rfc3161", -7, 9, synchronised=True),
     window=Window("2026-11-22T16:46:08.000000000Z", 3, {"expired": 2, "signature": 1}),
@@ -126,7 +126,7 @@ GOLDEN = (
     '"vault":true,"prefix":"2026/","since":"2026-01-01T00:00:00.000000000Z","before":"2027-01-01T00:00:00.000000000Z",'
     '"actor":"p2"}},'
     '"production":{"id":"' + "1a" * 8 + '","reason":"subpoena 7","asked":"{}","versions":3,"natives":2,"bytes":99,'
-    '"digest":"' + "ee" * 32 + '"},'
+    '"digest":"' + "ee" * 32 + '","archive":"' + "ef" * 32 + '","failed":1},'
     '"ledger":{"incarnation":4,"vault":"vault","anchor":"file:x","profile":"standard","software":"0.1.0",'
     '"quarantined":"0000000007-4096.bin","digest":"' + "cc" * 32 + '","bytes":17},'
     '"clock_state":{"credited":86400,"lag":5,"grants":[[0,1],[1,2]],"source":"rfc3161","offset":-7,"max_error":9,"synchronised":true},'

@@ -81,8 +81,9 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(
     {
-        "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile", "production.create",
-        "production.complete",
+        "bucket.list", "matter.list", "matter.get", "record.query", "record.get", "record.tile",
+        "production.create", "production.complete", "production.list", "production.get", "production.cancel",
+        "production.read",
         "object.read.failed", "object.erased", "request.refused", "auth.window.open",
         "auth.window.close", "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.pruned",
         "server.reload", "clock.status",
