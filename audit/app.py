@@ -37,6 +37,7 @@ from audit.listener import Bound, Listener, bind
 from audit.metrics.gather import Metrics
 from audit.node import Node
 from audit.own_objects import service_of
+from audit.production.handing import Archives
 from audit.reload import Reloader
 from audit.tracing import Tracing, open_tracing
 from vault.errors import VaultError
@@ -126,7 +127,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
         s3_app = S3App(service, region=settings.s3.region, domains=domains)
         metrics = Metrics(node, s3_app.tallies, service.windows)
         receiver = Receiver(service.core, Objects(service), node.stores.log.max_payload)
-        audit_app = make_app(node, service.windows.count, receiver, metrics)
+        audit_app = make_app(node, service.windows.count, receiver, metrics, archives=Archives(service))
         listeners = [
             Listener(tracing.around(s3_app, "s3"), s3, settings.limits),
             Listener(tracing.around(audit_app, "audit"), audit, settings.limits),

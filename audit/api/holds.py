@@ -6,16 +6,16 @@ Every call is recorded before it is answered. Who places and releases holds has 
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect
+from pydantic import BaseModel, ConfigDict, Field
 
 from audit.api.access import Asker, text_of
 from audit.api.answers import as_json
+from audit.api.bodies import Body, read, takes
 from audit.api.description import MAX_SEQ, problems
 from audit.api.node import OpenNode
 from audit.errors import AuditError
@@ -28,8 +28,6 @@ from vault.state.matters import MAX_NAME, MAX_REASON
 from vault.state.rows import MAX_KEY_BYTES
 
 _ID: Final = "^[0-9a-f]{16}$"
-#: Of a request's body, in bytes.
-MAX_BODY: Final = 32 * 1024
 #: Of a time or a principal's id, in characters.
 _MAX_WORD: Final = 128
 
@@ -153,43 +151,12 @@ class ListModel(BaseModel):
     next: str | None = None
 
 
-async def _limited(request: Request, _: Asker) -> bytes:
-    """The body, once it is known who sends it: a framework would read it first, whatever its length."""
-    body = b""
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY:
-                raise QueryInvalid(f"the body has more than {MAX_BODY} bytes")
-    except ClientDisconnect as error:
-        raise QueryInvalid("the body broke off") from error
-    return body
-
-
-Body = Annotated[bytes, Depends(_limited)]
-_M = TypeVar("_M", bound=BaseModel)
-
-
-def _read(model: type[_M], body: bytes) -> _M:
-    """What a body says.
-
-    Raises:
-        QueryInvalid: It is none; says where, and does not repeat what was sent.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"]) or "body"
-        raise QueryInvalid(f"{where}: {first['msg']}") from error
-
-
 _PLACE: Final = {"Location": {"required": True, "schema": {"type": "string", "pattern": "^/v1/holds/"}}}
 #: 404 of its bucket, 409 where too many are open, 422 where the ``Idempotency-Key`` stood with another body.
 _OPENED: Final = {**problems(404, 409, 422), 201: {"description": "Opened", "headers": _PLACE}}
 
 
-def _takes(model: type[BaseModel]) -> dict[str, object]:
+def takes(model: type[BaseModel]) -> dict[str, object]:
     """The body as OpenAPI has it."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)  # the answers' models are the same, and stand there
@@ -212,7 +179,7 @@ def listed(
     return as_json({"holds": found.matters, **({"next": str(found.next)} if found.next else {})})
 
 
-@router.post("", response_model=MatterModel, status_code=201, responses=_OPENED, openapi_extra=_takes(OpenModel))
+@router.post("", response_model=MatterModel, status_code=201, responses=_OPENED, openapi_extra=takes(OpenModel))
 def opened(
     body: Body,
     request: Request,
@@ -224,7 +191,7 @@ def opened(
     ] = "",
 ) -> Response:
     """Open a matter: from now on it holds what its query describes, what is there and what comes."""
-    given = _read(OpenModel, body)
+    given = read(OpenModel, body)
     query = given.query
     described = Described(query.bucket, query.vault, query.prefix, query.since, query.until, query.actor)
     wanted = Wanted(given.name, given.reason, given.owner, described)
@@ -244,7 +211,7 @@ def shown(
 
 
 @router.post(
-    "/{hold}/release", response_model=MatterModel, responses=problems(404, 409), openapi_extra=_takes(ReleaseModel)
+    "/{hold}/release", response_model=MatterModel, responses=problems(404, 409), openapi_extra=takes(ReleaseModel)
 )
 def released(
     hold: Annotated[str, Path(pattern=_ID, description="Its id.")],
@@ -255,7 +222,7 @@ def released(
     node: OpenNode,
 ) -> Response:
     """Release a matter, for good. What no other one holds, and no lock, may be removed from here on."""
-    reason = _read(ReleaseModel, body).reason
+    reason = read(ReleaseModel, body).reason
     with _Known():
         matter = node.matters.close(asker.actor, asker.origin, hold, reason, http=text_of(request))
     return as_json(matter)

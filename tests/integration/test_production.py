@@ -15,14 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 from lxml import html
 
-from audit.production.keep import BUCKET as KEPT_IN
-from audit.production.keep import PART_BYTES
 from tests.doubles.forgeries import FORGERIES, reseal
 from tests.integration.served import PATIENCE, STRONGROOM, Server
 
@@ -64,15 +59,6 @@ def produce(server: Server, out: Path, *options: str) -> subprocess.CompletedPro
     return server.cli(
         "production", "create", "--bucket", "trades", "--reason", "request 7", "--dir", out, "--json", *options
     )
-
-
-@pytest.fixture(scope="module")
-def kept(filled: Server, production: Path) -> dict[str, Any]:
-    """The record that says what was kept of it."""
-    about = json.loads((production / "data/production.json").read_text())
-    said = filled.cli("records", "--op", "production.complete", "--oldest-first", "--ndjson", "--all").stdout
-    (done,) = [each for each in map(json.loads, said.splitlines()) if each["production"]["id"] == about["id"]]
-    return dict(done)
 
 
 @pytest.fixture(scope="module")
@@ -147,92 +133,14 @@ def test_sha256sum_knows_the_manifests(production: Path) -> None:
         subprocess.run(["sha256sum", "--check", "--quiet", "--strict", manifest], cwd=production, check=True)
 
 
-def test_the_ledger_tells_of_it_with_its_digest(production: Path, kept: dict[str, Any]) -> None:
+def test_the_ledger_tells_of_it_with_its_digest(filled: Server, production: Path) -> None:
     about = json.loads((production / "data/production.json").read_text())
-    assert kept["production"]["digest"] == sha256((production / "tagmanifest-sha256.txt").read_bytes()).hexdigest()
-    assert kept["actor"]["person"] == about["by"]["person"]
-    assert kept["ref"] == about["snapshot"]
-    assert kept["production"]["natives"] == 6
-    assert kept["production"]["failed"] == 0
-
-
-def test_the_archive_is_the_production_and_verifies(
-    s3: Any, production: Path, kept: dict[str, Any], tmp_path: Path
-) -> None:
-    named = {"Bucket": kept["object"]["bucket"], "Key": kept["object"]["key"]}
-    got = s3.get_object(**named, VersionId=kept["object"]["version_id"])
-    data = got["Body"].read()
-    assert named["Bucket"] == "strongroom-productions"
-    assert sha256(data).hexdigest() == kept["production"]["archive"] == got["Metadata"]["sha256"]
-    assert got["ContentType"] == "application/zip"
-    (tmp_path / "it.zip").write_bytes(data)
-    subprocess.run(["unzip", "-q", "it.zip"], cwd=tmp_path, check=True)
-    (root,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    assert root.name == f"production-{kept['production']['id']}"
-    assert verified(root)["result"] == "good"
-    subprocess.run(["diff", "-r", root, production], check=True)
-
-
-def test_nobody_removes_the_archive_or_makes_its_lock_shorter(s3: Any, kept: dict[str, Any]) -> None:
-    named = {"Bucket": kept["object"]["bucket"], "Key": kept["object"]["key"]}
-    version = {**named, "VersionId": kept["object"]["version_id"]}
-    lock = s3.get_object_retention(**version)["Retention"]
-    assert lock["Mode"] == "COMPLIANCE"
-    assert (lock["RetainUntilDate"] - datetime.now(UTC)).days in {2190, 2191}
-    earlier = {"Mode": "COMPLIANCE", "RetainUntilDate": lock["RetainUntilDate"] - timedelta(days=1)}
-    for call, arguments in (
-        ("delete_object", {**version, "BypassGovernanceRetention": True}),
-        ("put_object_retention", {**version, "Retention": earlier, "BypassGovernanceRetention": True}),
-    ):
-        with pytest.raises(ClientError) as refused:
-            getattr(s3, call)(**arguments)
-        assert refused.value.response["Error"]["Code"] == "AccessDenied"
-
-
-def test_a_long_archive_is_kept_in_parts(filled: Server, s3: Any, tmp_path: Path) -> None:
-    s3.create_bucket(Bucket="long")
-    s3.put_object(Bucket="long", Key="long", Body=os.urandom(PART_BYTES + 1_000_000))
-    made = filled.cli("production", "create", "--bucket", "long", "--reason", "r", "--dir", tmp_path / "out", "--json")
-    assert made.returncode == 0, made.stderr
-    kept = json.loads(made.stdout)["kept"]
-    named = {"Bucket": kept["bucket"], "Key": kept["key"]}
-    got = s3.get_object(**named)
-    assert got["ETag"].endswith('-2"')
-    assert sha256(got["Body"].read()).hexdigest() == kept["sha256"]
-    assert s3.get_object_retention(**named)["Retention"]["Mode"] == "COMPLIANCE"
-    assert not s3.list_multipart_uploads(Bucket=kept["bucket"]).get("Uploads")
-
-
-def test_a_production_of_productions_makes_no_other_of_itself(filled: Server, s3: Any, tmp_path: Path) -> None:
-    before = s3.list_objects_v2(Bucket=KEPT_IN)["KeyCount"]
-    out = tmp_path / "out"
-    made = filled.cli("production", "create", "--bucket", KEPT_IN, "--reason", "r", "--dir", out, "--json")
-    assert json.loads(made.stdout)["natives"] == before
-    assert s3.list_objects_v2(Bucket=KEPT_IN)["KeyCount"] == before + 1
-    assert verified(out)["result"] == "good"
-
-
-def test_what_cannot_be_kept_is_not_complete_and_can_be_gone_on_with(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    client = boto3.client(
-        "s3", endpoint_url=server.endpoint, region_name="us-east-1",
-        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-    )  # fmt: skip
-    client.create_bucket(Bucket="trades")
-    client.put_object(Bucket="trades", Key="a", Body=b"a")
-    client.create_bucket(Bucket=KEPT_IN)  # somebody else's, and without locks
-    made = produce(server, tmp_path / "out")
-    assert made.returncode == 2
-    assert "cannot be kept under lock: Bucket is missing Object Lock Configuration; mend that" in made.stderr
-    assert server.cli("records", "--op", "production.complete", "--count").stdout.strip() == "0"
-    assert verified(tmp_path / "out")["findings"][0]["why"] == "no manifest names this file: it was added"
-    client.delete_bucket(Bucket=KEPT_IN)
-    made = produce(server, tmp_path / "out")
-    assert made.returncode == 0, made.stderr
-    assert verified(tmp_path / "out")["result"] == "good"
-    client.close()
-    assert server.stop() == 0
+    said = filled.cli("records", "--op", "production.complete", "--oldest-first", "--ndjson", "--all").stdout
+    (done,) = [each for each in map(json.loads, said.splitlines()) if each["production"]["id"] == about["id"]]
+    assert done["production"]["digest"] == sha256((production / "tagmanifest-sha256.txt").read_bytes()).hexdigest()
+    assert (done["production"]["natives"], done["production"]["failed"]) == (6, 0)
+    assert done["actor"]["person"] == about["by"]["person"]
+    assert done["ref"] == about["snapshot"]
 
 
 def test_nothing_of_others_is_in_natives_and_tables(production: Path) -> None:

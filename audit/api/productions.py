@@ -1,0 +1,233 @@
+"""``/v1/productions``: begun, watched, cancelled, gone on with, and handed out as one file (``audit.production``).
+
+Every call is recorded before it is answered. Who makes and hands out productions has the role ``compliance``;
+``auditor`` and ``examiner`` may see which there are. What is under way stands on the server's disk in the clear, for
+its user alone, until it is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import Annotated, Final, Literal, cast
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from audit.api.access import Asker, Client, text_of
+from audit.api.bodies import Body, read, takes
+from audit.api.node import OpenNode
+from audit.api.released import Released
+from audit.production.handing import Archives
+from audit.production.keep import Asker as OnBehalf
+from audit.production.places import ID
+from audit.production.question import MAX_REASON, Question
+from audit.production.standing import Standing
+from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT
+from vault.s3.conditions import byte_range
+from vault.state.rows import MAX_KEY_BYTES
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+#: Of a time or a bucket's name, in characters.
+_MAX_WORD: Final = 128
+_MAX_POSITION: Final = 2**63 - 1
+
+router: Final = APIRouter(prefix="/v1/productions", tags=["productions"])
+
+
+class QuestionModel(BaseModel):
+    """What a production is asked for: the versions stored in a bucket in a time, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "bucket": "trades",
+                    "prefix": "rates/",
+                    "from": "2026-01-01",
+                    "to": "2026-04-01",
+                    "reason": "request 2026-117",
+                },
+                {"bucket": "trades", "reason": "audit of one client", "prefix": "c-17/", "only_matching": True},
+            ]
+        },
+    )
+
+    bucket: str = Field(min_length=1, max_length=_MAX_WORD, description="Bucket, exactly.")
+    prefix: str = Field("", max_length=MAX_KEY_BYTES, description="Keys that begin with this.")
+    since: str = Field("", alias="from", max_length=_MAX_WORD, description="Stored at or after: RFC 3339, or a day.")
+    until: str = Field("", alias="to", max_length=_MAX_WORD, description="Stored before: RFC 3339, or a day.")
+    reason: str = Field(min_length=1, max_length=MAX_REASON, description="Why: the matter, the number of the request.")
+    only_matching: bool = Field(
+        default=False, description="Leave out records of others; then nobody can check that no version was left out."
+    )
+
+
+class KeptModel(BaseModel):
+    """The archive under lock: a version in a bucket of the server's own."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    sha256: str
+    until: str
+
+
+class ProductionModel(BaseModel):
+    """How a production stands; `stream` and `seq` are of the record that asked for it.
+
+    `done` of `versions` are written. `failed` could not be read; versions.csv in it says why. `digest` is the SHA-256
+    of its last manifest, which covers every byte. `problem` says why it stands still.
+    """
+
+    id: str
+    state: Literal["running", "interrupted", "cancelled", "failed", "discarded", "kept"]
+    asked: QuestionModel
+    by: str
+    time: str
+    stream: str
+    seq: int
+    stage: str
+    versions: int
+    done: int
+    bytes: int
+    natives: int
+    failed: int
+    digest: str
+    problem: str
+    kept: KeptModel | None = None
+
+
+class ListModel(BaseModel):
+    """Productions, the newest first; `next` is there while there are more."""
+
+    productions: list[ProductionModel]
+    next: str | None = None
+
+
+def _archives(request: Request) -> Archives:
+    return cast("Archives", request.app.state.archives)
+
+
+Id = Annotated[str, Path(pattern=ID, description="Its id.")]
+
+
+@router.get("", response_model=ListModel)
+def listed(
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    *,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Productions of a page.")] = DEFAULT_LIMIT,
+    cursor: Annotated[int, Query(ge=0, le=_MAX_POSITION, description="`next` of the page before.")] = 0,
+) -> Response:
+    """List productions, the newest first: those under way, those that stand still, those that are kept."""
+    found = node.productions.list(_who(asker, request), limit, cursor)
+    shown = [_shown(one) for one in found.productions]
+    return _json({"productions": shown, **({"next": str(found.next)} if found.next else {})})
+
+
+@router.post("", response_model=ProductionModel, status_code=202, openapi_extra=takes(QuestionModel))
+def begun(
+    body: Body,
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    *,
+    idempotency_key: Annotated[
+        str, Header(max_length=255, description="Sent again with the same body: the same production.")
+    ] = "",
+) -> Response:
+    """Begin a production. One is made at a time: while another one is, this is answered 503."""
+    given = read(QuestionModel, body)
+    asked = Question(given.reason, given.bucket, given.prefix, given.since, given.until, given.only_matching)
+    return _under_way(node.productions.begin(_who(asker, request), asked, once=idempotency_key))
+
+
+@router.get("/{production}", response_model=ProductionModel)
+def shown(production: Id, request: Request, asker: Asker, node: OpenNode) -> Response:
+    """Show how a production stands."""
+    return _json(_shown(node.productions.get(_who(asker, request), production)))
+
+
+@router.post("/{production}/cancel", response_model=ProductionModel, status_code=202)
+def cancelled(
+    production: Id,
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    *,
+    discard: Annotated[bool, Query(description="Remove what is there of it, so that nobody goes on with it.")] = False,
+) -> Response:
+    """Cancel a production that is not kept yet. What is there of it stays, unless it is to be discarded."""
+    return _under_way(node.productions.cancel(_who(asker, request), production, discard=discard))
+
+
+@router.post("/{production}/resume", response_model=ProductionModel, status_code=202)
+def resumed(production: Id, request: Request, asker: Asker, node: OpenNode) -> Response:
+    """Go on with a production that was interrupted, cancelled, or failed: as of its first time, with its question."""
+    return _under_way(node.productions.resume(_who(asker, request), production))
+
+
+@router.head("/{production}/archive", include_in_schema=False)
+@router.get("/{production}/archive", response_class=Response)
+async def archive(
+    production: Id,
+    request: Request,
+    asker: Asker,
+    node: OpenNode,
+    archives: Annotated[Archives, Depends(_archives)],
+) -> Response:
+    """Hand out a production that is kept, as one ZIP, from the bytes under lock. Takes a single Range, and HEAD."""
+    who = _who(asker, request)
+    kept = await asyncio.to_thread(node.productions.kept, who, production)
+    etag = f'"{kept.sha256}"'
+    headers = {
+        **_NO_STORE,
+        "ETag": etag,
+        "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(kept.sha256)).decode()}:",
+        "Content-Disposition": f'attachment; filename="production-{production}.zip"',
+        "Accept-Ranges": "bytes",
+    }
+    sent = request.headers.get("range") if request.headers.get("if-range") in {None, etag} else None
+    got = await archives.get(who, kept, byte_range(sent), data=request.method != "HEAD")
+    headers["Content-Length"] = str(got.last - got.first + 1)
+    if got.partial:
+        headers["Content-Range"] = f"bytes {got.first}-{got.last}/{kept.size}"
+    status = 206 if got.partial else 200
+    if got.body is None:
+        return Response(None, status, headers, "application/zip")
+    return Released(got.body, status, headers, "application/zip")
+
+
+def _who(asker: Client, request: Request) -> OnBehalf:
+    return OnBehalf(asker.actor, asker.origin, text_of(request))
+
+
+def _shown(one: Standing) -> dict[str, object]:
+    """As people read it: the question under the names that it was sent with."""
+    asked = one.asked
+    question = {
+        "bucket": asked.bucket,
+        "prefix": asked.prefix,
+        "from": asked.since,
+        "to": asked.until,
+        "reason": asked.reason,
+        "only_matching": asked.only_matching,
+    }
+    said: dict[str, object] = {**msgspec.to_builtins(one), "asked": question}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _under_way(one: Standing) -> Response:
+    return _json(_shown(one), 202, {"Location": f"/v1/productions/{one.id}"})
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = msgspec.json.encode(value)
+    return Response(body, status, {**_NO_STORE, **(headers or {})}, media_type="application/json")

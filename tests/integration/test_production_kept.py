@@ -1,0 +1,132 @@
+"""A production's archive on a real server: the same bytes as the directory, once, and nobody can remove it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from audit.production.keep import BUCKET, PART_BYTES
+from tests.integration.served import Server, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def produced(server: Server, out: Path, bucket: str = "trades") -> subprocess.CompletedProcess[str]:
+    return server.cli("production", "create", "--bucket", bucket, "--reason", "r", "--dir", out, "--json")
+
+
+def verdict(root: Path) -> Any:
+    return json.loads(command("verify", root, "--json").stdout)
+
+
+def client_of(server: Server) -> Any:
+    return boto3.client(
+        "s3", endpoint_url=server.endpoint, region_name="us-east-1",
+        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def production(server: Server, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    s3.create_bucket(Bucket="trades")
+    s3.put_object(Bucket="trades", Key="a/b", Body=b"one")
+    s3.put_object(Bucket="trades", Key="é\u4e2d\u6587", Body=os.urandom(2_500_000))
+    out = tmp_path_factory.mktemp("production") / "out"
+    made = produced(server, out)
+    assert made.returncode == 0, made.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def kept(server: Server, production: Path) -> Any:
+    """The record that says what was kept of it."""
+    said = server.cli("records", "--op", "production.complete", "--oldest-first", "--ndjson", "--all").stdout
+    return json.loads(said.splitlines()[0])
+
+
+def test_the_archive_is_the_production_and_verifies(
+    s3: Any, production: Path, kept: dict[str, Any], tmp_path: Path
+) -> None:
+    named = {"Bucket": kept["object"]["bucket"], "Key": kept["object"]["key"]}
+    got = s3.get_object(**named, VersionId=kept["object"]["version_id"])
+    data = got["Body"].read()
+    assert named["Bucket"] == "strongroom-productions"
+    assert sha256(data).hexdigest() == kept["production"]["archive"] == got["Metadata"]["sha256"]
+    assert got["ContentType"] == "application/zip"
+    (tmp_path / "it.zip").write_bytes(data)
+    subprocess.run(["unzip", "-q", "it.zip"], cwd=tmp_path, check=True)
+    (root,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert root.name == f"production-{kept['production']['id']}"
+    assert verdict(root)["result"] == "good"
+    subprocess.run(["diff", "-r", root, production], check=True)
+
+
+def test_nobody_removes_the_archive_or_makes_its_lock_shorter(s3: Any, kept: dict[str, Any]) -> None:
+    named = {"Bucket": kept["object"]["bucket"], "Key": kept["object"]["key"]}
+    version = {**named, "VersionId": kept["object"]["version_id"]}
+    lock = s3.get_object_retention(**version)["Retention"]
+    assert lock["Mode"] == "COMPLIANCE"
+    assert (lock["RetainUntilDate"] - datetime.now(UTC)).days in {2190, 2191}
+    earlier = {"Mode": "COMPLIANCE", "RetainUntilDate": lock["RetainUntilDate"] - timedelta(days=1)}
+    for call, arguments in (
+        ("delete_object", {**version, "BypassGovernanceRetention": True}),
+        ("put_object_retention", {**version, "Retention": earlier, "BypassGovernanceRetention": True}),
+    ):
+        with pytest.raises(ClientError) as refused:
+            getattr(s3, call)(**arguments)
+        assert refused.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_a_long_archive_is_kept_in_parts(server: Server, s3: Any, tmp_path: Path) -> None:
+    s3.create_bucket(Bucket="long")
+    s3.put_object(Bucket="long", Key="long", Body=os.urandom(PART_BYTES + 1_000_000))
+    made = server.cli("production", "create", "--bucket", "long", "--reason", "r", "--dir", tmp_path / "out", "--json")
+    assert made.returncode == 0, made.stderr
+    kept = json.loads(made.stdout)["kept"]
+    named = {"Bucket": kept["bucket"], "Key": kept["key"]}
+    got = s3.get_object(**named)
+    assert got["ETag"].endswith('-2"')
+    assert sha256(got["Body"].read()).hexdigest() == kept["sha256"]
+    assert s3.get_object_retention(**named)["Retention"]["Mode"] == "COMPLIANCE"
+    assert not s3.list_multipart_uploads(Bucket=kept["bucket"]).get("Uploads")
+
+
+def test_a_production_of_productions_makes_no_other_of_itself(server: Server, s3: Any, tmp_path: Path) -> None:
+    before = s3.list_objects_v2(Bucket=BUCKET)["KeyCount"]
+    out = tmp_path / "out"
+    made = server.cli("production", "create", "--bucket", BUCKET, "--reason", "r", "--dir", out, "--json")
+    assert json.loads(made.stdout)["natives"] == before
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == before + 1
+    assert verdict(out)["result"] == "good"
+
+
+def test_what_cannot_be_kept_is_not_complete_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    client = client_of(server)
+    client.create_bucket(Bucket="trades")
+    client.put_object(Bucket="trades", Key="a", Body=b"a")
+    client.create_bucket(Bucket=BUCKET)  # somebody else's, and without locks
+    made = produced(server, tmp_path / "out")
+    assert made.returncode == 2
+    assert "cannot be kept under lock: Bucket is missing Object Lock Configuration; mend that" in made.stderr
+    assert server.cli("records", "--op", "production.complete", "--count").stdout.strip() == "0"
+    assert verdict(tmp_path / "out")["findings"][0]["why"] == "no manifest names this file: it was added"
+    client.delete_bucket(Bucket=BUCKET)
+    made = produced(server, tmp_path / "out")
+    assert made.returncode == 0, made.stderr
+    assert verdict(tmp_path / "out")["result"] == "good"
+    client.close()
+    assert server.stop() == 0
