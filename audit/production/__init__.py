@@ -8,6 +8,7 @@ record that says it was asked for; the same question at the same snapshot gives 
     bagit.txt, bag-info.txt, manifest-sha256.txt, tagmanifest-sha256.txt
     data/production.json           who asked, why, when, for what; what is here, counted; what is claimed
     data/index.html                the versions for people; from disk, nothing from elsewhere
+    data/index.pdf                 the same for paper
     data/versions.ndjson, .csv     a line a version: its native, its record, its content document, its trail
     data/trail.csv                 the records of each version's trail for people
     data/natives/…                 the bytes as they were stored, under safe names

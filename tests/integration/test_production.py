@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -164,6 +165,14 @@ def test_the_page_needs_nothing_from_elsewhere_and_shows_names_as_text(productio
     assert all((production / "data" / link).is_file() for link in links)
     assert EVIL in page.text_content()
     assert len(page.xpath("//script")) == 1
+
+
+def test_the_page_for_paper_has_the_same_names_as_text(production: Path) -> None:
+    said = subprocess.run(
+        ["pdftotext", "-layout", production / "data/index.pdf", "-"], capture_output=True, check=True, encoding="utf-8"
+    )
+    for row in csv.DictReader(io.StringIO((production / "data/versions.csv").read_text())):
+        assert re.search(rf"^{row['n']} +{re.escape(row['key'])} +{row['version_id']}", said.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FORGERIES)
