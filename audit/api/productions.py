@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, cast
 
 import msgspec
@@ -20,8 +21,10 @@ from audit.api.access import Asker, Client, text_of
 from audit.api.bodies import Body, read, takes
 from audit.api.node import OpenNode
 from audit.api.released import Released
+from audit.production.container import Recipient, recipients
 from audit.production.handing import Archives
 from audit.production.keep import Asker as OnBehalf
+from audit.production.keep import Kept
 from audit.production.places import ID
 from audit.production.question import MAX_REASON, Question
 from audit.production.standing import Standing
@@ -30,6 +33,7 @@ from vault.s3.conditions import byte_range
 from vault.state.rows import MAX_KEY_BYTES
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_AGE: Final = "application/octet-stream"  # age has none of its own
 #: Of a time or a bucket's name, in characters.
 _MAX_WORD: Final = 128
 _MAX_POSITION: Final = 2**63 - 1
@@ -182,10 +186,19 @@ async def archive(
     asker: Asker,
     node: OpenNode,
     archives: Annotated[Archives, Depends(_archives)],
+    *,
+    recipient: Annotated[
+        list[str], Query(description="`age1…`: encrypts it for them, as an age file; may be repeated.")
+    ] = [],  # noqa: B006 - FastAPI's way; nobody changes it
 ) -> Response:
-    """Hand out a production that is kept, as one ZIP, from the bytes under lock. Takes a single Range, and HEAD."""
-    who = _who(asker, request)
+    """Hand out a production that is kept, as one ZIP, from the bytes under lock.
+
+    Takes a single Range, and HEAD; encrypted it is other bytes each time, and comes whole.
+    """
+    who, to = _who(asker, request), recipients(recipient)
     kept = await asyncio.to_thread(node.productions.kept, who, production)
+    if to:
+        return await _encrypted(archives, who, kept, to, data=request.method != "HEAD")
     etag = f'"{kept.sha256}"'
     headers = {
         **_NO_STORE,
@@ -203,6 +216,15 @@ async def archive(
     if got.body is None:
         return Response(None, status, headers, "application/zip")
     return Released(got.body, status, headers, "application/zip")
+
+
+async def _encrypted(archives: Archives, who: OnBehalf, kept: Kept, to: Sequence[Recipient], *, data: bool) -> Response:
+    archives.admit()
+    got = await archives.get(who, kept, None, data=data)
+    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="production-{kept.key}.age"'}
+    if got.body is None:
+        return Response(None, 200, headers, _AGE)
+    return Released(archives.encrypted(got.body, to), 200, headers, _AGE)
 
 
 def _who(asker: Client, request: Request) -> OnBehalf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,15 +13,23 @@ import msgspec
 
 from audit.cli import NO, options
 from audit.control.client import open_control
+from audit.production import container
+from audit.production.archive import identifier, pieces
 from audit.production.bag import ProductionFailed
 from audit.production.question import Question
 from audit.production.standing import CANCELLED, KEPT, RUNNING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from audit.control import Control
+    from audit.production.container import Recipient
     from audit.production.standing import Standing
 
 _LOOK_SECONDS: Final = 0.2
+_recipients: Final = click.option(
+    "--recipient", multiple=True, metavar="age1…", help="Encrypt it for this age recipient; may be repeated."
+)
 
 
 @click.group(cls=options.Group)
@@ -92,6 +101,52 @@ def create(
     if status.failed:
         options.warn(f"{status.failed} versions could not be read; versions.csv says which and why")
         ctx.exit(NO)
+
+
+@production.command(
+    epilog=options.examples(
+        "strongroom production archive OUT production.zip",
+        "strongroom production archive OUT production.zip.age --recipient age1…",
+    )
+)
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_recipients
+def archive(directory: Path, file: Path, *, recipient: tuple[str, ...]) -> None:
+    """Pack a finished production in DIRECTORY into FILE: the same ZIP that is kept of it. Needs no vault.
+
+    Each file is held against the manifests while it is packed. FILE must not be there yet.
+    """
+    to = container.recipients(recipient)
+    written = _write(file, pieces(directory, identifier(directory)), to)
+    click.echo(f"{file}: {written} bytes{', encrypted' if to else ''}")
+
+
+def _write(file: Path, packed: Iterator[bytes], to: Sequence[Recipient]) -> int:
+    """Write a file of its owner's alone, encrypted where it is for somebody; its size. A failure leaves nothing."""
+    written = 0
+
+    def put(data: bytes) -> None:
+        nonlocal written
+        out.write(data)
+        written += len(data)
+
+    try:
+        with open(file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            if to:
+                container.encrypt(packed, put, to)
+            else:
+                for piece in packed:
+                    put(piece)
+    except FileExistsError as error:
+        raise ProductionFailed(f"{file} is there already; give a new name") from error
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise ProductionFailed(f"{file} cannot be written: {error.strerror}") from error
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    return written
 
 
 def _watch(control: Control, status: Standing) -> Standing:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from audit.production.bag import SEAL, ProductionFailed
-from audit.production.state import Packed
+from audit.production.state import NAME, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,6 +118,8 @@ def identifier(root: Path) -> str:
     Raises:
         ProductionFailed: There is none.
     """
+    if (root / NAME).exists():
+        raise ProductionFailed(f"the production in {root} is not finished: go on with it first")
     try:
         info = (root / "bag-info.txt").read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

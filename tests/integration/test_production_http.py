@@ -186,6 +186,28 @@ def test_it_is_read_in_pieces(officer: Officer, kept: Any) -> None:
     assert problem(officer.get(path, range=f"bytes={size}-")) == (416, "invalid-range")
 
 
+def test_it_is_encrypted_for_who_is_named(server: Server, officer: Officer, kept: Any, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        subprocess.run(["age-keygen", "-o", tmp_path / name], check=True, capture_output=True)
+    names = [
+        subprocess.run(["age-keygen", "-y", tmp_path / name], check=True, capture_output=True, text=True).stdout.strip()
+        for name in ("one", "two")
+    ]
+    path = f"/v1/productions/{kept['id']}/archive?" + "&".join(f"recipient={name}" for name in names)
+    answer = officer.get(path, range="bytes=0-9")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].endswith('.zip.age"')
+    for name in ("one", "two"):
+        said = subprocess.run(
+            ["age", "--decrypt", "--identity", tmp_path / name], input=answer.content, check=True, capture_output=True
+        )
+        assert sha256(said.stdout).hexdigest() == kept["kept"]["sha256"]
+    record = officer.get("/v1/records?limit=1&op=production.read").json()["records"][0]["record"]
+    assert names[1] in record["request"]["http"]  # for whom it was encrypted, too
+    assert officer.http.head(path, headers=officer.headers).status_code == 200
+    assert problem(officer.get(path + "x")) == (400, "query-invalid")
+
+
 def test_root_cannot_remove_it(s3: Any, kept: Any) -> None:
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
         s3.delete_object(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -72,6 +73,38 @@ def test_the_archive_is_the_production_and_verifies(
     assert root.name == f"production-{kept['production']['id']}"
     assert verdict(root)["result"] == "good"
     subprocess.run(["diff", "-r", root, production], check=True)
+
+
+def test_the_command_packs_the_same_and_encrypts_it(production: Path, kept: Any, tmp_path: Path) -> None:
+    packed = command("production", "archive", production, tmp_path / "it.zip")
+    assert packed.returncode == 0, packed.stderr
+    assert sha256((tmp_path / "it.zip").read_bytes()).hexdigest() == kept["production"]["archive"]
+    assert (tmp_path / "it.zip").stat().st_mode & 0o777 == 0o600
+    made = subprocess.run(["age-keygen", "-o", tmp_path / "key"], check=True, capture_output=True, text=True)
+    name = made.stderr.split()[-1]
+    packed = command("production", "archive", production, tmp_path / "it.age", "--recipient", name)
+    assert packed.returncode == 0, packed.stderr
+    opened = subprocess.run(
+        ["age", "--decrypt", "--identity", tmp_path / "key", tmp_path / "it.age"], check=True, capture_output=True
+    )
+    assert sha256(opened.stdout).hexdigest() == kept["production"]["archive"]
+
+
+def test_the_command_packs_nothing_else(production: Path, tmp_path: Path) -> None:
+    copy, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(production, copy)
+    (copy / "data/index.html").write_text("another")
+    for words, why in (
+        ((copy, out), "was changed since it was written"),
+        ((tmp_path, out), "holds no finished production"),
+        ((production, copy / "data/index.html"), "is there already"),
+        ((production, tmp_path / "none" / "out"), "cannot be written"),
+        ((production, out, "--recipient", "age1x"), "is none; `age-keygen` makes them"),
+    ):
+        said = command("production", "archive", *words)
+        assert said.returncode == 2
+        assert why in said.stderr
+        assert not out.exists()
 
 
 def test_nobody_removes_the_archive_or_makes_its_lock_shorter(s3: Any, kept: dict[str, Any]) -> None:
