@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,7 @@ from audit.control.client import open_control
 from audit.production import container
 from audit.production.archive import identifier, pieces
 from audit.production.bag import ProductionFailed
+from audit.production.places import ID
 from audit.production.question import Question
 from audit.production.standing import CANCELLED, KEPT, RUNNING
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from audit.control import Control
     from audit.production.container import Recipient
+    from audit.production.keep import Kept
     from audit.production.standing import Standing
 
 _LOOK_SECONDS: Final = 0.2
@@ -120,6 +124,85 @@ def archive(directory: Path, file: Path, *, recipient: tuple[str, ...]) -> None:
     to = container.recipients(recipient)
     written = _write(file, pieces(directory, identifier(directory)), to)
     click.echo(f"{file}: {written} bytes{', encrypted' if to else ''}")
+
+
+@production.command("list", epilog=options.examples("strongroom production list --data DIR"))
+@options.as_json
+@options.data
+@options.config
+def list_(*, as_json: bool, data: Path, config: Path | None) -> None:
+    """List productions, the newest first, one a line: id, state, when asked for, versions, bucket, reason."""
+    with open_control(data, lambda: options.settings(config)) as control:
+        found = control.productions()
+    if as_json:
+        options.write_json(found)
+        return
+    for one in found:
+        words = (one.id, one.state, one.time, str(one.versions), one.asked.bucket, one.asked.reason)
+        click.echo("\t".join(words))
+
+
+@production.command(epilog=options.examples("strongroom production show 64686cf4c5e0da55 --data DIR"))
+@click.argument("production_id", metavar="ID")
+@options.as_json
+@options.data
+@options.config
+def show(production_id: str, *, as_json: bool, data: Path, config: Path | None) -> None:
+    """Show how the production ID stands, and where it is kept."""
+    with open_control(data, lambda: options.settings(config)) as control:
+        one = control.production(_id(production_id))
+    if as_json:
+        options.write_json(one)
+        return
+    lines = [
+        ("id", one.id), ("state", one.state), ("reason", one.asked.reason), ("bucket", one.asked.bucket),
+        ("asked", f"{one.time} by {one.by}"), ("record", f"{one.stream}/{one.seq}"),
+        ("versions", f"{one.done} of {one.versions}, {one.natives} natives, {one.failed} could not be read"),
+    ]  # fmt: skip
+    if one.digest:
+        lines.append(("digest", one.digest))
+    if one.problem:
+        lines.append(("problem", one.problem))
+    if one.kept is not None:
+        kept = one.kept
+        lines.append(("kept", f"{kept.bucket}/{kept.key}, {kept.size} bytes, locked until {kept.until[:10] or '-'}"))
+        lines.append(("sha256", kept.sha256))
+    for what, text in lines:
+        click.echo(f"{what:<10}{text}")
+
+
+@production.command(
+    epilog=options.examples("strongroom production fetch 64686cf4c5e0da55 production.zip --data DIR"),
+)
+@click.argument("production_id", metavar="ID")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_recipients
+@options.data
+@options.config
+def fetch(production_id: str, file: Path, *, recipient: tuple[str, ...], data: Path, config: Path | None) -> None:
+    """Write the archive of the production ID, from the bytes under lock, to FILE, which must not be there yet."""
+    to = container.recipients(recipient)
+    with open_control(data, lambda: options.settings(config)) as control:
+        kept = control.open_archive(_id(production_id))
+        written = _write(file, _kept_pieces(control, kept, production_id), to)
+    click.echo(f"{file}: {written} bytes{', encrypted' if to else ''}")
+
+
+def _kept_pieces(control: Control, kept: Kept, production_id: str) -> Iterator[bytes]:
+    at, digest = 0, sha256()
+    while at < kept.size:
+        piece = control.read_archive(production_id, kept.version_id, at)
+        at += len(piece)
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != kept.sha256:
+        raise ProductionFailed("the archive is not the one that the record names: have the vault verified")
+
+
+def _id(text: str) -> str:
+    if not re.fullmatch(ID, text):
+        raise click.BadParameter("16 lowercase hexadecimal digits", param_hint="ID")
+    return text
 
 
 def _write(file: Path, packed: Iterator[bytes], to: Sequence[Recipient]) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audit.backup.cut import Cut
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
+    from audit.production.keep import Kept
     from audit.production.question import Question as Asked
     from audit.production.standing import Standing
     from audit.query.records import Page, Question
@@ -209,6 +210,37 @@ class Control(KeyControl, BackupControl, Protocol):
 
         Raises:
             ProductionNotFound: There is none under way.
+        """
+
+    def productions(self) -> list[Standing]:
+        """Productions, the newest first. That they were looked at is recorded first.
+
+        Raises:
+            ViewBehind: The view of records is being built; ask again.
+        """
+
+    def production(self, production: str) -> Standing:
+        """How a production stands. Recorded first.
+
+        Raises:
+            ProductionNotFound: There is none.
+            ViewBehind: The view of records is being built; ask again.
+        """
+
+    def open_archive(self, production: str) -> Kept:
+        """The archive of a production, for somebody who is to have it. Recorded first.
+
+        Raises:
+            ProductionNotFound: There is none.
+            ProductionNotKept: It is not complete.
+        """
+
+    def read_archive(self, production: str, version_id: str, first: int) -> bytes:
+        """Bytes of an archive from one on, some MiB of them; recorded first.
+
+        Raises:
+            S3Error: There are no such bytes, or it is not there any more.
+            IntegrityError: What is stored does not authenticate.
         """
 
     def begin_scrub(self, *, whole: bool) -> int:

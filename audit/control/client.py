@@ -28,8 +28,11 @@ from audit.control.messages import (
     KeepBackup,
     ListMatters,
     ListPrincipals,
+    ListProductions,
     ListTokens,
+    OpenArchive,
     OpenMatter,
+    ReadArchive,
     RecordBackup,
     RecordDirectoryBackup,
     ReleaseBackup,
@@ -38,6 +41,7 @@ from audit.control.messages import (
     RevokeToken,
     RotateKek,
     ShowMatter,
+    ShowProduction,
     Status,
     TakeKeys,
     TakeSurvey,
@@ -52,6 +56,7 @@ from audit.identity import Layout, load_identity
 from audit.keys import KeyMaterial, Rotated
 from audit.matters import Held, Matter
 from audit.node import Node
+from audit.production.keep import Kept
 from audit.production.standing import Standing
 from audit.query.records import Page
 from audit.status import NodeStatus
@@ -205,6 +210,23 @@ class Client:
     def cancel_production(self, production: str) -> None:
         """See :meth:`Control.cancel_production`."""
         self._ask(CancelProduction(production))
+
+    def productions(self) -> list[Standing]:
+        """See :meth:`Control.productions`."""
+        return self._result(ListProductions(), list[Standing])
+
+    def production(self, production: str) -> Standing:
+        """See :meth:`Control.production`."""
+        return self._result(ShowProduction(production), Standing)
+
+    def open_archive(self, production: str) -> Kept:
+        """See :meth:`Control.open_archive`."""
+        return self._result(OpenArchive(production), Kept)
+
+    def read_archive(self, production: str, version_id: str, first: int) -> bytes:
+        """See :meth:`Control.read_archive`."""
+        _, payload = self._ask(ReadArchive(production, version_id, first))
+        return payload
 
     def begin_scrub(self, *, whole: bool) -> int:
         """See :meth:`Control.begin_scrub`."""

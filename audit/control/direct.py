@@ -10,7 +10,7 @@ from audit.backup.cut import Cut, cut
 from audit.control import Credentials
 from audit.control.messages import ControlFailed
 from audit.discipline import host_discipline
-from audit.production.keep import Asker
+from audit.production.keep import Asker, read
 from audit.survey import survey
 from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
     from audit.node import Node
+    from audit.production.keep import Kept
     from audit.production.question import Question as Asked
     from audit.production.standing import Standing
     from audit.query.records import Page, Question
@@ -122,6 +123,22 @@ class NodeControl:
     def cancel_production(self, production: str) -> None:
         """See :meth:`Control.cancel_production`."""
         self._node.productions.cancel(Asker(self._actor, _CLI), production)
+
+    def productions(self) -> list[Standing]:
+        """See :meth:`Control.productions`."""
+        return self._node.productions.list(Asker(self._actor, _CLI)).productions
+
+    def production(self, production: str) -> Standing:
+        """See :meth:`Control.production`."""
+        return self._node.productions.get(Asker(self._actor, _CLI), production)
+
+    def open_archive(self, production: str) -> Kept:
+        """See :meth:`Control.open_archive`."""
+        return self._node.productions.kept(Asker(self._actor, _CLI), production)
+
+    def read_archive(self, production: str, version_id: str, first: int) -> bytes:
+        """See :meth:`Control.read_archive`."""
+        return read(self._node, Asker(self._actor, _CLI), production, version_id, first)
 
     def begin_scrub(self, *, whole: bool) -> int:
         """See :meth:`Control.begin_scrub`."""

@@ -153,6 +153,30 @@ class CancelProduction(msgspec.Struct, frozen=True, tag_field="op", tag="product
     production: Annotated[str, Meta(pattern=ID)]
 
 
+class ListProductions(msgspec.Struct, frozen=True, tag_field="op", tag="production.list"):
+    """Asks for all productions."""
+
+
+class ShowProduction(msgspec.Struct, frozen=True, tag_field="op", tag="production.show"):
+    """Asks how a production stands."""
+
+    production: Annotated[str, Meta(pattern=ID)]
+
+
+class OpenArchive(msgspec.Struct, frozen=True, tag_field="op", tag="production.open"):
+    """Asks for the archive of a production, whose bytes are to be read."""
+
+    production: Annotated[str, Meta(pattern=ID)]
+
+
+class ReadArchive(msgspec.Struct, frozen=True, tag_field="op", tag="production.read"):
+    """Asks for bytes of an archive from one on; they come as the payload."""
+
+    production: Annotated[str, Meta(pattern=ID)]
+    version_id: Annotated[str, Meta(max_length=64)]
+    first: Annotated[int, Meta(ge=0, lt=2**62)]
+
+
 class BeginScrub(msgspec.Struct, frozen=True, tag_field="op", tag="scrub.begin"):
     """Has the vault verify itself."""
 
@@ -233,6 +257,10 @@ Request = (
     | BeginProduction
     | WatchProduction
     | CancelProduction
+    | ListProductions
+    | ShowProduction
+    | OpenArchive
+    | ReadArchive
     | BeginScrub
     | TakeKeys
     | RecordBackup

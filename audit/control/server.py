@@ -29,9 +29,12 @@ from audit.control.messages import (
     KeepBackup,
     ListMatters,
     ListPrincipals,
+    ListProductions,
     ListTokens,
+    OpenArchive,
     OpenMatter,
     Problem,
+    ReadArchive,
     RecordBackup,
     RecordDirectoryBackup,
     ReleaseBackup,
@@ -41,6 +44,7 @@ from audit.control.messages import (
     RevokeToken,
     RotateKek,
     ShowMatter,
+    ShowProduction,
     Status,
     TakeKeys,
     TakeSurvey,
@@ -96,6 +100,8 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
         return None, entry_bundle(control.records(request.stream, start, start + request.width))
     if isinstance(request, TakeKeys):
         return None, msgspec.json.encode(control.key_material())
+    if isinstance(request, ReadArchive):
+        return None, control.read_archive(request.production, request.version_id, request.first)
     return _ANSWERS[type(request)](control, request), b""
 
 
@@ -114,6 +120,9 @@ _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     BeginProduction: lambda control, it: control.begin_production(it.question, it.directory),
     WatchProduction: lambda control, it: control.watch_production(it.production),
     CancelProduction: lambda control, it: control.cancel_production(it.production),
+    ListProductions: lambda control, _: control.productions(),
+    ShowProduction: lambda control, it: control.production(it.production),
+    OpenArchive: lambda control, it: control.open_archive(it.production),
     BeginScrub: lambda control, it: control.begin_scrub(whole=it.whole),
     RecordBackup: lambda control, it: control.record_key_backup(it.keys),
     RotateKek: lambda control, it: control.rotate_kek(it.new),

@@ -68,12 +68,14 @@ _FORMAT: Final = (
         id="17a-4(f)(2)(iv)",
         asks="readily download and transfer a record and its audit trail in a human readable and in a reasonably "
         "usable electronic format, with what locates it",
-        feature="`strongroom production create`: natives, trail, exact records and proofs, tables, a page to read",
+        feature="`strongroom production create` and `/v1/productions`: natives, trail, exact records and proofs, "
+        "tables, a page to read and the same as PDF, kept under lock as they were handed over",
         state=WORKS,
-        why="as HTML, CSV, NDJSON and the bytes as stored; load files and PDF are not there yet",
+        why="as HTML, PDF, CSV, NDJSON and the bytes as stored; load files are not there yet",
         tests=(
             "integration/test_production.py::test_a_stranger_finds_it_good",
             "integration/test_production.py::test_the_page_needs_nothing_from_elsewhere_and_shows_names_as_text",
+            "integration/test_production_http.py::test_what_is_kept_is_handed_out_and_verifies",
         ),
         live=("readers",),
     ),
@@ -105,7 +107,8 @@ _DUTIES: Final = (
     Requirement(
         id="17a-4(f)(3)(ii)",
         asks="be ready at all times to provide, and immediately provide, any record asked for",
-        feature="every version is online and read by name; a production goes on where it was cut short",
+        feature="every version is online and read by name; a production goes on where it was cut short, and one that "
+        "was made before is handed out again from the bytes under lock",
         state=PARTIAL,
         why="how long a production takes is not measured, and a host that is down provides nothing (no off-site copy)",
         tests=("integration/test_production.py::test_a_production_goes_on_after_a_kill_and_comes_out_the_same",),

@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ from vault.checksums import BodyDigests
 from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error, Unavailable, VaultError
 from vault.service.context import CompletedPart, PutSpec, UploadSpec
 from vault.service.documents import Documents
+from vault.service.reading import Wanted
 from vault.state import lookup, rows
 from vault.state.rows import UploadRow
 from vault.times import rfc3339
@@ -55,11 +56,14 @@ BUCKET: Final = "strongroom-productions"
 PART_BYTES: Final = 64 << 20
 #: Parts of one upload (S3).
 MAX_PARTS: Final = 10_000
+#: Bytes of an archive that are read at once.
+READ_BYTES: Final = 8 << 20
 #: Threads that digest, encrypt and write.
 _THREADS: Final = 4
 _DIGEST: Final = "sha256"
 _CHANGED: Final = "XAmzContentSHA256Mismatch"
 _TYPE: Final = {"content-type": "application/zip"}
+_T = TypeVar("_T")
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -227,16 +231,41 @@ class _Stream:
             raise S3Error("IncompleteBody") from error
 
 
-def _run(node: Node, asker: Asker, work: Callable[[Service, Caller], Coroutine[Any, Any, None]]) -> None:
-    async def run(pool: ThreadPoolExecutor) -> None:
+def read(node: Node, asker: Asker, production: str, version_id: str, first: int) -> bytes:
+    """Bytes of an archive from one on, at most :data:`READ_BYTES`; none at its end. Recorded, as every read.
+
+    Args:
+        node: Open.
+        asker: On behalf of whom.
+        production: Its id.
+        version_id: Of the archive.
+        first: Offset.
+
+    Raises:
+        S3Error: It is not there any more, or has no such bytes; recorded.
+        IntegrityError: What is stored does not authenticate; recorded.
+        Unavailable: The read could not be recorded.
+    """
+    span = first, first + READ_BYTES - 1
+    wanted = Wanted(bucket=BUCKET, key=key_of(production), version_id=version_id, range=span)
+
+    async def get(service: Service, caller: Caller) -> bytes:
+        got = await service.objects.get(caller, wanted)
+        return b"".join([piece async for piece in got.body]) if got.body is not None else b""
+
+    return _run(node, asker, get)
+
+
+def _run(node: Node, asker: Asker, work: Callable[[Service, Caller], Coroutine[Any, Any, _T]]) -> _T:
+    async def run(pool: ThreadPoolExecutor) -> _T:
         service = service_of(node, pool)
         try:
-            await work(service, acting_for(asker.actor, asker.origin, asker.http, time.time_ns()))
+            return await work(service, acting_for(asker.actor, asker.origin, asker.http, time.time_ns()))
         finally:
             await service.core.commits.drained()
 
     with ThreadPoolExecutor(_THREADS, "keep") as pool, asyncio.Runner() as runner:
-        runner.run(run(pool))
+        return runner.run(run(pool))
 
 
 def _left(state: State, key: str) -> list[UploadRow]:

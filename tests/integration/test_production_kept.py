@@ -90,6 +90,31 @@ def test_the_command_packs_the_same_and_encrypts_it(production: Path, kept: Any,
     assert sha256(opened.stdout).hexdigest() == kept["production"]["archive"]
 
 
+@pytest.mark.parametrize("running", [True, False], ids=["beside a server", "without one"])
+def test_the_command_lists_shows_and_fetches(server: Server, kept: Any, tmp_path: Path, running: bool) -> None:  # noqa: FBT001 - a table's column
+    one = kept["production"]["id"]
+    if not running:
+        assert server.stop() == 0
+    try:
+        listed = server.cli("production", "list").stdout.splitlines()
+        assert [line.split("\t")[1:2] for line in listed if line.startswith(one)] == [["kept"]]
+        shown = server.cli("production", "show", one)
+        assert f"kept      {BUCKET}/{one}.zip" in shown.stdout
+        said = json.loads(server.cli("production", "show", one, "--json").stdout)
+        assert said in json.loads(server.cli("production", "list", "--json").stdout)
+        fetched = server.cli("production", "fetch", one, tmp_path / "it.zip")
+        assert fetched.returncode == 0, fetched.stderr
+        assert sha256((tmp_path / "it.zip").read_bytes()).hexdigest() == said["kept"]["sha256"]
+        for words, code in ((("show", "0" * 16), 2), (("show", "x"), 2), (("fetch", "0" * 16, tmp_path / "no"), 2)):
+            assert server.cli("production", *words).returncode == code
+        assert not (tmp_path / "no").exists()
+        record = json.loads(server.cli("records", "--json", "--limit", "1", "--op", "production.read").stdout)
+        assert record["records"][0]["record"]["outcome"] == "failure"
+    finally:
+        if not running:
+            server.start()
+
+
 def test_the_command_packs_nothing_else(production: Path, tmp_path: Path) -> None:
     copy, out = tmp_path / "copy", tmp_path / "out"
     shutil.copytree(production, copy)
