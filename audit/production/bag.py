@@ -48,7 +48,7 @@ class Bag:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._digests: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
+        self._payload = 0, 0
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -57,8 +57,7 @@ class Bag:
     @property
     def payload(self) -> tuple[int, int]:
         """Bytes and files of the payload so far."""
-        sizes = [size for name, size in self._sizes.items() if name.startswith(_PAYLOAD)]
-        return sum(sizes), len(sizes)
+        return self._payload
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file.
@@ -92,7 +91,7 @@ class Bag:
                 yield put
         except OSError as error:
             raise ProductionFailed(f"{path} cannot be written: {error.strerror}") from error
-        self._digests[name], self._sizes[name] = digest.hexdigest(), size
+        self._add(name, size, digest.hexdigest())
 
     def kept(self, name: str, size: int, digest: str) -> bool:
         """Whether a file is there already, whole, from an earlier attempt; then it counts as written.
@@ -114,7 +113,7 @@ class Bag:
             return False
         if found.hexdigest() != digest:
             return False
-        self._digests[name], self._sizes[name] = digest, size
+        self._add(name, size, digest)
         return True
 
     def digest(self, name: str) -> str:
@@ -145,6 +144,12 @@ class Bag:
         if strays:
             raise ProductionFailed(f"{self.root} holds a file of somebody else's, {min(strays)}; give a new directory")
         return self._digests[SEAL]
+
+    def _add(self, name: str, size: int, digest: str) -> None:
+        """Count a file, which is written once."""
+        self._digests[name] = digest
+        if name.startswith(_PAYLOAD):
+            self._payload = self._payload[0] + size, self._payload[1] + 1
 
     def _manifest(self, *, payload: bool) -> bytes:
         names = sorted(name for name in self._digests if name.startswith(_PAYLOAD) == payload)
