@@ -1,8 +1,9 @@
 """A production as one file: a ZIP of the bag, the same bytes each time it is packed.
 
 Members stand under ``production-ID/``, sorted, with one date, and are stored as they are. Compression would make them
-other bytes under another version of zlib; and natives, most of the volume, are seldom compressible. A client can read
-a member of a stored ZIP in place, and 10,000 versions of 1 KiB pack in 2 s instead of 4 (38 MB instead of 13).
+other bytes under another version of zlib; natives, most of the volume, are seldom compressible; and a member of a
+stored ZIP can be read in place. 10,000 versions of 1 KiB of noise are 40 MB and take 0.5 s of a processor; deflated
+they would be 17 MB and take 1.1 to 1.3 s.
 
 It is written front to back and never sought in, so that it can be sent while it is packed; sizes and checksums stand
 behind each member (APPNOTE 4.4.4, bit 3) and in the directory at its end. Zip64 is used where 32 bits do not do.

@@ -17,6 +17,7 @@ from audit.verify.anchor import load
 from audit.verify.exported import LOG_URL, verify_exported
 from audit.verify.files import read_file
 from audit.verify.live import verify_datadir
+from audit.verify.packed import verify_packed
 from audit.verify.production import verify_production
 from audit.verify.report import UNCHECKED, Bad, Report, Unchecked, as_json, as_text
 from audit.verify.share import WHOLE, parse
@@ -71,7 +72,9 @@ def verify(options: argparse.Namespace, report: Report) -> None:
             source = Http(target, token)
             source.check()
             verify_exported(source, outside, report, progress)
-        elif not os.path.isdir(target):  # noqa: PTH112 - a str, as given
+        elif os.path.isfile(target) and share == WHOLE:  # noqa: PTH113 - a str, as given
+            verify_packed(target, outside, report, progress)
+        elif not os.path.isdir(target):  # noqa: PTH112 - as above
             raise Unchecked(
                 f"{target}: no such directory; give a data directory, an exported log, a production or a URL"
             )
@@ -123,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="strongroom verify",
         description="Re-read and check every byte. Exit code: 0 good, 1 bad, 2 could not check.",
     )
-    parser.add_argument("target", metavar="TARGET", help="data directory, exported log, production, or a log's URL")
+    parser.add_argument(
+        "target", metavar="TARGET", help="data directory, exported log, production (its ZIP, too), or a log's URL"
+    )
     parser.add_argument(
         "--vkey", metavar="FILE", action="append", default=[], help="the log's public key, kept outside the target"
     )

@@ -118,10 +118,10 @@ def unpacked(archive: bytes, place: Path) -> Path:
     return root
 
 
-def verified(root: Path) -> Any:
-    """What the verifier inside says of it, in an environment that has nothing."""
+def verified(root: Path, target: Path | None = None) -> Any:
+    """What the verifier inside says of it, or of its ZIP, in an environment that has nothing."""
     said = subprocess.run(
-        [sys.executable, "-I", "-S", root / "strongroom-verify.pyz", root, "--json"],
+        [sys.executable, "-I", "-S", root / "strongroom-verify.pyz", target or root, "--json"],
         capture_output=True, text=True, check=False, timeout=PATIENCE, env={}, cwd="/",
     )  # fmt: skip
     return json.loads(said.stdout)
@@ -166,7 +166,10 @@ def test_what_is_kept_is_handed_out_and_verifies(server: Server, officer: Office
     assert sha256(answer.content).hexdigest() == kept["kept"]["sha256"]
     assert answer.headers["content-length"] == str(kept["kept"]["size"])
     root = unpacked(answer.content, tmp_path / "out")
-    assert verified(root)["result"] == "good"
+    found = verified(root)
+    assert found["result"] == "good"
+    packed = verified(root, root.with_name("it.zip"))
+    assert packed == {**found, "target": str(root.with_name("it.zip"))}
     assert sha256((root / "tagmanifest-sha256.txt").read_bytes()).hexdigest() == kept["digest"]
     assert list((server.data / "views/productions").iterdir()) == []
     read = json.loads(server.cli("records", "--json", "--limit", "1", "--op", "object.get").stdout)["records"][0]
