@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Final
 from audit.app import GC_OBJECTS
 from audit.config import load
 from audit.node import Node
-from audit.production.contents import Progress
-from audit.production.create import ask, make
-from audit.production.keep import Asker
 from audit.production.question import Question as Asked
-from audit.production.state import State
 from audit.query.records import Question
 from audit.query.view import View
 from tests.bench import vaults
@@ -25,6 +21,7 @@ from tests.bench.fill import BUCKET, MONTH_RECORDS, Calendar, fill, long_turns, 
 from tests.bench.goals import AMOUNT, MEMORY
 from tests.bench.load import BUCKET as PRODUCED_BUCKET
 from tests.bench.measure import Process, most_anonymous
+from tests.doubles.produced import produce
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin
 from vault.times import DAY_NS, parse_rfc3339, rfc3339
@@ -142,9 +139,7 @@ def production(home: Path, generator: Load, results: Results, *, count: int) -> 
     out = home / "out"
     with Node.open(vault.data, load(None, {})) as node:
         started, cpu = time.monotonic(), time.process_time()
-        asker = Asker(_HOST, _HERE)
-        state = ask(node, asker, State("0" * 16, Asked("bench", PRODUCED_BUCKET), _HOST, -1), out)
-        made = make(node, asker, state, out, Progress()).made
+        made = produce(node, _HOST, _HERE, Asked("bench", PRODUCED_BUCKET), out)
         took, used = time.monotonic() - started, time.process_time() - cpu
     started = time.monotonic()
     subprocess.run(

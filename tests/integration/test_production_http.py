@@ -14,10 +14,11 @@ import httpx
 import pytest
 
 from audit.production.keep import BUCKET
+from tests.integration.officers import ASKED, Officer, problem
 from tests.integration.served import PATIENCE, Server, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(240)
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.timeout(240)
 MAKES = {"compliance"}
 SEES = {"compliance", "auditor", "examiner"}
 ROLES = ["root", "operator", "security", "compliance", "auditor", "examiner", "owner", "writer", "reader"]
-ASKED = {"bucket": "trades", "reason": "request 7"}
 
 
 @pytest.fixture(scope="module")
@@ -38,43 +38,6 @@ def tokens(server: Server, s3: Any) -> dict[str, str]:
     for number in range(3):
         s3.put_object(Bucket="trades", Key=f"2026/{number}", Body=b"%d" % number * 100_000)
     return found
-
-
-class Officer:
-    """Asks as the holder of one token."""
-
-    def __init__(self, http: httpx.Client, token: str) -> None:
-        self.http, self.headers = http, {"authorization": f"Bearer {token}"}
-
-    def get(self, path: str, **headers: str) -> httpx.Response:
-        return self.http.get(path, headers=self.headers | headers)
-
-    def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        return self.http.post(path, json=body, headers=self.headers | headers)
-
-    def begin(self, **asked: Any) -> str:
-        answer = self.post("/v1/productions", ASKED | asked)
-        assert answer.status_code == 202, answer.text
-        assert answer.headers["location"] == f"/v1/productions/{answer.json()['id']}"
-        return str(answer.json()["id"])
-
-    def standing(self, production: str) -> Any:
-        answer = self.get(f"/v1/productions/{production}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def until(self, production: str, wanted: Callable[[Any], bool]) -> Any:
-        """How it stands, once it stands as wanted."""
-        end = time.monotonic() + PATIENCE
-        while not wanted(found := self.standing(production)):
-            assert time.monotonic() < end, found
-            time.sleep(0.1)
-        return found
-
-    def done(self, production: str) -> Any:
-        found = self.until(production, lambda one: one["state"] != "running")
-        assert found["state"] == "kept", found
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +65,6 @@ def unanchored(server: Server) -> Iterator[Path]:
     yield away
     if away.exists():
         away.rename(place)
-
-
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    return answer.status_code, answer.json()["type"].removeprefix("urn:strongroom:problem:")
 
 
 def unpacked(archive: bytes, place: Path) -> Path:

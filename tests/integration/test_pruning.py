@@ -12,7 +12,6 @@ from audit.errors import RecordPruned
 from audit.index_check import check_index
 from audit.ledger import SettledLedger
 from audit.production.bag import ProductionFailed
-from audit.production.create import Progress, create
 from audit.production.question import Question as Production
 from audit.pruning import digest
 from audit.query.engine import ViewFailed
@@ -22,6 +21,7 @@ from audit.query.view import View
 from audit.verify.exported import parse_bundle
 from tests.doubles.aged_vault import BUCKET, SERVER, AgedVault, checked, lived, named
 from tests.doubles.memory import memory_directory
+from tests.doubles.produced import produce
 from tests.doubles.whole_node import HERE
 from tests.integration.served import command
 from vault.matters import MatterQuery, MatterRef
@@ -213,9 +213,9 @@ def test_a_production_of_a_time_of_which_records_are_gone_says_what_can_be_done(
     vault.prune()
     asked = Production("audit", BUCKET)
     with pytest.raises(ProductionFailed, match="--only-matching"):
-        create(vault.node, SERVER, HERE, asked, root=root.parent / "whole", progress=Progress())
+        produce(vault.node, SERVER, HERE, asked, root.parent / "whole")
     only = Production("audit", BUCKET, only_matching=True)
-    made = create(vault.node, SERVER, HERE, only, root=root.parent / "some", progress=Progress())
+    made = produce(vault.node, SERVER, HERE, only, root.parent / "some")
     assert made.versions == 6
     vault.close()
     code, report = checked(root.parent / "some", capsys)

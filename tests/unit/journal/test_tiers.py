@@ -60,7 +60,7 @@ def test_as_the_disk_fills_reads_stop_then_writes_then_denials_and_never_holds_a
 def test_the_last_tier_is_for_what_must_always_be_possible() -> None:
     assert {op for op in OPS if tier(op, refused=False) == 0} == {
         "object.hold.put", "matter.open", "matter.close", "object.delete", "object.erased", "multipart.abort",
-        "principal.disable", "token.revoke",
+        "production.cancel", "principal.disable", "token.revoke",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup", "ledger.verified",
         "ledger.pruned", "server.reload", "clock.status",
         "key.backup", "key.restore", "key.rotate",
