@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import AuditError
+from vault.storage.room import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,22 @@ class Cancelled(AuditError):
 
     def __init__(self) -> None:
         super().__init__("the production was cancelled; it can be gone on with")
+
+
+def leave_room(root: Path, vault: Path, reserve: int, size: int) -> None:
+    """Check that a file fits beside what the vault needs for itself, where both are on one file system.
+
+    Args:
+        root: Where the file goes.
+        vault: The data directory.
+        reserve: Bytes that stay free there (``disk.reserve_mib``): below them the vault refuses its clients.
+        size: Of the file, in bytes.
+
+    Raises:
+        ProductionFailed: It does not.
+    """
+    if root.stat().st_dev == vault.stat().st_dev and free_bytes(root) < reserve + size:
+        raise ProductionFailed(f"{root} has no room for {size} bytes beside what the vault needs: free some and go on")
 
 
 class Bag:

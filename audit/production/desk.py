@@ -109,6 +109,7 @@ class Desk:
             Busy: Another one is under way.
         """
         with self._jobs.lock:
+            self._look(production)  # one that is kept, and died before its directory was removed, has none any more
             state = self._jobs.places.state(production)
             if state is None or self._jobs.running(production) is not None:
                 raise self._refused(asker, "production.create", production)
@@ -217,7 +218,10 @@ class Desk:
         if self._jobs.running(production) is None and (state is None or state.packed is not None):
             self._node.asking.fresh(self._node.stores.strands[-1].end)
             found = standing.recorded(self._node, production)
-            if state is None or (found is not None and found.state == standing.KEPT):
+            kept = found is not None and found.state == standing.KEPT
+            if state is not None and kept:
+                self._jobs.places.remove(production)
+            if state is None or kept:
                 return found
         return self._jobs.at_hand(production)
 

@@ -11,9 +11,11 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from audit.errors import AuditError
 from audit.production import state as states
 from audit.production.bag import ProductionFailed
 from audit.production.keep import there
+from vault.errors import VaultError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +69,19 @@ class Places:
             _log.warning("a production's directory is left, and the next start removes it: %s", error)
 
     def sweep(self) -> None:
-        """Remove what nobody needs."""
+        """Remove what nobody needs. What cannot be removed, or judged, is left: it keeps no vault from starting."""
         for production in self.all():
-            state = self.state(production)
-            if state is None:
-                shutil.rmtree(self.of(production), ignore_errors=True)
-            elif state.packed is not None and there(self._node, production, state.packed) is not None:
-                for path in self.of(production).iterdir():
-                    if path.is_dir():
-                        shutil.rmtree(path, ignore_errors=True)
-                    elif path.name != states.NAME:
-                        path.unlink(missing_ok=True)
+            try:
+                self._sweep(self.of(production), states.load(self.of(production)))
+            except (AuditError, VaultError, OSError) as error:
+                _log.warning("a production's directory is left: %s", error)
+
+    def _sweep(self, place: Path, state: State | None) -> None:
+        if state is None:
+            shutil.rmtree(place)
+        elif state.packed is not None and there(self._node, state.id, state.packed) is not None:
+            for path in place.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != states.NAME:
+                    path.unlink()

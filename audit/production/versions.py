@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from audit.production.bag import leave_room
 from vault.errors import CorruptError, IntegrityError, VaultError
 from vault.manifest import decode_document, document_digest
 from vault.merkle import leaf_hash
@@ -134,6 +135,8 @@ class Versions:
         text, document = self._document(row.seq, storage, row.content)
         name = f"data/natives/{entry.n:06d}-{_safe(entry.key)}"
         if not self._bag.kept(name, row.size, document.sha256):
+            node = self._node
+            leave_room(self._bag.root, node.layout.root, node.settings.disk.reserve_mib << 20, row.size)
             with self._bag.open(name) as put:
                 for piece in self._plaintext.pieces(row, 0, row.size - 1):
                     put(piece)

@@ -237,6 +237,26 @@ def test_after_a_kill_and_after_a_stop_it_is_gone_on_with(
     assert verified(unpacked(data, tmp_path / "out"))["result"] == "good"
 
 
+@pytest.mark.parametrize(("point", "state"), [("produce.kept", "interrupted"), ("produce.complete", "kept")])
+def test_a_crash_after_it_was_stored_leaves_nothing_in_the_clear(
+    server: Server, officer: Officer, point: str, state: str
+) -> None:
+    server.stop()
+    server.start({"STRONGROOM_CRASH_POINT": point})
+    one = officer.begin(reason=point)
+    assert server.wait() < 0
+    server.start()
+    place = server.data / "views/productions" / one
+    assert [path.name for path in place.iterdir()] == [".unfinished.json"]
+    assert officer.standing(one)["state"] == state
+    assert officer.post(f"/v1/productions/{one}/resume").status_code == (409 if state == "kept" else 202)
+    found = officer.done(one)
+    assert sha256(officer.get(f"/v1/productions/{one}/archive").content).hexdigest() == found["kept"]["sha256"]
+    assert not place.exists()
+    lines = server.cli("records", "--op", "production.complete", "--ndjson", "--all").stdout.splitlines()
+    assert [json.loads(line)["production"]["id"] for line in lines].count(one) == 1
+
+
 def test_what_is_discarded_is_gone(server: Server, officer: Officer, unanchored: Path) -> None:
     one = officer.begin(reason="in vain")
     officer.until(one, lambda each: each["stage"] == "records")
