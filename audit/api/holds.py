@@ -156,13 +156,6 @@ _PLACE: Final = {"Location": {"required": True, "schema": {"type": "string", "pa
 _OPENED: Final = {**problems(404, 409, 422), 201: {"description": "Opened", "headers": _PLACE}}
 
 
-def takes(model: type[BaseModel]) -> dict[str, object]:
-    """The body as OpenAPI has it."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # the answers' models are the same, and stand there
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 @router.get("", response_model=ListModel)
 def listed(
     request: Request,

@@ -18,7 +18,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit.api.access import Asker, Client, text_of
+from audit.api.answers import NO_STORE, as_json
 from audit.api.bodies import Body, read, takes
+from audit.api.description import MAX_SEQ, Responses, bytes_of, problems
 from audit.api.node import OpenNode
 from audit.api.released import Released
 from audit.production.container import Recipient, recipients
@@ -32,11 +34,9 @@ from audit.query.records import DEFAULT_LIMIT, MAX_LIMIT
 from vault.s3.conditions import byte_range
 from vault.state.rows import MAX_KEY_BYTES
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 _AGE: Final = "application/octet-stream"  # age has none of its own
 #: Of a time or a bucket's name, in characters.
 _MAX_WORD: Final = 128
-_MAX_POSITION: Final = 2**63 - 1
 
 router: Final = APIRouter(prefix="/v1/productions", tags=["productions"])
 
@@ -119,6 +119,21 @@ def _archives(request: Request) -> Archives:
 
 
 Id = Annotated[str, Path(pattern=ID, description="Its id.")]
+_PLACE: Final = {"Location": {"required": True, "schema": {"type": "string", "pattern": "^/v1/productions/"}}}
+_UNDER_WAY: Final[Responses] = {202: {"description": "Under way, or as it stands", "headers": _PLACE}}
+_TAKEN: Final = {"description": "Partial Content", "content": {"application/zip": {"schema": {"type": "string"}}}}
+#: Encrypted it is of another media type; a range of it is 206, or 416 where there are no such bytes.
+_HANDED: Final[Responses] = {
+    200: {
+        "description": "The archive",
+        "content": {
+            **bytes_of("application/zip")[200]["content"],
+            **bytes_of("application/octet-stream")[200]["content"],
+        },
+    },
+    206: _TAKEN,
+    **problems(404, 409, 416),
+}
 
 
 @router.get("", response_model=ListModel)
@@ -128,15 +143,21 @@ def listed(
     node: OpenNode,
     *,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Productions of a page.")] = DEFAULT_LIMIT,
-    cursor: Annotated[int, Query(ge=0, le=_MAX_POSITION, description="`next` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MAX_SEQ, description="`next` of the page before.")] = 0,
 ) -> Response:
     """List productions, the newest first: those under way, those that stand still, those that are kept."""
     found = node.productions.list(_who(asker, request), limit, cursor)
     shown = [_shown(one) for one in found.productions]
-    return _json({"productions": shown, **({"next": str(found.next)} if found.next else {})})
+    return as_json({"productions": shown, **({"next": str(found.next)} if found.next else {})})
 
 
-@router.post("", response_model=ProductionModel, status_code=202, openapi_extra=takes(QuestionModel))
+@router.post(
+    "",
+    response_model=ProductionModel,
+    status_code=202,
+    responses={**problems(422), **_UNDER_WAY},
+    openapi_extra=takes(QuestionModel),
+)
 def begun(
     body: Body,
     request: Request,
@@ -153,13 +174,18 @@ def begun(
     return _under_way(node.productions.begin(_who(asker, request), asked, once=idempotency_key))
 
 
-@router.get("/{production}", response_model=ProductionModel)
+@router.get("/{production}", response_model=ProductionModel, responses=problems(404))
 def shown(production: Id, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Show how a production stands."""
-    return _json(_shown(node.productions.get(_who(asker, request), production)))
+    return as_json(_shown(node.productions.get(_who(asker, request), production)))
 
 
-@router.post("/{production}/cancel", response_model=ProductionModel, status_code=202)
+@router.post(
+    "/{production}/cancel",
+    response_model=ProductionModel,
+    status_code=202,
+    responses={**problems(404, 409), **_UNDER_WAY},
+)
 def cancelled(
     production: Id,
     request: Request,
@@ -172,14 +198,19 @@ def cancelled(
     return _under_way(node.productions.cancel(_who(asker, request), production, discard=discard))
 
 
-@router.post("/{production}/resume", response_model=ProductionModel, status_code=202)
+@router.post(
+    "/{production}/resume",
+    response_model=ProductionModel,
+    status_code=202,
+    responses={**problems(404, 409), **_UNDER_WAY},
+)
 def resumed(production: Id, request: Request, asker: Asker, node: OpenNode) -> Response:
     """Go on with a production that was interrupted, cancelled, or failed: as of its first time, with its question."""
     return _under_way(node.productions.resume(_who(asker, request), production))
 
 
 @router.head("/{production}/archive", include_in_schema=False)
-@router.get("/{production}/archive", response_class=Response)
+@router.get("/{production}/archive", response_class=Response, responses=_HANDED)
 async def archive(
     production: Id,
     request: Request,
@@ -201,7 +232,7 @@ async def archive(
         return await _encrypted(archives, who, kept, to, data=request.method != "HEAD")
     etag = f'"{kept.sha256}"'
     headers = {
-        **_NO_STORE,
+        **NO_STORE,
         "ETag": etag,
         "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(kept.sha256)).decode()}:",
         "Content-Disposition": f'attachment; filename="production-{production}.zip"',
@@ -221,7 +252,7 @@ async def archive(
 async def _encrypted(archives: Archives, who: OnBehalf, kept: Kept, to: Sequence[Recipient], *, data: bool) -> Response:
     archives.admit()
     got = await archives.get(who, kept, None, data=data)
-    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="production-{kept.key}.age"'}
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="production-{kept.key}.age"'}
     if got.body is None:
         return Response(None, 200, headers, _AGE)
     return Released(archives.encrypted(got.body, to), 200, headers, _AGE)
@@ -247,9 +278,4 @@ def _shown(one: Standing) -> dict[str, object]:
 
 
 def _under_way(one: Standing) -> Response:
-    return _json(_shown(one), 202, {"Location": f"/v1/productions/{one.id}"})
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = msgspec.json.encode(value)
-    return Response(body, status, {**_NO_STORE, **(headers or {})}, media_type="application/json")
+    return as_json(_shown(one), 202, {"Location": f"/v1/productions/{one.id}"})
