@@ -281,13 +281,13 @@ def test_all_are_listed_page_by_page(server: Server, officer: Officer, kept: Any
     assert made.returncode == 0, made.stderr
     page = officer.get("/v1/productions?limit=1").json()
     assert page["productions"][0]["asked"]["reason"] == "by hand"
-    found = []
+    found = page["productions"]
     while "next" in page:
         page = officer.get(f"/v1/productions?limit=2&cursor={page['next']}").json()
-        found += [one["id"] for one in page["productions"]]
-    assert found[-1] == kept["id"]
-    assert len(found) == len(set(found))
-    (same,) = (one for one in page["productions"] if one["id"] == kept["id"])
+        found += page["productions"]
+    assert len(found) == len({one["id"] for one in found})
+    assert [one["time"] for one in found] == sorted((one["time"] for one in found), reverse=True)
+    (same,) = (one for one in found if one["id"] == kept["id"])
     assert same == officer.standing(kept["id"])
 
 
