@@ -213,17 +213,16 @@ class Desk:
         return found
 
     def _look(self, production: str) -> Standing | None:
-        """How one stands, whoever knows."""
-        state = self._jobs.places.state(production)
-        if self._jobs.running(production) is None and (state is None or state.packed is not None):
-            self._node.asking.fresh(self._node.stores.strands[-1].end)
-            found = standing.recorded(self._node, production)
-            kept = found is not None and found.state == standing.KEPT
-            if state is not None and kept:
-                self._jobs.places.remove(production)
-            if state is None or kept:
-                return found
-        return self._jobs.at_hand(production)
+        """How one stands, whoever knows: it may end, and its directory go, while it is looked for."""
+        found, state = self._jobs.at_hand(production), self._jobs.places.state(production)
+        if found is not None and (found.state == standing.RUNNING or state is None or state.packed is None):
+            return found
+        self._node.asking.fresh(self._node.stores.strands[-1].end)
+        told = standing.recorded(self._node, production)
+        kept = told is not None and told.state == standing.KEPT
+        if state is not None and kept:
+            self._jobs.places.remove(production)
+        return told if kept or found is None else found
 
     def _shown(self, production: str) -> Standing:
         found = self._look(production)
