@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +58,32 @@ def kept(officer: Officer) -> Any:
     return officer.done(officer.begin())
 
 
+class Anchor:
+    """The server's anchor, which can be away: a file in its place, so that nothing makes another one meanwhile."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.kept = place, place.with_name("away")
+
+    def away(self) -> None:
+        self.place.rename(self.kept)
+        while not self.place.is_file():
+            shutil.rmtree(self.place, ignore_errors=True)  # made by a swap that was under way
+            with suppress(IsADirectoryError):
+                self.place.write_text("away")
+
+    def back(self) -> None:
+        if self.kept.exists():
+            self.place.unlink()
+            self.kept.rename(self.place)
+
+
 @pytest.fixture
-def unanchored(server: Server) -> Iterator[Path]:
+def unanchored(server: Server) -> Iterator[Anchor]:
     """The anchor is away: nothing is signed, and no production comes past its records."""
-    place = server.data.with_name("data.anchor")
-    away = place.with_name("away")
-    place.rename(away)
-    yield away
-    if away.exists():
-        away.rename(place)
+    anchor = Anchor(server.data.with_name("data.anchor"))
+    anchor.away()
+    yield anchor
+    anchor.back()
 
 
 def unpacked(archive: bytes, place: Path) -> Path:
@@ -194,7 +213,7 @@ def test_the_same_request_sent_again_is_the_same_production(server: Server, offi
 
 
 def test_it_says_how_far_it_is_is_cancelled_and_gone_on_with(
-    server: Server, officer: Officer, unanchored: Path
+    server: Server, officer: Officer, unanchored: Anchor
 ) -> None:
     one = officer.begin(reason="slow")
     found = officer.until(one, lambda each: each["stage"] == "records")
@@ -207,30 +226,29 @@ def test_it_says_how_far_it_is_is_cancelled_and_gone_on_with(
     officer.until(one, lambda each: each["state"] == "cancelled")
     assert officer.post(f"/v1/productions/{one}/resume").json()["state"] == "running"
     officer.until(one, lambda each: each["stage"] == "records")
-    unanchored.rename(server.data.with_name("data.anchor"))
+    unanchored.back()
     assert officer.done(one)["time"] == found["time"]  # as of its first time
     assert not (server.data / "views/productions" / one).exists()
 
 
 def test_after_a_kill_and_after_a_stop_it_is_gone_on_with(
-    server: Server, officer: Officer, unanchored: Path, tmp_path: Path
+    server: Server, officer: Officer, unanchored: Anchor, tmp_path: Path
 ) -> None:
-    place = server.data.with_name("data.anchor")
     one = officer.begin(reason="killed")
     for end in (server.kill, server.stop):
         officer.until(one, lambda each: each["stage"] == "records")
         if end == server.stop:
-            unanchored.rename(place)  # else nothing could be sealed at the stop
+            unanchored.back()  # else nothing could be sealed at the stop
             server.stop()
         else:
             server.kill()
-            unanchored.rename(place)
+            unanchored.back()
         server.start()
         if officer.standing(one)["state"] == "kept":  # it was done before the stop came
             break
         assert officer.standing(one)["state"] == "interrupted"
         if end == server.kill:
-            place.rename(unanchored)
+            unanchored.away()
         assert officer.post(f"/v1/productions/{one}/resume").status_code == 202
     officer.done(one)
     data = officer.get(f"/v1/productions/{one}/archive").content
@@ -257,7 +275,7 @@ def test_a_crash_after_it_was_stored_leaves_nothing_in_the_clear(
     assert [json.loads(line)["production"]["id"] for line in lines].count(one) == 1
 
 
-def test_what_is_discarded_is_gone(server: Server, officer: Officer, unanchored: Path) -> None:
+def test_what_is_discarded_is_gone(server: Server, officer: Officer, unanchored: Anchor) -> None:
     one = officer.begin(reason="in vain")
     officer.until(one, lambda each: each["stage"] == "records")
     assert officer.post(f"/v1/productions/{one}/cancel?discard=true").status_code == 202
