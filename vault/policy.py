@@ -20,6 +20,10 @@ ROLES: Final = frozenset(
 )
 #: The server's own actor: clock, recovery, eraser.
 SYSTEM: Final = "system"
+#: Begins the names of buckets that the server makes and fills for itself, and nobody else.
+OWN_BUCKETS: Final = "strongroom-"
+#: Those whose objects tell what records tell: read at the audit port alone, which asks for the roles that records need.
+_TELLING: Final = frozenset({"strongroom-productions"})
 
 _LOOK: Final = frozenset({"bucket.head", "bucket.list", "bucket.location"})
 _SETTINGS: Final = frozenset({"bucket.versioning.get", "bucket.lock.get"})
@@ -44,6 +48,7 @@ _OWNER: Final = (
     }
 )  # fmt: skip
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
+_FILLS: Final = _MAKES | {"bucket.create", "multipart.part", "multipart.complete", "multipart.abort"}
 _SECURITY: Final = frozenset(
     {
         "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
@@ -85,6 +90,11 @@ def allowed(roles: tuple[str, ...], op: str, *, owns: bool) -> bool:
         owns: The caller created the bucket concerned.
     """
     return any(op in _ANYWHERE.get(role, ()) or (role == "owner" and owns and op in _OWNER) for role in roles)
+
+
+def own(op: str, bucket: str) -> bool:
+    """Whether only the server itself does ``op`` in a bucket of this name, whatever anybody's roles are."""
+    return bucket.startswith(OWN_BUCKETS) and (op in _FILLS or (op == "object.get" and bucket in _TELLING))
 
 
 def needed(op: str, asked: Request) -> list[str]:

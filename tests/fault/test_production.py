@@ -67,8 +67,9 @@ def test_a_kill_leaves_what_going_on_makes_whole(stopped: Server, tmp_path: Path
         of_it = s3.list_object_versions(Bucket=BUCKET, Prefix=f"{said['id']}.zip")["Versions"]
         assert [version["VersionId"] for version in of_it] == [said["kept"]["version_id"]]
         assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
-        data = s3.get_object(Bucket=BUCKET, Key=f"{said['id']}.zip")["Body"].read()
         s3.close()
+        assert stopped.cli("production", "fetch", said["id"], tmp_path / "it.zip").returncode == 0
+        data = (tmp_path / "it.zip").read_bytes()
         assert sha256(data).hexdigest() == said["kept"]["sha256"]
         lines = stopped.cli("records", "--op", "production.complete", "--ndjson", "--all").stdout.splitlines()
         counts = Counter(json.loads(line)["production"]["id"] for line in lines)
@@ -76,7 +77,6 @@ def test_a_kill_leaves_what_going_on_makes_whole(stopped: Server, tmp_path: Path
     finally:
         assert stopped.stop() == 0
     assert verified(stopped.data) == ""
-    (tmp_path / "it.zip").write_bytes(data)
     with zipfile.ZipFile(tmp_path / "it.zip") as packed:
         packed.extractall(tmp_path / "unpacked")
     assert verify([str(tmp_path / "unpacked" / f"production-{said['id']}")]) == 0

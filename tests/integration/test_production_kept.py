@@ -16,7 +16,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from audit.production.keep import BUCKET, PART_BYTES
+from tests.doubles.whole_node import HERE, commit, open_node
 from tests.integration.served import Server, command
+from vault.policy import SYSTEM
+from vault.record import Actor, ObjectRef, Tail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +35,10 @@ def verdict(root: Path) -> Any:
     return json.loads(command("verify", root, "--json").stdout)
 
 
-def client_of(server: Server) -> Any:
+def client_of(server: Server, access_key: str = "", secret_key: str = "") -> Any:
     return boto3.client(
         "s3", endpoint_url=server.endpoint, region_name="us-east-1",
-        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
+        aws_access_key_id=access_key or server.access_key, aws_secret_access_key=secret_key or server.secret_key,
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )  # fmt: skip
 
@@ -59,15 +62,15 @@ def kept(server: Server, production: Path) -> Any:
 
 
 def test_the_archive_is_the_production_and_verifies(
-    s3: Any, production: Path, kept: dict[str, Any], tmp_path: Path
+    server: Server, s3: Any, production: Path, kept: dict[str, Any], tmp_path: Path
 ) -> None:
     named = {"Bucket": kept["object"]["bucket"], "Key": kept["object"]["key"]}
-    got = s3.get_object(**named, VersionId=kept["object"]["version_id"])
-    data = got["Body"].read()
+    told = s3.head_object(**named, VersionId=kept["object"]["version_id"])
+    assert server.cli("production", "fetch", kept["production"]["id"], tmp_path / "it.zip").returncode == 0
+    data = (tmp_path / "it.zip").read_bytes()
     assert named["Bucket"] == "strongroom-productions"
-    assert sha256(data).hexdigest() == kept["production"]["archive"] == got["Metadata"]["sha256"]
-    assert got["ContentType"] == "application/zip"
-    (tmp_path / "it.zip").write_bytes(data)
+    assert sha256(data).hexdigest() == kept["production"]["archive"] == told["Metadata"]["sha256"]
+    assert told["ContentType"] == "application/zip"
     subprocess.run(["unzip", "-q", "it.zip"], cwd=tmp_path, check=True)
     (root,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert root.name == f"production-{kept['production']['id']}"
@@ -148,6 +151,27 @@ def test_nobody_removes_the_archive_or_makes_its_lock_shorter(s3: Any, kept: dic
         assert refused.value.response["Error"]["Code"] == "AccessDenied"
 
 
+def test_whoever_may_read_objects_does_not_read_records_that_way_nor_fill_the_bucket(
+    server: Server, s3: Any, kept: dict[str, Any]
+) -> None:
+    named = {"Bucket": BUCKET, "Key": kept["object"]["key"]}
+    made = json.loads(server.cli("principal", "add", "reads", "--role", "reader", "--role", "writer", "--json").stdout)
+    other = client_of(server, made["access_key"], made["secret_key"])
+    for client in (s3, other):  # root, and one who may read and write everywhere
+        for call, arguments in (
+            ("get_object", named),
+            ("put_object", {**named, "Body": b"another"}),
+            ("create_multipart_upload", named),
+        ):
+            with pytest.raises(ClientError) as refused:
+                getattr(client, call)(**arguments)
+            assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    with pytest.raises(ClientError) as refused:
+        s3.create_bucket(Bucket="strongroom-anything")
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    other.close()
+
+
 def test_a_long_archive_is_kept_in_parts(server: Server, s3: Any, tmp_path: Path) -> None:
     s3.create_bucket(Bucket="long")
     s3.put_object(Bucket="long", Key="long", Body=os.urandom(PART_BYTES + 1_000_000))
@@ -155,9 +179,9 @@ def test_a_long_archive_is_kept_in_parts(server: Server, s3: Any, tmp_path: Path
     assert made.returncode == 0, made.stderr
     kept = json.loads(made.stdout)["kept"]
     named = {"Bucket": kept["bucket"], "Key": kept["key"]}
-    got = s3.get_object(**named)
-    assert got["ETag"].endswith('-2"')
-    assert sha256(got["Body"].read()).hexdigest() == kept["sha256"]
+    assert s3.head_object(**named)["ETag"].endswith('-2"')
+    assert server.cli("production", "fetch", kept["key"].removesuffix(".zip"), tmp_path / "it.zip").returncode == 0
+    assert sha256((tmp_path / "it.zip").read_bytes()).hexdigest() == kept["sha256"]
     assert s3.get_object_retention(**named)["Retention"]["Mode"] == "COMPLIANCE"
     assert not s3.list_multipart_uploads(Bucket=kept["bucket"]).get("Uploads")
 
@@ -176,7 +200,10 @@ def test_what_cannot_be_kept_is_not_complete_and_can_be_gone_on_with(tmp_path: P
     client = client_of(server)
     client.create_bucket(Bucket="trades")
     client.put_object(Bucket="trades", Key="a", Body=b"a")
-    client.create_bucket(Bucket=BUCKET)  # somebody else's, and without locks
+    assert server.stop() == 0
+    with open_node(server.data) as node:  # of a version that left such names to anybody: without locks
+        commit(node, [Tail(op="bucket.create", actor=Actor(SYSTEM), origin=HERE, object=ObjectRef(BUCKET))])
+    server.start()
     made = produced(server, tmp_path / "out")
     assert made.returncode == 2
     assert "cannot be kept under lock: Bucket is missing Object Lock Configuration; mend that" in made.stderr

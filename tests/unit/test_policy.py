@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from vault.policy import ROLES, SYSTEM, allowed, check_roles, may_bypass, needed
+from vault.policy import ROLES, SYSTEM, allowed, check_roles, may_bypass, needed, own
 from vault.record import OPS, Request
 
 LOOKS = {"bucket.head", "bucket.list", "bucket.location"}
@@ -96,3 +96,13 @@ def test_duties_stay_separate() -> None:
 )
 def test_roles_that_are_none_are_refused(roles: tuple[str, ...], problem: str) -> None:
     assert problem in check_roles(roles)
+
+
+@pytest.mark.parametrize("bucket", ["strongroom-productions", "strongroom-ingest", "strongroom-anything"])
+def test_the_servers_own_buckets_are_filled_by_nobody_else(bucket: str) -> None:
+    fills = {op for op in OPS if own(op, bucket)} - {"object.get"}
+    assert fills == {
+        "bucket.create", "object.put", "multipart.create", "multipart.part", "multipart.complete", "multipart.abort",
+    }  # fmt: skip
+    assert own("object.get", bucket) == (bucket == "strongroom-productions")
+    assert not any(own(op, name) for op in OPS for name in ("trades", "strongroom", "my-strongroom-productions"))

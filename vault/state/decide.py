@@ -78,6 +78,7 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "key.restore": custody.told,
     "key.rotate": custody.told,
 }
+_OWN: Final = f"Buckets named {policy.OWN_BUCKETS}... are the server's own: the audit port shows what is in them."
 #: What only the server itself writes, and reads of no one bucket.
 _ALWAYS: Final = frozenset(
     {
@@ -133,4 +134,6 @@ def _admit(case: Case) -> None:
     for op in policy.needed(case.tail.op, asked):
         if not policy.allowed(principal.roles, op, owns=owns):
             raise S3Error("AccessDenied", reason="policy")
+    if case.tail.object is not None and policy.own(case.tail.op, case.tail.object.bucket):
+        raise S3Error("AccessDenied", _OWN, reason="policy")
     case.bypass = asked.bypass and policy.may_bypass(principal.roles, owns=owns)

@@ -202,3 +202,14 @@ def test_a_record_of_newer_software_is_not_passed_over(strange: Tail) -> None:
 def test_a_record_that_names_no_object_cannot_be_applied(op: str) -> None:
     with pytest.raises(ValueError, match=r"names no object|names none"):
         apply(head(), tail(op), vault())
+
+
+@pytest.mark.parametrize("actor", ["root", SYSTEM])
+@pytest.mark.parametrize("op", ["bucket.create", "object.put"])
+def test_only_the_server_makes_and_fills_buckets_of_its_own(op: str, actor: str) -> None:
+    state = vault()
+    if op == "object.put":
+        state.put([(rows.bucket_key("strongroom-a"), BucketRow("strongroom-a", "root", NOW, lock=True, strict=False))])
+    named = ObjectRef("strongroom-a", "k" if op == "object.put" else "")
+    tail = Tail(op=op, actor=Actor(actor), origin=Origin("s3"), object=named, storage=BYTES)
+    assert (ask(tail, state=state) == "policy") == (actor == "root")
