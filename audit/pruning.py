@@ -70,8 +70,11 @@ _TURN: Final = 128
 _TURN_SECONDS: Final = 0.000_05
 #: Versions of one key that are looked at; where there are more, they are taken to hold what names them.
 _MAX_VERSIONS: Final = 1_000
-#: Of what changes nothing, what stays: the ledger's own account, what was handed over, how the server was set up.
-_STAYS: Final = ("ledger.", "production.", "server.")
+#: Of what changes nothing, what stays: the ledger's own account, what was asked for and handed over, how the server was
+#: set up. Beginnings of operations' names.
+_STAYS: Final = (
+    "ledger.", "server.", "production.create", "production.complete", "production.cancel", "production.read",
+)  # fmt: skip
 _MANY: Final = Lock(hold=True)
 
 

@@ -125,9 +125,9 @@ class AgedVault:
         return self.clocks.now
 
 
-def lived(root: Path) -> AgedVault:
+def lived(root: Path, vault: AgedVault | None = None) -> AgedVault:
     """Three segments that are old, and a newest one: looks at a key that is locked, at one that is not, at none."""
-    vault = AgedVault(root)
+    vault = vault or AgedVault(root)
     for number in range(3):
         vault.put("locked", days=1000)
         vault.put(f"free-{number}")

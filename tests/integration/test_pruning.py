@@ -25,7 +25,7 @@ from tests.doubles.produced import produce
 from tests.doubles.whole_node import HERE
 from tests.integration.served import command
 from vault.matters import MatterQuery, MatterRef
-from vault.record import decode
+from vault.record import ObjectRef, decode
 from vault.retention import MIN_RECORD_DAYS
 from vault.times import DAY_NS, NS, parse_rfc3339
 
@@ -47,7 +47,11 @@ def records(vault: AgedVault) -> dict[int, bytes]:
 
 
 def test_what_changed_nothing_and_names_nothing_locked_goes_and_all_else_stays(root: Path) -> None:
-    vault = lived(root)
+    vault = AgedVault(root)
+    for op in ("production.list", "production.read", "production.complete", "server.reload", "ledger.backup"):
+        vault.do(op)
+    assert vault.do("object.put", object=ObjectRef("none", "key")).error is not None
+    lived(root, vault)
     before = records(vault)
     old = [end for _, end in vault.node.stores.settled.spans[:-1]]
     pruned = vault.prune()
@@ -64,10 +68,10 @@ def test_what_changed_nothing_and_names_nothing_locked_goes_and_all_else_stays(r
 
 
 def goes_by_the_rule(seq: int, record: bytes, ends: list[int]) -> bool:
-    """The rule in other words: a look, a listing or a clock reading, old, of nothing that is locked."""
+    """The rule in other words: a look, a refusal or a clock reading, old, of nothing that is locked."""
     op, key = named(record)
-    looks = op in {"object.head", "bucket.list", "clock.status"}
-    return looks and key != "locked" and seq < ends[-1] and seq + 1 not in ends
+    goes = op in {"object.head", "bucket.list", "clock.status", "production.list"} or (op, key) == ("object.put", "key")
+    return goes and key != "locked" and seq < ends[-1] and seq + 1 not in ends
 
 
 def test_answers_lack_what_is_gone_and_a_record_that_is_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
