@@ -57,8 +57,8 @@ NOT_NEEDED: Final = {
 }
 #: Not on the way of anything that a client or the ledger is told, and so not in the recording.
 ELSEWHERE: Final = {
-    "View._write_out": "the names of new days; as View._sync",
-    "View._sync": "the view of records is made anew from the ledger where it is damaged or behind",
+    "View._write_out": "the names of new days; as write",
+    "write": "audit/query/files.py: the view of records is made anew from the ledger where it is damaged or behind",
     "Copier._copy": "a backup: what reads it back checks every digest in it and runs the verifier",
     "Copier._pour": "as Copier._copy",
     "Copier.sweep": "as Copier._copy",
