@@ -43,11 +43,11 @@ from audit.errors import LedgerCorrupt
 from vault.errors import S3Error, Unavailable
 from vault.policy import SYSTEM
 from vault.record import SUCCESS, Actor, Origin, PrunedRef, Tail, decode
-from vault.retention import MIN_RECORD_DAYS, Lock, decide_pruning
+from vault.retention import Lock, decide_pruning
 from vault.state import lookup
 from vault.state.apply import changes_nothing
 from vault.state.ingest import GENERATION
-from vault.times import DAY_NS, parse_rfc3339
+from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,7 +215,7 @@ class Pruner:
         """Whether a segment's last record is old enough: no clock runs backwards, so all of them are."""
         (record,) = (record for _, record in strand.settled.iterate(seq, seq + 1))
         head, _ = _decoded(seq, record)
-        return parse_rfc3339(head.clock) + max(self._days, MIN_RECORD_DAYS) * DAY_NS <= min(self._now())
+        return self._allowed(parse_rfc3339(head.clock), (), self._now())
 
     def _may_go(
         self, strand: Strand, seq: int, record: bytes, now: Now, locks: Callable[[str, str], tuple[Lock, ...]]
@@ -227,8 +227,12 @@ class Pruner:
             return False
         named = tail.object
         made = max(parse_rfc3339(head.time), parse_rfc3339(head.clock))
+        return self._allowed(made, locks(*_name(named)), now)
+
+    def _allowed(self, made: int, locks: tuple[Lock, ...], now: Now) -> bool:
+        """Whether the gate lets a record go."""
         try:
-            decide_pruning(made, self._days, locks(*_name(named)), now)
+            decide_pruning(made, self._days, locks, now)
         except S3Error:
             return False
         return True
