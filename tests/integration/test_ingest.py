@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import random
@@ -13,9 +14,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import zstandard
+from botocore.exceptions import ClientError
 
+from audit.own_objects import acting_for, service_of
+from tests.doubles.whole_node import HERE, open_node
+from tests.doubles.world import Checks, pieces
 from tests.integration.served import Server, command
 from tests.vectors.test_ingest_formats import EXPECTED, request_of
+from vault.policy import SYSTEM
+from vault.record import Actor
+from vault.service.context import PutSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,12 +163,30 @@ def test_large_events_are_locked_objects_that_come_back_the_same(sources: Source
     assert len(sources.records("--bucket", named["Bucket"], "--op", "object.put")) == before
 
 
+def plant(server: Server, bucket: str, key: str) -> None:
+    """Put an object there as a version could that left the bucket to anybody."""
+    assert server.stop() == 0
+    with open_node(server.data) as node, ThreadPoolExecutor(2) as pool:
+
+        async def put() -> None:
+            service = service_of(node, pool)
+            spec = PutSpec(bucket=bucket, key=key, length=7, checks=Checks())
+            caller = acting_for(Actor(SYSTEM), HERE, "PUT", time.time_ns())
+            await service.objects.put(caller, spec, pieces(b"planted"))
+            await service.core.commits.drained()
+
+        asyncio.run(put())
+    server.start()
+
+
 def test_an_object_that_somebody_else_put_there_is_not_taken_for_an_event(sources: Sources, s3: Any) -> None:
     first = b'{"id":"p1","x":"%b"}' % (b"p" * 50_000)
     sources.post("planted", first)
     record = sources.of_source("planted")[0]
     bucket, key = record["object"]["bucket"], record["object"]["key"]
-    s3.put_object(Bucket=bucket, Key=key, Body=b"planted")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"planted")
+    plant(sources.server, bucket, key)
     sources.post("planted", first + b"\n" + b'{"id":"p2","x":1}')
     moved = b'{"id":"p3","x":"%b"}' % (b"p" * 50_000)
     assert sources.post("planted", moved).json()["stored"] == 1
