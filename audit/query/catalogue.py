@@ -2,6 +2,9 @@
 
     views/query/catalogue.json
     views/query/day=2026-11-27/0000000000131072-0000000000262143.parquet
+    views/query/day=2026-11-27/0000000000131072-0000000000262143.keys
+
+The second of the two has what the first one's rows name, by key: where a key's rows are is found there.
 
 Files of a day become one when there are enough of them (:func:`to_merge`): a question costs half a millisecond of
 processor time a file before it reads a row.
@@ -51,8 +54,17 @@ class File(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """Its path below the view's directory."""
+        return f"{self._stem}.parquet"
+
+    @property
+    def keys(self) -> str:
+        """Path of the file beside it that has its rows' keys."""
+        return f"{self._stem}.keys"
+
+    @property
+    def _stem(self) -> str:
         thinned = f".{self.thinned}" if self.thinned else ""
-        return f"day={self.day}/{self.first:016d}-{self.last:016d}{thinned}.parquet"
+        return f"day={self.day}/{self.first:016d}-{self.last:016d}{thinned}"
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -123,7 +135,8 @@ def load(directory: Path) -> Catalogue:
         found = msgspec.json.decode((directory / _NAME).read_bytes(), type=Catalogue)
     except (OSError, msgspec.DecodeError):
         return Catalogue()
-    whole = found.layout == LAYOUT and all((directory / file.name).is_file() for file in found.files)
+    names = (name for file in found.files for name in (file.name, file.keys))
+    whole = found.layout == LAYOUT and all((directory / name).is_file() for name in names)
     return found if whole else Catalogue()
 
 
@@ -138,7 +151,7 @@ def save(directory: Path, catalogue: Catalogue) -> None:
 
 def sweep(directory: Path, catalogue: Catalogue) -> None:
     """Remove what no catalogue names: left by a crash, or of a view that is built again."""
-    named = {directory / file.name for file in catalogue.files}
+    named = {directory / name for file in catalogue.files for name in (file.name, file.keys)}
     for path in directory.glob("day=*/*"):
         if path not in named:
             path.unlink()

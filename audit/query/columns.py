@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 #: The layout of the files; another one than the files have makes the view be built again.
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 
 #: Name, type, and expression over the fields that :data:`_FIELDS` takes out of a record.
 _COLUMNS: Final = (
@@ -92,6 +92,14 @@ def days(table: str) -> str:
 def forgetting(table: str) -> str:
     """The statement that removes rows from a table: those in the table ``gone``, of one column, ``position``."""
     return f"DELETE FROM {table} WHERE position IN (SELECT position FROM gone)"  # noqa: S608 - a name of ours
+
+
+def by_key(path: str) -> str:
+    """The query for what the rows of a file name, by key: each with its position."""
+    return (
+        f"SELECT \"key\", bucket, position FROM read_parquet('{path}', hive_partitioning = false) "  # noqa: S608 - as below
+        'WHERE "key" <> \'\' ORDER BY "key", bucket, position'
+    )
 
 
 def counted(path: str, *, gone: bool = False) -> str:

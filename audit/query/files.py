@@ -24,27 +24,38 @@ if TYPE_CHECKING:
 
 #: Rows that are collected in memory before they are written out; also a row group's length.
 FILE_ROWS: Final = 131_072
-#: Values of a column in a row group up to which it has a dictionary, and with it a Bloom filter: by that a key is found
-#: without reading the keys of every row group. Hashes and times, each of them another, have none to pay for.
-_DICTIONARY_VALUES: Final = FILE_ROWS * 3 // 4
-_DICTIONARY_BYTES: Final = 16 << 20
-_PARQUET: Final = (
-    f"(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {FILE_ROWS},"
-    f" DICTIONARY_SIZE_LIMIT {_DICTIONARY_VALUES}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {_DICTIONARY_BYTES})"
-)
+#: The same where they are in the order of their keys: one key is in one row group, or two.
+_KEYS_ROWS: Final = 16_384
+_PARQUET: Final = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE"
 
 
-def write(engine: Engine, rows: str, path: Path, parameters: Sequence[object] = ()) -> None:
-    """Write the rows of a query to a new file, whose directory is there.
+def write(engine: Engine, rows: str, directory: Path, file: File, parameters: Sequence[object] = ()) -> None:
+    """Write the rows of a query to a new file, and their keys to the one beside it.
+
+    Args:
+        engine: Open.
+        rows: The query.
+        directory: The view's, in which the directory of the file's day is.
+        file: What is written.
+        parameters: Of the query.
 
     Raises:
         duckdb.Error: It cannot be read, or written.
         DurabilityError: A sync failed.
     """
-    engine.copy(f"COPY ({rows}) TO '{quoted(path)}' {_PARQUET}", parameters)
-    with path.open("rb") as written:
-        durable.fsync_file(written.fileno())
+    path, keys = directory / file.name, directory / file.keys
+    engine.copy(f"COPY ({rows}) TO '{quoted(path)}' ({_PARQUET} {FILE_ROWS})", parameters)
+    engine.copy(f"COPY ({columns.by_key(quoted(path))}) TO '{quoted(keys)}' ({_PARQUET} {_KEYS_ROWS})", ())
+    for each in (path, keys):
+        with each.open("rb") as written:
+            durable.fsync_file(written.fileno())
     durable.fsync_dir(path.parent)
+
+
+def remove(directory: Path, file: File) -> None:
+    """Remove a file that no catalogue names any more, and its keys."""
+    (directory / file.keys).unlink()
+    (directory / file.name).unlink()
 
 
 def merge(engine: Engine, directory: Path, files: Sequence[File]) -> File:
@@ -59,7 +70,7 @@ def merge(engine: Engine, directory: Path, files: Sequence[File]) -> File:
     made = merged(files)
     sources = [str(directory / file.name) for file in files]
     rows = "SELECT * FROM read_parquet(?, hive_partitioning = false)"  # in the order of the files
-    write(engine, rows, directory / made.name, [sources])
+    write(engine, rows, directory, made, [sources])
     return made
 
 
@@ -80,5 +91,5 @@ def thin(engine: Engine, directory: Path, file: File) -> File | None:
     if gone == file.rows:
         return None
     made = replace(file, thinned=file.thinned + 1, rows=file.rows - gone)
-    write(engine, columns.left(path), directory / made.name)
+    write(engine, columns.left(path), directory, made)
     return made

@@ -62,15 +62,23 @@ class QueryInvalid(AuditError):
 
 
 class Condition(NamedTuple):
-    """A condition over the view's columns, its parameters, and the times (ns) that it allows."""
+    """A condition over the view's columns.
+
+    Attributes:
+        sql: All of it but what is in ``named``.
+        parameters: Of ``sql``.
+        times: What it allows, in ns.
+        named: The key that rows name, and its bucket if that was given; empty where no key was. The view looks them up.
+    """
 
     sql: str
     parameters: tuple[object, ...]
     times: tuple[int, int]
+    named: tuple[tuple[str, str], ...] = ()
 
     def within(self, term: str, value: object) -> Condition:
         """The same, narrowed by one term with one parameter."""
-        return Condition(f"{self.sql} AND {term}", (*self.parameters, value), self.times)
+        return self._replace(sql=f"{self.sql} AND {term}", parameters=(*self.parameters, value))
 
 
 def condition(filters: Iterable[tuple[str, str]]) -> Condition:
@@ -98,9 +106,10 @@ def condition(filters: Iterable[tuple[str, str]]) -> Condition:
     terms["q"] = f"({anywhere})", [*given.get("q", ())] * len(TEXTS)
     terms["from"] = '"time" >= make_timestamp_ns(?)', [times[0]]
     terms["to"] = '"time" <= make_timestamp_ns(?)', [times[1]]
-    chosen = [terms[name] for name in given]
+    named = tuple((name, given[name][0]) for name in ("key", "bucket") if name in given) if "key" in given else ()
+    chosen = [terms[name] for name in given if name not in dict(named)]
     sql = " AND ".join(sql for sql, _ in chosen) or "true"
-    return Condition(sql, tuple(value for _, values in chosen for value in values), times)
+    return Condition(sql, tuple(value for _, values in chosen for value in values), times, named)
 
 
 def _gather(filters: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -25,10 +25,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from audit.errors import RecordPruned
-from audit.query import catalogue, columns, files
+from audit.query import catalogue, columns, files, statement
 from audit.query.catalogue import Catalogue, File
 from audit.query.engine import Engine, TableGone, ViewFailed, reported
 from audit.query.files import FILE_ROWS
+from audit.query.statement import Sources
 from audit.strand import holding
 from vault import durable
 from vault.merkle import HASH_BYTES, leaf_hash
@@ -177,33 +178,20 @@ class View:
             QueryTooLong: It took too long.
             ViewFailed: The view cannot be read. It is built again; ask again.
         """
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise ViewFailed("the view of records is not open yet: ask again")
         while True:
             parts = self._parts
-            sql, parameters = self._statement(parts, what, condition, rest)
             try:
-                return self._engine.query(sql, parameters)
+                sources = Sources(parts.tables, self._directory, parts.catalogue.files)
+                return engine.query(*statement.select(engine, sources, what, condition, rest))
             except ViewFailed as error:
                 if parts is self._parts:
                     if not isinstance(error, TableGone):
                         self.distrust(str(error))
                     raise
                 # a table or a file is gone, whose rows are in a file by now: look again
-
-    def _statement(self, parts: _Parts, what: str, condition: Condition, rest: str) -> tuple[str, list[object]]:
-        earliest, latest = condition.times
-        names = [
-            str(self._directory / file.name)
-            for file in parts.catalogue.files
-            if file.earliest <= latest and earliest <= file.latest
-        ]
-        sources = [f"SELECT {columns.NAMES} FROM {table}" for table in parts.tables]  # noqa: S608 - names of ours
-        if names:
-            sources.append(f"SELECT {columns.NAMES} FROM read_parquet(?, hive_partitioning = false)")  # noqa: S608
-        rows = " UNION ALL ".join(sources)
-        sql = f"SELECT {what} FROM ({rows}) WHERE {condition.sql} {rest}"  # noqa: S608 - what is theirs is a parameter
-        return sql, [*([names] if names else []), *condition.parameters]
 
     def distrust(self, why: str) -> None:
         """Have it built again by the next step."""
@@ -242,7 +230,7 @@ class View:
         catalogue.save(self._directory, renewed)
         self._parts = _Parts(renewed, parts.tables, parts.end)
         for file in set(parts.catalogue.files) - set(renewed.files):
-            (self._directory / file.name).unlink()
+            files.remove(self._directory, file)
 
     def close(self) -> None:
         """Let go of it, after what is under way."""
@@ -319,9 +307,8 @@ class View:
         require_room(self._directory, ROOM_BYTES)
         made = tuple(File(*row) for row in engine.execute(columns.days(table)))
         for file in made:
-            path = self._directory / file.name
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            files.write(engine, columns.of_day(table, file.day), path)
+            (self._directory / file.name).parent.mkdir(mode=0o700, exist_ok=True)
+            files.write(engine, columns.of_day(table, file.day), self._directory, file)
         durable.fsync_dir(self._directory)  # the names of the days
         leaf = self._leaf(parts.end - 1)
         written_out = Catalogue(parts.end, leaf, parts.catalogue.files + made)
