@@ -122,9 +122,13 @@ class Versions:
         if record is None:
             return f"its record, {at[1]} of {at[0]}, is not here"
         self._listed.add(at)
-        missing = [step for step in entry.get("trail", ()) if self._record(*step) is None]
-        if missing:
-            return f"record {missing[0][1]} of {missing[0][0]} of its trail is not here"
+        for stream, seq in entry.get("trail", ()):
+            step = self._record(stream, seq)
+            if step is None:
+                return f"record {seq} of {stream} of its trail is not here"
+            named = step.get("object", {})
+            if (named.get("bucket"), named.get("key")) != (entry["bucket"], entry["key"]):
+                return f"record {seq} of {stream} is in its trail and names another key"
         return self._misdescribed(entry, record) or self._state_of(number, entry, record)
 
     def _record(self, stream: str, seq: int) -> dict[str, Any] | None:

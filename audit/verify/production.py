@@ -3,8 +3,8 @@
  1. Every file is as the bag's manifests say, and none was added (``bag``; RFC 8493).
  2. Every record is in the log of the checkpoint beside it (``sparse``), and the checkpoint is signed (``anchor``).
  3. The record that asked for this production is among them, and says the same reason and question.
- 4. Of each stream all records from ``first`` to ``end`` are here, and every version stored by one of them that the
-    question asks for is listed; none is listed that it does not ask for.
+ 4. Of each stream all records from ``first`` to ``end`` are here, together all of the period (``period``), and every
+    version stored by one of them that the question asks for is listed; none is listed that it does not ask for.
  5. Every listed version is as its record says: the record's digest is of the content document, whose digest is of the
     native, or whose parts' documents are of its pieces (``natives``).
  6. A version without a native was removed by a record that is here.
@@ -23,8 +23,9 @@ from audit.verify.anchor import Claims, Outside, match_origins
 from audit.verify.bag import check_bag
 from audit.verify.exported import summarise
 from audit.verify.files import folders, read_file
-from audit.verify.natives import Question, Versions, question_of
+from audit.verify.natives import Versions, question_of
 from audit.verify.note import MAX_NOTE_BYTES, NoteError, VerifierKey, parse_checkpoint, parse_vkey
+from audit.verify.period import why_not_all
 from audit.verify.report import Bad, Finding, LogReport, State, Unchecked
 from audit.verify.sparse import Part, check_part
 
@@ -63,11 +64,12 @@ def verify_production(root: str, outside: Outside, report: Report, progress: Cal
             report.findings.append(Finding(None, place, "production.json and the logs that are here do not agree"))
             continue
         parts[name] = _log(f"{root}/data/logs/{name}", name, streams[name], outside, report, ops)
-    asked_at = _check_asked(root, about, parts, report)
-    for name, part in parts.items():
-        why = _edges(streams[name], part, question_of(about), asked_at == name)
-        if why:
-            report.findings.append(Finding(None, f"{root}/data/logs/{name}/records.ndjson", why))
+    asked = _find_asked(about, parts)
+    why = "no record here says that this production was asked for, with this question" if asked is None else ""
+    if asked is not None and not question_of(about).only_matching and parts.keys() == streams.keys():
+        why = why_not_all(about["streams"], parts, question_of(about), asked)
+    if why:
+        report.findings.append(Finding(None, f"{root}/data/production.json", why))
     versions = Versions(root, about, parts, files, report)
     place = f"{root}/data/versions.ndjson"
     data = read_file(place, _MAX_VERSIONS_BYTES, place)
@@ -96,9 +98,11 @@ def _about(root: str) -> dict[str, Any]:
             and all(
                 isinstance(each["stream"], str)
                 and isinstance(each["origin"], str)
+                and {type(each[number]) for number in ("first", "end", "size")} == {int}
                 and 0 <= each["first"] <= each["end"] <= each["size"]
                 for each in about["streams"]
             )
+            and len({each["stream"] for each in about["streams"]}) == len(about["streams"])
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Bad(place, f"not the description of a production: {error}") from error
@@ -152,43 +156,17 @@ def _keys(folder: str) -> list[VerifierKey]:
     return [parse_vkey(line) for line in text.splitlines() if line.strip()]
 
 
-def _check_asked(root: str, about: dict[str, Any], parts: dict[str, Part], report: Report) -> str:
-    """Find the record that asked for this production: where the snapshot is; the name of its stream."""
+def _find_asked(about: dict[str, Any], parts: dict[str, Part]) -> tuple[str, int] | None:
+    """Stream and seq of the record that asked for this production: where the snapshot is."""
     marker = b'"production":{"id":%b,' % json.dumps(about["id"]).encode()
     for name, part in parts.items():
-        for record in part.records.values():
+        for seq, record in part.records.items():
             if marker in record and b'"op":"production.create"' in record:
                 said = json.loads(record)
                 asked = json.loads(said["production"].get("asked", "null"))
                 if said["outcome"] == "success" and asked == about["asked"]:
-                    return name
-    why = "no record here says that this production was asked for, with this question"
-    report.findings.append(Finding(None, f"{root}/data/production.json", why))
-    return ""
-
-
-def _edges(said: dict[str, Any], part: Part, asked: Question, newest: bool) -> str:  # noqa: FBT001 - one caller, above
-    """Why the records of the period may not be all of them, or an empty string.
-
-    The range begins with the stream, or after a record of a time before the period; it ends with the stream, before a
-    record of a time after the period, or at the record that asked for the production.
-    """
-    if asked.only_matching:
-        return ""
-    first, end = said["first"], said["end"]
-    before, after = _time(part, first - 1), _time(part, end)
-    if first and not (asked.since and before and before < asked.since):
-        return (
-            f"the record before {first} is not here, or not of a time before the period: where it begins is not shown"
-        )
-    asks = newest and b'"op":"production.create"' in part.records.get(end, b"")
-    if end != said["size"] and not asks and not (asked.until and after and after >= asked.until):
-        return f"record {end} is not here, or not of a time after the period: where it ends is not shown"
-    return ""
-
-
-def _time(part: Part, seq: int) -> str:
-    return str(json.loads(part.records[seq])["time"]) if seq in part.records else ""
+                    return name, seq
+    return None
 
 
 def _say_claims(about: dict[str, Any], report: Report) -> None:

@@ -113,6 +113,49 @@ def narrow_range(root: Path) -> None:
     path.write_text(json.dumps(about))
 
 
+def stop_short(root: Path) -> None:
+    """Pretend that it was asked for when another production was, and leave out what came after."""
+    path, records = root / "data/production.json", root / _LOG / "records.ndjson"
+    about = json.loads(path.read_text())
+    asked = [line for line in lines_of(records) if b'"op":"production.create"' in line]
+    assert len(asked) == 2
+    end = json.loads(asked[0])["seq"]
+    about["streams"][0]["end"] = end
+    path.write_text(json.dumps(about))
+    kept = [line for line in lines_of(records) if json.loads(line)["seq"] <= end or line in asked]
+    assert len(kept) < len(lines_of(records))
+    records.write_bytes(b"".join(kept))
+
+
+def name_a_stream_twice(root: Path) -> None:
+    path = root / "data/production.json"
+    about = json.loads(path.read_text())
+    about["streams"].insert(0, about["streams"][0] | {"end": 999_999, "size": 999_999})
+    path.write_text(json.dumps(about))
+
+
+def number_with_a_point(root: Path) -> None:
+    path = root / "data/production.json"
+    path.write_text(path.read_text().replace('"first": 0', '"first": 0.0'))
+
+
+def claim_removed_by_another(root: Path) -> None:
+    """Excuse a native that is withheld by what was overwritten elsewhere."""
+    lines = [json.loads(line) for line in lines_of(root / _LOG / "records.ndjson")]
+    (other,) = (line for line in lines if line.get("version", {}).get("replaced"))
+    path = root / "data/versions.ndjson"
+    entries = [json.loads(line) for line in lines_of(path)]
+    for entry in entries:
+        if entry["key"] == "2026/large.bin":
+            assert other["version"]["replaced"] == entry["ordinal"]
+            for name in ("native", "sha256", "document"):
+                del entry[name]
+            entry["state"] = "removed"
+            entry["trail"].append([other["stream"], other["seq"]])
+    path.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    native(root).unlink()
+
+
 def replace_checkpoint(root: Path) -> None:
     path = root / _LOG / "checkpoint"
     lines = path.read_text().split("\n")
@@ -131,7 +174,11 @@ FORGERIES: Final[dict[str, tuple[Callable[[Path], None], str]]] = {
     "two natives swapped": (swap_natives, "is not what was stored|another digest"),
     "a part changed": (change_part, "is not what was stored|another digest"),
     "a version said to be removed": (claim_removed, "no record here removed it"),
+    "a version said to be overwritten": (claim_removed_by_another, "is in its trail and names another key"),
     "the question narrowed": (narrow_question, "no record here says that this production was asked for"),
     "the range narrowed": (narrow_range, "where it begins is not shown"),
+    "the range cut at another question": (stop_short, "where it ends is not shown"),
+    "a stream named twice": (name_a_stream_twice, "not the description of a production"),
+    "a number that is none": (number_with_a_point, "not the description of a production"),
     "the checkpoint replaced": (replace_checkpoint, "signature|not signed|root"),
 }

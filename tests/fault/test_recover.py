@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.doubles.forgeries import reseal
 from tests.fault.judge import problems
-from tests.fault.load import Client, Load, payload
+from tests.fault.load import BUCKET, Client, Load, payload
 from tests.fault.test_kill import TAKEOVER
 from tests.fault.test_other_histories import FAST, PORTS, Vault, copied
 from tests.integration.served import Server, command
@@ -182,6 +183,41 @@ def test_a_fork_is_named_and_streams_are_taken_over_one_after_the_other(vault: V
     assert server.stop() == 0
     assert [log["size"] > 0 for log in verified(data)["logs"]] == [True, True, True]
     assert outcomes
+
+
+def test_a_production_spans_streams_and_shows_that_it_does(vault: Vault, tmp_path: Path) -> None:
+    data = copied(vault.old, tmp_path / "data", anchor=vault.data.with_name("data.anchor"))
+    took_over = recovered(data)["takes_over"]["held"]
+    server = Server(tmp_path, FAST)
+    client = opened(server, "after")
+    assert client.ask("PUT", "later", body=b"later").status == 200
+    client.close()
+    assert server.stop() == 0, server.errors
+    opening = first_record(data, NEW, tmp_path / "exported")["time"]
+    asked = ["production", "create", "--bucket", BUCKET, "--reason", "request 8", "--json", "--data", str(data)]
+    for name, options, ranges in (
+        ("all", (), {OLD: (0, took_over), NEW: (0, None)}),
+        ("before", ("--to", opening), {OLD: (0, took_over), NEW: (0, 0)}),
+        ("after", ("--from", opening), {OLD: (took_over, took_over), NEW: (0, None)}),
+    ):
+        out = tmp_path / name
+        made = command(*asked, "--dir", out, *options, env=FAST)
+        assert made.returncode == 0, made.stderr
+        found = verified(out)
+        assert (found["result"], found["findings"]) == ("good", []), (name, found)
+        about = json.loads((out / "data/production.json").read_text())
+        for each in about["streams"]:
+            first, end = ranges[each["stream"]]
+            assert (each["first"], end) == (first, end if end is None else each["end"]), (name, each)
+        if name == "all":
+            about["streams"] = [each for each in about["streams"] if each["stream"] == NEW]
+            shutil.rmtree(out / "data/logs" / OLD)
+            listed = (out / "data/versions.ndjson").read_bytes().splitlines(keepends=True)
+            assert any(f'"stream":"{OLD}"'.encode() in line for line in listed)
+            (out / "data/versions.ndjson").write_bytes(b"".join(line for line in listed if NEW.encode() in line))
+            (out / "data/production.json").write_text(json.dumps(about))
+            reseal(out)
+            assert any("where it begins is not shown" in each["why"] for each in verified(out)["findings"])
 
 
 def test_a_vault_that_can_go_on_is_left_alone(vault: Vault, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def filled(server: Server, s3: Any) -> Server:
     lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=30)}
     s3.create_bucket(Bucket="trades", ObjectLockEnabledForBucket=True)
     s3.create_bucket(Bucket="private")
-    s3.put_object(Bucket="private", Key="2026/secret", Body=b"not theirs")
+    for body in (b"not theirs", b"not theirs either"):  # the second one replaces the first
+        s3.put_object(Bucket="private", Key="2026/secret", Body=body)
     s3.put_object(Bucket="trades", Key="2026/empty", Body=b"")
     s3.put_object(Bucket="trades", Key="2026/a.json", Body=b"one", **lock)
     s3.put_object(Bucket="trades", Key="2026/a.json", Body=b"two")
@@ -65,6 +66,7 @@ def produce(server: Server, out: Path, *options: str) -> subprocess.CompletedPro
 @pytest.fixture(scope="module")
 def production(filled: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("production") / "out"
+    assert produce(filled, out.with_name("another"), "--prefix", "2026/").returncode == 0  # is in what is asked for
     made = produce(filled, out, "--prefix", "2026/")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["versions"] == 7
