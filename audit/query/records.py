@@ -10,13 +10,13 @@ Not handled here: HTTP and the shell.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from audit.errors import AuditError, RecordPruned
 from audit.query import filter as filters_
-from audit.query.engine import ViewFailed
 from audit.query.filter import QueryInvalid
 from audit.query.page import Continuation, question, seal, unseal
 from audit.strand import holding
@@ -84,10 +84,11 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Records that answer a question.
+    """Records that answer a question; fewer than asked for, with more to come, where some are being pruned just now.
 
     ``snapshot`` is how many records the vault held when the question was first asked; all pages are of these.
-    ``next`` is the cursor of the next page, absent after the last. ``total`` is exact.
+    ``next`` is the cursor of the next page, absent after the last. ``total`` is exact, but for what is
+    being pruned just now.
     """
 
     records: list[Found]
@@ -151,11 +152,7 @@ class Asking:
         positions = [row[0] for row in self._view.select("position", condition, rest)]
         more = len(positions) > asked.limit
         shown = positions[: asked.limit]
-        try:
-            page = [self.found(position) for position in shown]
-        except RecordPruned as error:
-            self._view.distrust("it names records that were pruned")  # a crash kept it from being told
-            raise ViewFailed("records of this answer were pruned just now: ask again") from error
+        page = self._found(shown)
         following = ""
         if more:
             following = seal(self._key, Continuation(_question(actor, asked), snapshot, shown[-1]))
@@ -211,7 +208,15 @@ class Asking:
             LedgerCorrupt: A record cannot be read.
         """
         chosen = self._view.select("position", condition, f"ORDER BY position LIMIT {limit}")
-        return [self.found(row[0]) for row in chosen]
+        return self._found([row[0] for row in chosen])
+
+    def _found(self, positions: Sequence[int]) -> list[Found]:
+        """The records at positions, without those that are being pruned just now: the view forgets them after that."""
+        found = []
+        for position in positions:
+            with suppress(RecordPruned):
+                found.append(self.found(position))
+        return found
 
     def found(self, position: int) -> Found:
         """The record at a position.

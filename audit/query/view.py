@@ -112,15 +112,14 @@ class View:
             LedgerCorrupt: The feed has a damaged record.
         """
         with self._stepping, reported():
-            engine = self._engine
-            if engine is None:
-                engine = Engine(self._directory / "spill")
-                self._parts = self._begin(engine, catalogue.load(self._directory))
-                self._engine = engine
+            engine = self._opened()
             if self._broken and self._merging.acquire(blocking=False):  # else at a later step: both write files
                 try:
                     _log.warning("the view of records is built again: %s", self._broken)
-                    self._parts, self._broken = self._begin(engine, Catalogue()), ""
+                    old = (*self._parts.tables, *filter(None, [self._left]))
+                    self._parts, self._broken, self._left = self._begin(engine, Catalogue()), "", ""
+                    for table in old:
+                        engine.execute(f"DROP TABLE {table}")
                 finally:
                     self._merging.release()
             there = self._strands[-1].end
@@ -209,9 +208,7 @@ class View:
             ViewFailed: It could not be done. They may still be found, and then cannot be shown.
         """
         with self._merging, self._stepping, reported():
-            engine, parts = self._engine, self._parts
-            if engine is None or not gone:
-                return  # where nothing was read yet, they never come in
+            engine, parts = self._opened(), self._parts
             engine.execute("CREATE OR REPLACE TABLE gone AS SELECT unnest($gone)::BIGINT AS position", {"gone": gone})
             there = parts.catalogue.files
             new = [
@@ -220,6 +217,7 @@ class View:
             ]
             for table in parts.tables:
                 engine.execute(columns.forgetting(table))
+            engine.execute("DROP TABLE gone")
             left = tuple(file for file in new if file is not None)
             if left != there:
                 self._replace_files(Catalogue(parts.catalogue.end, parts.catalogue.leaf, left))
@@ -237,6 +235,13 @@ class View:
         with self._merging, self._stepping:
             if self._engine is not None:
                 self._engine.close()
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            engine = Engine(self._directory / "spill")
+            self._parts = self._begin(engine, catalogue.load(self._directory))
+            self._engine = engine
+        return self._engine
 
     def _begin(self, engine: Engine, found: Catalogue) -> _Parts:
         """Start from a catalogue's files, if the ledger has the past that they tell of; else from nothing."""

@@ -84,3 +84,20 @@ def test_keys_are_read_of_the_files_of_the_time_that_is_asked_for(view: View) ->
     with mock.patch.object(engine, "query", wraps=engine.query) as query:
         assert view.select("position", asked) == []
     assert query.call_count == 1  # no file is of that time, so none was looked into
+
+
+def test_what_is_forgotten_is_found_no_more_in_rows_keys_or_tables(node: Node, place: Path, view: View) -> None:
+    rows = expected(node, view, key="k")
+    gone = rows[::2]
+    view.close()
+    again = View(place, node.stores.strands, node.history, 40)
+    again.forget(gone[0], gone[-1] + 1, gone)  # before anybody asked it anything
+    while again.step():
+        pass
+    in_tables = [position for position in gone if position >= again._parts.catalogue.end]
+    again.forget(gone[0], gone[-1] + 1, gone)
+    assert in_tables
+    for asked in ([("key", "k")], []):
+        found = [row[0] for row in again.select("position", condition(asked), "ORDER BY position")]
+        assert set(found) >= set(rows) - set(gone)
+        assert not set(found) & set(gone)

@@ -133,6 +133,18 @@ def test_a_damaged_view_is_built_again(node: Node, place: Path, harm: str) -> No
     assert len(again.select("position", OF_KEY)) == 41
 
 
+def test_a_view_that_is_built_again_keeps_no_rows_of_before(node: Node, place: Path) -> None:
+    view = grown(node, place, 3)
+    assert view._engine is not None
+    tables = len(view._engine.execute("SELECT table_name FROM duckdb_tables()"))
+    for _ in range(3):
+        view.distrust("as if a file were damaged")
+        all_of(view)
+        all_of(view)
+        assert len(view._engine.execute("SELECT table_name FROM duckdb_tables()")) <= tables
+        assert seqs(view) == list(range(view.end))
+
+
 def test_a_view_of_another_past_is_built_again(node: Node, place: Path, caplog: pytest.LogCaptureFixture) -> None:
     view = another(node, place)
     write(node, 40)
