@@ -20,10 +20,9 @@ ROLES: Final = frozenset(
 )
 #: The server's own actor: clock, recovery, eraser.
 SYSTEM: Final = "system"
-#: Begins the names of buckets that the server makes and fills for itself, and nobody else.
+#: Begins the names of buckets that the server makes and fills for itself, and nobody else. What stands in them tells
+#: what records tell: it is read at the audit port alone, which asks for the roles that records need.
 OWN_BUCKETS: Final = "strongroom-"
-#: Those whose objects tell what records tell: read at the audit port alone, which asks for the roles that records need.
-_TELLING: Final = frozenset({"strongroom-productions"})
 
 _LOOK: Final = frozenset({"bucket.head", "bucket.list", "bucket.location"})
 _SETTINGS: Final = frozenset({"bucket.versioning.get", "bucket.lock.get"})
@@ -48,7 +47,7 @@ _OWNER: Final = (
     }
 )  # fmt: skip
 _MAKES: Final = frozenset({"object.put", "multipart.create"})
-_FILLS: Final = _MAKES | {"bucket.create", "multipart.part", "multipart.complete", "multipart.abort"}
+_OWN: Final = _MAKES | {"bucket.create", "multipart.part", "multipart.complete", "multipart.abort", "object.get"}
 _SECURITY: Final = frozenset(
     {
         "principal.add", "principal.disable", "token.add", "token.revoke", "key.backup", "key.restore", "key.rotate",
@@ -94,7 +93,7 @@ def allowed(roles: tuple[str, ...], op: str, *, owns: bool) -> bool:
 
 def own(op: str, bucket: str) -> bool:
     """Whether only the server itself does ``op`` in a bucket of this name, whatever anybody's roles are."""
-    return bucket.startswith(OWN_BUCKETS) and (op in _FILLS or (op == "object.get" and bucket in _TELLING))
+    return bucket.startswith(OWN_BUCKETS) and op in _OWN
 
 
 def needed(op: str, asked: Request) -> list[str]:

@@ -1,7 +1,7 @@
 """Events that no record holds: kept as locked objects, which their records name by the manifest digest (DESIGN §3).
 
 They stand in the bucket :data:`BUCKET`, made when the first one comes, under ``SOURCE/SHA-256``. Whoever may read
-objects reads them over S3; whoever may read records, by the record (``/v1/records/STREAM/SEQ/event``).
+records reads them, by the record (``/v1/records/STREAM/SEQ/event``); over S3 nobody does.
 
 Each is locked as all objects of the server's own are (``audit.own_objects``). What the record says of an event is kept
 for as long as the ledger is, so the bytes must not be gone while somebody may still have to show them.

@@ -6,7 +6,7 @@ do so as well, and a writer of our own would have to know fonts. It is loaded on
 
 The table is in Courier and in the reader's own Chinese and Korean fonts, whose characters are all one em wide: lines
 are broken by counting. What none of these has, and what is no character that one can see, is written as Python would
-write it (``\x1b``, ``\u202e``); versions.csv has every key exactly.
+write it (``\x1b``, ``\u202e``); versions.ndjson has every key exactly.
 
 Bounded: :data:`MAX_PAGES`, some 45 rows each where keys are short; the rest is in versions.csv, and the last page says
 so. 10,000 rows take a second, all pages some 5 s and 200 MB, however many versions there are.
