@@ -12,16 +12,18 @@ from audit.errors import LedgerCorrupt
 from audit.own_objects import have_bucket, lock_from
 from audit.production import contents, jobs, keep, standing
 from audit.production import state as states
+from audit.production.desk import ProductionNotStopped
 from audit.production.keep import BUCKET, Asker, key_of
 from audit.production.question import Question
 from audit.production.state import State
+from audit.query.records import ViewBehind
 from tests.doubles.memory import memory_directory
 from tests.doubles.whole_node import commit, make, open_node
 from tests.integration.served import PATIENCE
 from vault.checksums import BodyDigests
-from vault.errors import DurabilityError, OutcomeUnknown, Unavailable
+from vault.errors import DurabilityError, OutcomeUnknown, S3Error, Unavailable
 from vault.policy import SYSTEM
-from vault.record import Actor, Origin, Tail
+from vault.record import Actor, Origin, ProductionRef, Tail
 from vault.service.context import PutSpec, UploadSpec
 from vault.service.plaintext import Plaintext
 
@@ -121,6 +123,68 @@ def test_what_is_damaged_fails_a_production_and_only_a_failed_writer_the_server(
         assert not node.failed
         node.productions.resume(SERVER, one)
         assert ended(node, one).state == "kept"
+
+
+CALLS = {
+    "production.get": lambda desk, asker, one: desk.get(asker, one),
+    "production.read": lambda desk, asker, one: desk.kept(asker, one),
+    "production.create": lambda desk, asker, one: desk.resume(asker, one),
+    "production.cancel": lambda desk, asker, one: desk.cancel(asker, one),
+}
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_a_call_is_recorded_also_where_the_view_is_behind(node: Node, monkeypatch: pytest.MonkeyPatch, op: str) -> None:
+    looks: list[int] = []
+
+    def behind(position: int, _: float) -> bool:
+        looks.append(position)
+        return False
+
+    monkeypatch.setattr(node.view, "catch_up", behind)
+    with pytest.raises(S3Error, match="made by the role compliance"):
+        CALLS[op](node.productions, STRANGER, "0" * 16)
+    assert told(node, op) == [("denied", "policy")]
+    assert not looks  # nothing is looked for on behalf of who may not know
+    with pytest.raises(ViewBehind):
+        CALLS[op](node.productions, SERVER, "0" * 16)
+    assert told(node, op)[1:] == [("failure", "service_unavailable")]
+
+
+def test_what_is_cancelled_is_told_though_the_view_is_behind(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node.view, "catch_up", lambda *_: False)
+    one = left_behind(node)
+    assert node.productions.cancel(SERVER, one).state == "cancelled"
+    assert node.productions.cancel(SERVER, one, discard=True).state == "discarded"
+    assert told(node, "production.cancel") == [("success", "")] * 2
+
+
+def test_what_is_complete_is_not_cancelled(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    places, removing, go_on = node.productions._jobs.places, Event(), Event()
+    remove = places.remove
+
+    def slowly(production: str) -> None:
+        removing.set()
+        go_on.wait(PATIENCE)
+        remove(production)
+
+    monkeypatch.setattr(places, "remove", slowly)
+    one = begun(node)
+    assert removing.wait(PATIENCE)
+    with pytest.raises(ProductionNotStopped, match="it is kept"):
+        node.productions.cancel(SERVER, one, discard=True)
+    go_on.set()
+    assert ended(node, one).state == "kept"
+    assert told(node, "production.cancel") == [("failure", "production_not_stopped")]
+
+
+def test_what_is_complete_is_listed_as_kept_though_a_cancellation_came_after_it(node: Node) -> None:
+    one = begun(node)
+    assert ended(node, one).state == "kept"
+    cancelled = Tail(op="production.cancel", actor=SERVER.actor, origin=HERE, production=ProductionRef(one))
+    commit(node, [cancelled])  # as one that came while it was being completed
+    (listed,) = node.productions.list(SERVER).productions
+    assert (listed.state, listed) == ("kept", node.productions.get(SERVER, one))
 
 
 def test_what_cannot_be_discarded_now_can_be_discarded_later(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
