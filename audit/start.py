@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from audit import __version__
+from audit.production.keep import BUCKET
 from vault.policy import SYSTEM
 from vault.record import Actor, LedgerRef, ObjectRef, Origin, Tail
 from vault.state.rows import UploadRow
@@ -81,12 +82,16 @@ def tell(stream: str, found: Recovered, feed: Feed) -> None:
 
 
 def left_uploads(state: State, base: int) -> list[UploadRow]:
-    """Uploads that were under way in streams that were taken over: those opened before position ``base``."""
-    found = state.scan(b"u", b"v") if base else ()
-    return [row for _, row in found if isinstance(row, UploadRow) and row.seq < base]
+    """Uploads that nobody goes on with.
+
+    Those in streams that were taken over, opened before position ``base``: an upload lives in one stream. And those of
+    productions: who goes on with one begins another upload, and nobody but the server may abort one that is left.
+    """
+    found = (row for _, row in state.scan(b"u", b"v") if isinstance(row, UploadRow))
+    return [row for row in found if row.seq < base or row.bucket == BUCKET]
 
 
 def aborts(uploads: Iterable[UploadRow]) -> list[Tail]:
-    """The ends of uploads that were under way in a stream that was taken over: an upload lives in one stream."""
+    """The ends of uploads that nobody goes on with."""
     named = (ObjectRef(row.bucket, row.key, upload_id=row.upload_id) for row in uploads)
     return [Tail(op="multipart.abort", actor=_ACTOR, origin=_SERVER, object=name) for name in named]

@@ -250,12 +250,11 @@ async def archive(
 
 
 async def _encrypted(archives: Archives, who: OnBehalf, kept: Kept, to: Sequence[Recipient], *, data: bool) -> Response:
-    archives.admit()
-    got = await archives.get(who, kept, None, data=data)
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="production-{kept.key}.age"'}
-    if got.body is None:
-        return Response(None, 200, headers, _AGE)
-    return Released(archives.encrypted(got.body, to), 200, headers, _AGE)
+    if data:
+        return Released(await archives.encrypted(who, kept, to), 200, headers, _AGE)
+    await archives.get(who, kept, None, data=False)
+    return Response(None, 200, headers, _AGE)
 
 
 def _who(asker: Client, request: Request) -> OnBehalf:

@@ -60,10 +60,12 @@ class Bag:
 
     Args:
         root: Its directory; made, or holds what an earlier attempt at the same bag left.
+        check: Called with each piece that is written or read; what it raises ends that.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root
+        self._check = check
         self._digests: dict[str, str] = {}
         self._payload = 0, 0
         try:
@@ -101,6 +103,7 @@ class Bag:
 
                 def put(data: bytes) -> None:
                     nonlocal size
+                    self._check()
                     file.write(data)
                     digest.update(data)
                     size += len(data)
@@ -125,6 +128,7 @@ class Bag:
             with path.open("rb") as file:
                 found = sha256()
                 while piece := file.read(_PIECE):
+                    self._check()
                     found.update(piece)
         except OSError:
             return False

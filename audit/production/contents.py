@@ -27,6 +27,7 @@ from audit.production.logs import write_log
 from audit.production.pages import how_to_check, write_pages
 from audit.production.state import Made, State
 from audit.production.versions import Versions
+from audit.query.records import ViewBehind
 from audit.strand import holding
 from audit.verify.build import archive
 from vault.record import decode
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 SEAL_SECONDS: Final = 60
 #: How long the view of records may take to have read everything, in seconds.
 VIEW_SECONDS: Final = 600.0
+#: After how many of them it is looked whether to go on.
+_VIEW_SLICE: Final = 1.0
 
 
 @dataclass
@@ -64,6 +67,28 @@ class Progress:
         """
         if self.stop.is_set():
             raise Cancelled
+
+
+def caught_up(node: Node, position: int, progress: Progress) -> None:
+    """Wait until the view of records has read everything before a position.
+
+    Args:
+        node: Open.
+        position: Up to where.
+        progress: Its ``stop`` cancels.
+
+    Raises:
+        Cancelled: It was told to stop.
+        ViewBehind: It could not within :data:`VIEW_SECONDS`; ask again.
+    """
+    deadline = time.monotonic() + VIEW_SECONDS
+    while True:
+        progress.check()
+        try:
+            return node.asking.fresh(position, _VIEW_SLICE)
+        except ViewBehind:
+            if time.monotonic() >= deadline:
+                raise
 
 
 @dataclass(frozen=True)
@@ -95,10 +120,10 @@ def fill(node: Node, state: State, root: Path, progress: Progress) -> Made:
     """
     states.clear(root)
     progress.stage = "waiting for the view of records"
-    node.asking.fresh(state.snapshot, VIEW_SECONDS)
+    caught_up(node, state.snapshot, progress)
     found = question.find(node.asking, state.asked, state.snapshot)
     progress.versions = len(found.versions)
-    making = _Making(node, Bag(root), state, found, progress)
+    making = _Making(node, Bag(root, progress.check), state, found, progress)
     progress.stage = "natives"
     entries = _versions(making)
     progress.stage = "records"

@@ -21,7 +21,7 @@ from audit.crash import crash_point
 from audit.production import archive
 from audit.production import state as states
 from audit.production.archive import BagChanged
-from audit.production.contents import VIEW_SECONDS, fill
+from audit.production.contents import caught_up, fill
 from audit.production.keep import BUCKET, Archive, Kept, keep, key_of
 from audit.query.filter import condition
 from vault.record import SUCCESS, ObjectRef, ProductionRef, Request, Tail
@@ -116,7 +116,7 @@ def make(node: Node, asker: Asker, state: State, root: Path, progress: Progress)
         states.save(root, msgspec.structs.replace(state, made=None, packed=None))
         raise
     crash_point("produce.kept")
-    if not (resumed and _completed(node, state)):
+    if not (resumed and _completed(node, state, progress)):
         _complete(node, asker, state, made, kept)
     crash_point("produce.complete")
     states.forget(root)
@@ -124,9 +124,9 @@ def make(node: Node, asker: Asker, state: State, root: Path, progress: Progress)
     return Finished(made, kept)
 
 
-def _completed(node: Node, state: State) -> bool:
+def _completed(node: Node, state: State, progress: Progress) -> bool:
     """Whether an earlier attempt came to its last record, and died right after it."""
-    node.asking.fresh(node.stores.strands[-1].end, VIEW_SECONDS)
+    caught_up(node, node.stores.strands[-1].end, progress)
     of_it = [("op", "production.complete"), ("outcome", SUCCESS), ("bucket", BUCKET), ("key", key_of(state.id))]
     return bool(node.asking.select("position", condition(of_it), "LIMIT 1"))
 

@@ -1,6 +1,7 @@
 """Where productions are asked for, watched, cancelled, gone on with and handed out: every call is a record first.
 
-A record tells of a call before anything is done or shown, also where it is refused.
+A record tells of a call before anything is done or shown, also where it is refused, and where nobody can say now how a
+production stands. Nothing is looked for on behalf of somebody who may not know.
 
 Not handled here: how they are made (``jobs``), and HTTP (``audit.api.productions``).
 """
@@ -8,8 +9,11 @@ Not handled here: how they are made (``jobs``), and HTTP (``audit.api.production
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from audit.errors import AuditError
 from audit.matters import IdempotencyKeyReused
@@ -18,11 +22,12 @@ from audit.production import state as states
 from audit.production.create import ask
 from audit.production.jobs import Jobs
 from audit.production.state import State
+from audit.query.records import may
 from vault.errors import S3Error
 from vault.record import ProductionRef, Request, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from audit.node import Node
@@ -107,12 +112,14 @@ class Desk:
             ProductionNotFound: There is none in a directory of the server's.
             ProductionNotStopped: It is being made, or kept.
             Busy: Another one is under way.
+            ViewBehind: The view of records is being built; ask again.
         """
         with self._jobs.lock:
-            self._look(production)  # one that is kept, and died before its directory was removed, has none any more
+            # One that is kept, and died before its directory was removed, has none any more once it was looked for.
+            found = self._looked(asker, "production.create", production)
             state = self._jobs.places.state(production)
             if state is None or self._jobs.running(production) is not None:
-                raise self._refused(asker, "production.create", production)
+                raise self._refused(asker, "production.create", production, found)
             return self._jobs.start(asker, state, self._jobs.places.of(production), ours=True)
 
     def cancel(self, asker: Asker, production: str, *, discard: bool = False) -> Standing:
@@ -126,20 +133,24 @@ class Desk:
         Raises:
             ProductionNotFound: There is none.
             ProductionNotStopped: It is kept.
+            ViewBehind: The view of records is being built; ask again.
         """
         with self._jobs.lock:
+            found = self._looked(asker, "production.cancel", production)
             running, state = self._jobs.running(production), self._jobs.places.state(production)
-            if running is None and state is None:
-                raise self._refused(asker, "production.cancel", production)
+            if found is None or found.kept is not None or (running is None and state is None):
+                raise self._refused(asker, "production.cancel", production, found)
             self._record(asker, "production.cancel", production)
             if running is not None:
                 running.discard = running.discard or (discard and running.ours)
                 running.progress.stop.set()
-            elif discard:
+                return self._jobs.standing(running)
+            if discard:
                 self._jobs.discard(asker, production)
             else:
                 self._jobs.remember(production, self._jobs.places.of(production), states.CANCELLED)
-        return self._shown(production)
+        how = standing.DISCARDED if discard else standing.CANCELLED
+        return msgspec.structs.replace(found, state=how, problem="")
 
     def list(self, asker: Asker, limit: int = 1 << 30, after: int = 0) -> Listed:
         """List them, the newest first.
@@ -164,9 +175,9 @@ class Desk:
             ProductionNotFound: There is none.
             ViewBehind: The view of records is being built; ask again.
         """
-        found = self._look(production)
+        found = self._looked(asker, "production.get", production)
         if found is None:
-            raise self._refused(asker, "production.get", production)
+            raise self._refused(asker, "production.get", production, found)
         self._record(asker, "production.get", production)
         return found
 
@@ -178,9 +189,9 @@ class Desk:
             ProductionNotKept: It is not kept yet.
             ViewBehind: The view of records is being built; ask again.
         """
-        found = self._look(production)
+        found = self._looked(asker, "production.read", production)
         if found is None or found.kept is None:
-            raise self._refused(asker, "production.read", production)
+            raise self._refused(asker, "production.read", production, found)
         self._record(asker, "production.read", production)
         return found.kept
 
@@ -202,14 +213,21 @@ class Desk:
     def _again(self, asker: Asker, state: State) -> Standing:
         """The same request once more, or another one under its key."""
         refused = S3Error("InvalidArgument", reason="exists")
-        try:
+        with _recorded(refused):
             ask(self._node, asker, state, self._jobs.places.of(state.id), refused)
-        except S3Error as error:
-            if error is not refused:
-                raise
         found = self._look(state.id)
         if found is None or found.asked != state.asked:
             raise IdempotencyKeyReused("this Idempotency-Key came with another question before; take a new one")
+        return found
+
+    def _looked(self, asker: Asker, op: str, production: str) -> Standing | None:
+        """How one stands, for a call that is recorded once that is known; as a failure where it cannot be known."""
+        if not may(asker.actor, op):
+            self._record(asker, op, production)  # refused there
+        with ExitStack() as failing:
+            failing.callback(self._fail, asker, op, production, S3Error("ServiceUnavailable"))
+            found = self._look(production)
+            failing.pop_all()
         return found
 
     def _look(self, production: str) -> Standing | None:
@@ -224,12 +242,6 @@ class Desk:
             self._jobs.places.remove(production)
         return told if kept or found is None else found
 
-    def _shown(self, production: str) -> Standing:
-        found = self._look(production)
-        if found is None:
-            raise ProductionNotFound("there is no such production")
-        return found
-
     def _record(self, asker: Asker, op: str, production: str, refused: S3Error | None = None) -> int:
         """Record a call; the position of its record."""
         named = ProductionRef(production) if production else None
@@ -237,20 +249,29 @@ class Desk:
         tail = Tail(op=op, actor=asker.actor, origin=asker.origin, request=asked, production=named)
         return self._node.asking.record(tail, refused).position
 
-    def _refused(self, asker: Asker, op: str, production: str) -> AuditError:
-        """Record that something cannot be done with a production as it is; the error that says so."""
-        found = self._look(production)
+    def _fail(self, asker: Asker, op: str, production: str, refused: S3Error) -> None:
+        """Record a call that comes to nothing."""
+        with _recorded(refused):
+            self._record(asker, op, production, refused)
+
+    def _refused(self, asker: Asker, op: str, production: str, found: Standing | None) -> AuditError:
+        """Record that something cannot be done with a production as it stands; the error that says so."""
         error: AuditError = ProductionNotFound("there is no such production")
         if found is not None and op == "production.read":
             error = ProductionNotKept(f"it is {found.state}, and not kept: there is no archive yet")
         elif found is not None and found.state in {standing.RUNNING, standing.KEPT}:
-            error = ProductionNotStopped(f"it is {found.state}")
+            error = ProductionNotStopped(f"it is {found.state if found.kept is None else standing.KEPT}")
         elif found is not None:
             error = ProductionNotFound(f"it is {found.state}, and not in a directory of the server's")
-        refused = S3Error("InvalidArgument", reason=error.code.replace("-", "_"))
-        try:
-            self._record(asker, op, production, refused)
-        except S3Error as denied:
-            if denied is not refused:
-                raise
+        self._fail(asker, op, production, S3Error("InvalidArgument", reason=error.code.replace("-", "_")))
         return error
+
+
+@contextmanager
+def _recorded(refused: S3Error) -> Iterator[None]:
+    """That a refusal is raised again says that it is recorded; another one goes on."""
+    try:
+        yield
+    except S3Error as error:
+        if error is not refused:
+            raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import AuditError
@@ -72,24 +73,37 @@ class Archives:
         reading = self._service.objects.get if data else self._service.objects.head
         return await reading(caller, wanted)
 
-    def admit(self) -> None:
-        """Whether one more may be encrypted.
+    async def encrypted(self, asker: Asker, kept: Kept, to: Sequence[Recipient]) -> AsyncGenerator[bytes, None]:
+        """Open an archive, to be encrypted as it is read; see :func:`audit.production.container.encrypted`.
+
+        Args:
+            asker: On behalf of whom.
+            kept: Which.
+            to: At least one.
+
+        Returns:
+            To be exhausted or closed: until then it is one of :data:`MAX_ENCRYPTED`.
 
         Raises:
-            TooManyEncrypted: Not now.
+            TooManyEncrypted: Not now; nothing was read.
+            Exception: As :meth:`get`.
         """
+        body = self._encrypted(asker, kept, to)
+        await anext(body)
+        return body
+
+    async def _encrypted(self, asker: Asker, kept: Kept, to: Sequence[Recipient]) -> AsyncGenerator[bytes, None]:
+        """It counts from before the read is recorded. The first thing that it yields only says that it has begun."""
         if self._encrypting >= MAX_ENCRYPTED:
             raise TooManyEncrypted(f"{MAX_ENCRYPTED} archives are being encrypted; come again, or take it as it is")
-
-    async def encrypted(
-        self, body: AsyncGenerator[bytes, None], to: Sequence[Recipient]
-    ) -> AsyncGenerator[bytes, None]:
-        """An archive's bytes, encrypted as they are read; see :func:`audit.production.container.encrypted`."""
         self._encrypting += 1
-        pieces = encrypted(body, to, self._pool)
         try:
-            async for piece in pieces:
-                yield piece
+            got = await self.get(asker, kept, None, data=True)
+            if got.body is None:
+                raise TypeError("an archive was read without its bytes")
+            async with aclosing(got.body), aclosing(encrypted(got.body, to, self._pool)) as pieces:
+                yield b""
+                async for piece in pieces:
+                    yield piece
         finally:
             self._encrypting -= 1
-            await pieces.aclose()

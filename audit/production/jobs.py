@@ -24,7 +24,7 @@ from audit.production.contents import Progress
 from audit.production.create import ask, make
 from audit.production.keep import BUCKET, abandon, key_of
 from audit.production.places import Places
-from vault.errors import S3Error, VaultError
+from vault.errors import DurabilityError, OutcomeUnknown, S3Error, VaultError
 from vault.state import lookup
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from audit.production.standing import Standing
     from audit.production.state import State
 
+#: How long a stop waits for one, in seconds: between two pieces of a file it is heard at once.
+STOP_SECONDS: Final = 15
 _log: Final = logging.getLogger(__name__)
 
 
@@ -147,14 +149,14 @@ class Jobs:
         return msgspec.structs.replace(found, stage=progress.stage, kept=done.kept if done is not None else None)
 
     def discard(self, asker: Asker, production: str) -> None:
-        """Remove what there is of one that does not run.
+        """Remove what there is of one: its directory last, so that whoever is told of an error can ask for it again.
 
         Raises:
             VaultError: An upload of it could not be given up.
         """
-        self._jobs.pop(production, None)
-        self.places.remove(production)
         abandon(self._node, asker, production)
+        self.places.remove(production)
+        self._jobs.pop(production, None)
 
     def remember(self, production: str, root: Path, stopped: str, problem: str = "") -> None:
         """Have the directory say why it stands still; where it cannot, it counts as interrupted."""
@@ -166,27 +168,25 @@ class Jobs:
             _log.warning("production %s %s, and its directory does not say so: %s", production, stopped, error)
 
     def stop(self) -> None:
-        """Tell all to stop, and wait for them; they can be gone on with."""
+        """Tell all to stop, and wait for them, but not for ever; they can be gone on with."""
         self._stopping = True
         for job in list(self._jobs.values()):
             job.progress.stop.set()
             if job.thread is not None:
-                job.thread.join()
+                job.thread.join(STOP_SECONDS)
+                if job.thread.is_alive():
+                    _log.warning("production %s hangs and is left behind; it can be gone on with", job.state.id)
 
     def _run(self, job: Job, asker: Asker) -> None:
         production = job.state.id
         try:
-            job.finished = make(self._node, asker, job.state, job.root, job.progress)
-            if job.ours:
-                self.places.remove(production)
-            job.how = standing.KEPT
-        except Cancelled as error:
-            self._cancelled(job, asker, str(error))
+            self._make(job, asker)
         except (AuditError, VaultError) as error:
             problem = error.message if isinstance(error, S3Error) else str(error)
+            _log.warning("production %s failed: %s", production, problem)
             self.remember(production, job.root, states.FAILED, problem)
             job.problem, job.how = problem, standing.FAILED
-            if error.fatal:
+            if isinstance(error, DurabilityError | OutcomeUnknown):  # what is damaged ends only what has to read it
                 self._report(error)
         except Exception as error:  # noqa: BLE001 - the loop that owns it: nobody is to wait for ever
             _log.exception("a production failed")
@@ -194,10 +194,18 @@ class Jobs:
             self.remember(production, job.root, states.FAILED, job.problem)
             job.how = standing.FAILED
 
-    def _cancelled(self, job: Job, asker: Asker, why: str) -> None:
+    def _make(self, job: Job, asker: Asker) -> None:
+        """Make it, or give it up where it was cancelled."""
         production = job.state.id
-        if job.discard:
-            self.discard(asker, production)
-        elif not self._stopping:
-            self.remember(production, job.root, states.CANCELLED)
-        job.problem, job.how = why, standing.CANCELLED
+        try:
+            job.finished = make(self._node, asker, job.state, job.root, job.progress)
+        except Cancelled as error:
+            if job.discard:
+                self.discard(asker, production)
+            elif not self._stopping:
+                self.remember(production, job.root, states.CANCELLED)
+            job.problem, job.how = str(error), standing.CANCELLED
+            return
+        if job.ours:
+            self.places.remove(production)
+        job.how = standing.KEPT

@@ -7,7 +7,8 @@ a whole.
 
 An attempt may end anywhere. The next one takes an archive that is there already, of these very bytes and locked for
 long enough; where there is none it first gives up whatever upload an earlier attempt began. So there is one archive of
-a production, and no upload is left.
+a production, and no upload is left: one whose production nobody goes on with is given up at the next start
+(``audit.start``), for policy lets nobody else abort it.
 
 The service belongs to an event loop, and productions are made in threads: each attempt has a loop of its own over the
 node's one committer, and blocks it as it likes.

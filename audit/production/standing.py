@@ -143,12 +143,18 @@ def _firsts(node: Node, before: int) -> Iterator[tuple[int, Tail]]:
 
 
 def _later(node: Node, since: int) -> dict[str, tuple[Head, Tail]]:
-    """The last record of each production that says how it ended, from a position on."""
+    """The last record of each production that says how it ended, from a position on.
+
+    One that is complete stays so: whoever cancelled it came too late.
+    """
     ends = condition([("op", "production.complete"), ("op", "production.cancel"), ("outcome", SUCCESS)])
-    found = {}
+    found: dict[str, tuple[Head, Tail]] = {}
     for (position,) in node.asking.select("position", ends.within("position >= ?", since), "ORDER BY position"):
         head, tail = decode(node.history.record(position))
-        if tail.production is not None:
+        if tail.production is None:
+            continue
+        known = found.get(tail.production.id)
+        if known is None or known[1].op != "production.complete":
             found[tail.production.id] = head, tail
     return found
 

@@ -97,6 +97,11 @@ class Page(msgspec.Struct, frozen=True, omit_defaults=True):
     total: int | None = None
 
 
+def may(actor: Actor, op: str) -> bool:
+    """Whether somebody may look at records, or ask for productions, as far as their roles say."""
+    return actor.id == SYSTEM or allowed(actor.roles, op, owns=False)
+
+
 class Asking:
     """Answers questions. Thread-safe; not for the event loop.
 
@@ -169,8 +174,7 @@ class Asking:
             S3Error: AccessDenied: they may not; or ``missing``. Recorded.
             Unavailable: It could not be recorded; nothing may be shown.
         """
-        actor = tail.actor
-        if actor.id == SYSTEM or allowed(actor.roles, tail.op, owns=False):
+        if may(tail.actor, tail.op):
             return self._commit(tail, missing)
         needed = _NEEDED_TO_PRODUCE if tail.op.startswith("production.") else _NEEDED
         return self._commit(tail, S3Error("AccessDenied", needed, reason="policy"))
