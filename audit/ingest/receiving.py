@@ -181,7 +181,7 @@ class Receiver:
         """
         try:
             body = await read()
-            data = await self._core.run(unpack.decoded, body, coding)
+            data = await self._core.run(unpack.decoded, body, coding) if coding else body
             with self._room(len(data) if data is not body else 0):
                 prepared = await self._core.run(_prepare, sender, data, content_type)
                 members = [await self._kept(sender, each) if isinstance(each, Large) else each for each in prepared]
