@@ -169,10 +169,8 @@ def _hides(making: _Making, position: int) -> bool:
 def _logs(making: _Making) -> list[dict[str, object]]:
     node, found, asked = making.node, making.found, making.state.asked
     chosen = {*found.carried(only_matching=asked.only_matching), making.state.snapshot}  # with the record that asked
-    if not asked.only_matching:
-        chosen |= {
-            strand.base for strand in node.stores.strands if strand.base >= min(chosen)
-        }  # which name the one before
+    if not asked.only_matching:  # the first record of a stream names the one before: without it they are no one history
+        chosen |= {strand.base for strand in node.stores.strands if strand.base >= min(chosen)}
     carried = sorted(position for position in chosen if position <= making.state.snapshot)
     ranges: list[dict[str, object]] = []
     for strand in node.stores.strands:
