@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from statistics import median, quantiles
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from audit.app import GC_OBJECTS
@@ -23,14 +25,16 @@ from tests.bench.load import BUCKET as PRODUCED_BUCKET
 from tests.bench.measure import Process, most_anonymous
 from tests.doubles.produced import produce
 from vault.policy import SYSTEM
-from vault.record import Actor, Origin
+from vault.record import Actor, Origin, Tail
 from vault.times import DAY_NS, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.bench.load import Load
     from tests.bench.measure import Results
+    from vault.ports import Intent
 
 _HOST: Final = Actor(SYSTEM, person="bench")
 _HERE: Final = Origin("cli")
@@ -40,6 +44,9 @@ _TIMES: Final = 15
 _DAYS: Final = 30
 _PEOPLE: Final = 50
 _MIB: Final = 1024 * 1024
+#: Records a second that come while it is seen how soon one is found, and for how many seconds.
+_FRESH_RATE: Final = 2_000
+_FRESH_SECONDS: Final = 15.0
 #: Versions of the production that is measured.
 PRODUCED: Final = 10_000
 
@@ -52,8 +59,9 @@ def view(home: Path, results: Results, *, count: int) -> None:
         gc.set_threshold(GC_OBJECTS)
         people_there = people(node, _PEOPLE)
         cpu, started = time.process_time(), time.monotonic()
+        make, operations = month(node, people_there), count * 10 // MONTH_RECORDS
         with long_turns():
-            fill(node, count * 10 // MONTH_RECORDS, month(node, people_there))
+            fill(node, operations, make)
         node.asking.fresh(node.stores.current.end, 3600)
         figures = {"records a second, wall": count / (time.monotonic() - started)}
         figures |= {"CPU µs a record, all threads": (time.process_time() - cpu) * 1e6 / count}
@@ -62,7 +70,7 @@ def view(home: Path, results: Results, *, count: int) -> None:
         _build(home, node, results)
         most[0] = 0
         _ask(node, people_there[0], results, count)
-        _fresh(node, results)
+        _fresh(node, make, operations, results)
         results.add("ask: all of it", {MEMORY: most[0] / _MIB, "load": os.getloadavg()[0]})
 
 
@@ -122,13 +130,30 @@ def _key(record: bytes) -> str:
     return record.partition(b'"key":"')[2].partition(b'"')[0].decode()
 
 
-def _fresh(node: Node, results: Results) -> None:
-    """From a record's being durable until an answer holds it, the question's own record and commit included."""
-    for _ in range(_TIMES):
+def _fresh(node: Node, make: Callable[[int], Intent], first: int, results: Results) -> None:
+    """From a record's being durable until an answer holds it, while others come; the question's own commit included."""
+    took: list[float] = []
+    stop = Event()
+
+    def pace() -> None:
+        number, started = first, time.monotonic()
+        while not stop.wait(max(0.0, started + (number - first) * MONTH_RECORDS / 10 / _FRESH_RATE - time.monotonic())):
+            fill(node, 10, make, first=number)
+            number += 10
+
+    pacing = Thread(target=pace, name="pace")
+    pacing.start()
+    end = time.monotonic() + _FRESH_SECONDS
+    while time.monotonic() < end:
+        done = node.commit(Tail(op="bucket.list", actor=_HOST, origin=_HERE))
         started = time.monotonic()
-        page = node.asking.ask(_HOST, _HERE, Question([], "x", 2))
-        assert len(page.records) == 2
-        results.add("ask: what was just recorded", {"ms": (time.monotonic() - started) * 1e3})
+        while node.asking.ask(_HOST, _HERE, Question([("op", "bucket.list")], "x", 1)).records[0].seq < done.head.seq:
+            pass
+        took.append((time.monotonic() - started) * 1e3)
+    stop.set()
+    pacing.join()
+    figures = {"p50, ms": median(took), "p99, ms": quantiles(took, n=100)[-1], "records a second beside": _FRESH_RATE}
+    results.add("ask: what was just recorded, while others come", figures)
 
 
 def production(home: Path, generator: Load, results: Results, *, count: int) -> None:

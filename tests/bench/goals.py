@@ -63,6 +63,7 @@ _VERIFY: Final = "verify: records of 400 bytes"
 _MIXED: Final = "verify: a mixed load"
 
 _VIEW: Final = "view of records, built anew"
+_FRESH: Final = "ask: what was just recorded, while others come"
 _HEAD: Final = "index: HEAD among all versions"
 _PRODUCED: Final = "production of versions of 1 KiB"
 
@@ -94,6 +95,7 @@ GOALS: Final = (
         amount=1e7,
     ),
     Goal("ask for a key's history", "ask: a key's history", "ms", 50, "ms", most=True, amount=1e7),
+    Goal("found once acknowledged, at 2,000 a second, p99", _FRESH, "p99, ms", 2000, "ms", most=True),
     Goal("count all", "ask: count of all", "ms", 1000, "ms", most=True, amount=1e7),
     Goal(
         "HEAD decided, to a tenth of the versions",
