@@ -98,7 +98,8 @@ def fill(node: Node, state: State, root: Path, progress: Progress) -> Made:
     node.asking.fresh(state.snapshot, VIEW_SECONDS)
     found = question.find(node.asking, state.asked, state.snapshot)
     progress.versions = len(found.versions)
-    making = _Making(node, Bag(root), state, found, progress)
+    bag = Bag(root, node.layout.root, node.settings.disk.reserve_mib << 20)
+    making = _Making(node, bag, state, found, progress)
     progress.stage = "natives"
     entries = _versions(making)
     progress.stage = "records"
