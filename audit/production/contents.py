@@ -159,6 +159,9 @@ def _logs(making: _Making, removed: set[int]) -> list[dict[str, object]]:
         seqs = [at - strand.base for at in carried if holding(node.stores.strands, at) is strand]
         if not seqs:
             continue
+        first, end = (0, 0) if asked.only_matching else _inside(strand, found.first, found.end)
+        if not asked.only_matching:  # what is before and after the period is shown of each stream that is here
+            seqs = sorted({*seqs, max(first - 1, 0), min(end, strand.end - strand.base - 1)})
         note, size = _covering(making, strand, seqs[-1])
 
         def read(tile: Tile, stream: str = strand.name) -> bytes:
@@ -173,7 +176,6 @@ def _logs(making: _Making, removed: set[int]) -> list[dict[str, object]]:
             raise ProductionFailed(
                 f"{error}; so nobody can check that no version of that time was left out: ask with --only-matching"
             ) from error
-        first, end = (0, 0) if asked.only_matching else _inside(strand, found.first, found.end)
         said = {"stream": strand.name, "origin": node.identity.origin_of(strand.name), "size": size}
         ranges.append({**said, "records": len(seqs), "first": first, "end": end})
     return ranges

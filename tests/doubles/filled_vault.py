@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +16,7 @@ from audit.production.question import Question, judged
 from audit.production.state import State
 from tests.doubles.whole_node import HERE, make, open_node
 from tests.doubles.world import Checks, pieces
+from tests.integration.served import command
 from vault.policy import SYSTEM
 from vault.record import Actor
 from vault.service.context import CompletedPart, PutSpec, UploadSpec
@@ -32,14 +34,30 @@ SERVER = Actor(SYSTEM)
 
 
 class FilledVault:
-    """A context manager. It makes ``root``, and ``bucket``, where everything is; without ``lock`` it keeps no versions."""
+    """A context manager. Makes ``root``, and ``bucket``, where everything is; without ``lock`` it keeps no versions."""
 
     def __init__(self, root: Path, bucket: str = "trades", *, lock: bool = True) -> None:
         make(root)
         self.root = root
         self.bucket = bucket
         self.node = open_node(root)
+        self._asked = 0
         self._run(lambda service, caller: service.buckets.create(caller, bucket, lock=lock, strict=False))
+
+    def recover(self, before: Path) -> None:
+        """Lose what came after a copy was made of a closed vault, and go on with that in a new stream."""
+        self.node.close()
+        shutil.rmtree(self.root)
+        before.rename(self.root)
+        assert command("recover", "--data", self.root).returncode == 0
+        self.node = open_node(self.root)
+
+    def copied(self, to: Path) -> Path:
+        """A copy of it, closed in between."""
+        self.node.close()
+        shutil.copytree(self.root, to)
+        self.node = open_node(self.root)
+        return to
 
     def put(self, key: str, data: bytes) -> str:
         """Store an object; its version's id."""
@@ -63,8 +81,9 @@ class FilledVault:
 
     def ask(self, root: Path, **asked: Any) -> State:
         """Ask for a production in a directory."""
+        self._asked += 1
         question = judged(Question("a reason", self.bucket, **asked))
-        return ask(self.node, Asker(SERVER, HERE), State("0" * 16, question, SERVER, -1), root)
+        return ask(self.node, Asker(SERVER, HERE), State(f"{self._asked:016x}", question, SERVER, -1), root)
 
     def fill(self, state: State, root: Path) -> Made:
         return fill(self.node, state, root, Progress())

@@ -11,9 +11,12 @@ from audit.production import contents, logs, trail
 from audit.production import state as states
 from audit.production.bag import Cancelled, ProductionFailed
 from audit.query.filter import QueryInvalid
+from audit.verify import sparse
 from audit.verify.command import main as verify
-from tests.doubles.filled_vault import FilledVault
+from tests.doubles.filled_vault import SERVER, FilledVault
+from tests.doubles.whole_node import HERE
 from vault.errors import IntegrityError
+from vault.record import Tail, decode
 from vault.service.plaintext import Plaintext
 
 if TYPE_CHECKING:
@@ -98,6 +101,27 @@ def test_what_took_the_place_of_a_null_version_removed_it(plain: FilledVault, tm
     assert [entry["state"] for entry in entries(out)] == ["removed", "native"][: 1 if late else 2]
     assert told(out)[0] == ["object.put", "object.put"]
     assert checked(out) == 0
+
+
+def test_of_a_recovered_vault_each_stream_shows_the_edges_of_the_period(vault: FilledVault, tmp_path: Path) -> None:
+    version = vault.put("a", b"one")
+    vault.delete("a")  # hides what comes later, too: of another stream, and in its trail
+    vault.put("b", b"one")
+    early = vault.ask(tmp_path / "early")
+    before = vault.copied(tmp_path / "copy")
+    vault.node.commit(Tail(op="server.reload", actor=SERVER, origin=HERE))
+    vault.recover(before)
+    vault.put("a", b"two")
+    stored = [
+        head.time for head, tail in map(decode, dict(vault.node.history.read(0)).values()) if tail.op == "object.put"
+    ]
+    for number, (asked, count) in enumerate([({}, 3), ({"until": stored[1]}, 1), ({"since": stored[2]}, 1)]):
+        out = tmp_path / str(number)
+        assert vault.fill(vault.ask(out, **asked), out).versions == count
+        assert checked(out) == 0, asked
+    vault.delete("a", version)
+    with pytest.raises(ProductionFailed, match="after the vault was recovered: ask for a new production"):
+        vault.fill(early, tmp_path / "early")
 
 
 def test_a_version_that_no_record_removed_makes_no_production(
@@ -186,6 +210,7 @@ def test_more_bytes_of_records_than_a_verifier_reads_are_refused(
     vault.put("a", b"one")
     out = tmp_path / "out"
     state = vault.ask(out)
+    assert logs.MAX_RECORDS_BYTES == sparse._MAX_RECORDS_BYTES
     monkeypatch.setattr(logs, "MAX_RECORDS_BYTES", 1000)
     with pytest.raises(ProductionFailed, match="no verifier takes"):
         vault.fill(state, out)
