@@ -133,12 +133,10 @@ def _removals(making: _Making, gone: set[tuple[str, int]]) -> dict[tuple[str, in
     if not gone:
         return {}
     node, strands = making.node, making.node.stores.strands
-    node.asking.fresh(strands[-1].end, VIEW_SECONDS)  # the index has no version whose removal is not durable
+    node.asking.fresh(strands[-1].end, VIEW_SECONDS)  # what the index lacks, a durable record removed
     found = removals(node.asking, making.state.asked.bucket, gone)
-    for key, ordinal in sorted(gone - found.keys()):
-        raise ProductionFailed(
-            f"the index lacks version {ordinal} of {key!r}, and no record removed it: run `strongroom doctor --index`"
-        )
+    if gone - found.keys():
+        raise ProductionFailed("the index lacks a version that no record removed: run `strongroom doctor --index`")
     asked_in = holding(strands, making.state.snapshot)
     if any(position >= asked_in.end for position in found.values()):
         raise ProductionFailed("a version was removed after the vault was recovered: ask for a new production")
@@ -152,8 +150,8 @@ def _at(making: _Making, position: int) -> tuple[str, int]:
 
 def _logs(making: _Making, removed: set[int]) -> list[dict[str, object]]:
     node, found, asked = making.node, making.found, making.state.asked
-    chosen = {*found.carried(only_matching=asked.only_matching), making.state.snapshot}  # with the record that asked
-    carried = sorted({position for position in chosen if position <= making.state.snapshot} | removed)
+    asked_at = making.state.snapshot  # the record that asked goes in, too
+    carried = sorted({*found.carried(only_matching=asked.only_matching), asked_at, *removed})
     ranges: list[dict[str, object]] = []
     for strand in node.stores.strands:
         seqs = [at - strand.base for at in carried if holding(node.stores.strands, at) is strand]
