@@ -21,6 +21,7 @@ from audit.production.bag import ProductionFailed
 from audit.production.places import ID
 from audit.production.question import Question
 from audit.production.standing import CANCELLED, KEPT, RUNNING
+from vault import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,7 +207,10 @@ def _id(text: str) -> str:
 
 
 def _write(file: Path, packed: Iterator[bytes], to: Sequence[Recipient]) -> int:
-    """Write a file of its owner's alone, encrypted where it is for somebody; its size. A failure leaves nothing."""
+    """Write a file of its owner's alone, encrypted where it is for somebody; its size. A failure leaves nothing.
+
+    It is durable on return: whoever is told that it is there may give up what it was made of.
+    """
     written = 0
 
     def put(data: bytes) -> None:
@@ -221,6 +225,9 @@ def _write(file: Path, packed: Iterator[bytes], to: Sequence[Recipient]) -> int:
             else:
                 for piece in packed:
                     put(piece)
+            out.flush()
+            durable.fsync_file(out.fileno())
+        durable.fsync_dir(file.absolute().parent)
     except FileExistsError as error:
         raise ProductionFailed(f"{file} is there already; give a new name") from error
     except OSError as error:

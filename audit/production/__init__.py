@@ -1,7 +1,8 @@
 """Productions: what a regulator or auditor is handed, and can check without us (DESIGN §2, §11).
 
 A production is a directory in the form of a BagIt bag (RFC 8493). Everything in it is fixed by one snapshot, the
-record that says it was asked for; the same question at the same snapshot gives the same files.
+record that says it was asked for; the same question at the same snapshot gives the same files, but for versions that
+were removed meanwhile: these it lists with the record of that.
 
     HOW-TO-CHECK.txt               one page for whoever has never heard of this software
     strongroom-verify.pyz          the verifier; needs Python 3.11 and nothing else

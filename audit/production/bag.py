@@ -1,6 +1,7 @@
 """A BagIt bag (RFC 8493) being filled: files are digested as they are written, manifests come last.
 
-Nothing is synced before the end: a directory without ``tagmanifest-sha256.txt`` is one that was cut short.
+Nothing is synced before the end, and all of it then: a directory without ``tagmanifest-sha256.txt`` is one that was cut
+short. While it is filled the vault beside it keeps what it needs of the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from audit.errors import AuditError
+from vault import durable
+from vault.errors import DurabilityError
 from vault.storage.room import free_bytes
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ _DECLARATION: Final = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n
 SEAL: Final = "tagmanifest-sha256.txt"
 _PAYLOAD: Final = "data/"
 _PIECE: Final = 1 << 20
+#: How often the room that is left is looked at, in bytes written.
+_LOOK: Final = 4 << 20
 
 
 class ProductionFailed(AuditError):
@@ -60,11 +65,18 @@ class Bag:
 
     Args:
         root: Its directory; made, or holds what an earlier attempt at the same bag left.
+        vault: The data directory beside it.
+        reserve: Bytes that stay free there, where both are on one file system.
         check: Called with each piece that is written or read; what it raises ends that.
+
+    Raises:
+        ProductionFailed: The directory cannot be made.
     """
 
-    def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: Path, vault: Path, reserve: int, check: Callable[[], None] = lambda: None) -> None:
         self.root = root
+        self._vault = vault
+        self._reserve = reserve
         self._check = check
         self._digests: dict[str, str] = {}
         self._payload = 0, 0
@@ -88,30 +100,54 @@ class Bag:
             put(data)
 
     @contextmanager
-    def open(self, name: str) -> Iterator[Callable[[bytes], None]]:
-        """Write a file piece by piece.
+    def open(self, name: str, room: int = _LOOK) -> Iterator[Callable[[bytes], None]]:
+        """Write a file piece by piece. Where that is not done to its end, nothing of it is left.
+
+        Args:
+            name: Of the file.
+            room: Bytes that there must be room for, at least, before it is begun.
 
         Raises:
-            ProductionFailed: It cannot be written.
+            ProductionFailed: It cannot be written, or would take what the vault needs.
         """
         path = self.root / name
         digest = sha256()
-        size = 0
+        size = looked = 0
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._leave_room(max(room, _LOOK))
             with path.open("wb") as file:
 
                 def put(data: bytes) -> None:
-                    nonlocal size
+                    nonlocal size, looked
                     self._check()
+                    if size + len(data) - looked >= _LOOK:
+                        self._leave_room(len(data) + _LOOK)
+                        looked = size
                     file.write(data)
                     digest.update(data)
                     size += len(data)
 
                 yield put
         except OSError as error:
+            self.drop(name)
             raise ProductionFailed(f"{path} cannot be written: {error.strerror}") from error
+        except BaseException:
+            self.drop(name)
+            raise
         self._add(name, size, digest.hexdigest())
+
+    def drop(self, name: str) -> None:
+        """Remove a file that was not written to its end, or by an earlier attempt and is none of this one's.
+
+        Raises:
+            ProductionFailed: It cannot be removed.
+        """
+        path = self.root / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ProductionFailed(f"{path} cannot be removed: {error.strerror}") from error
 
     def kept(self, name: str, size: int, digest: str) -> bool:
         """Whether a file is there already, whole, from an earlier attempt; then it counts as written.
@@ -149,7 +185,7 @@ class Bag:
             beside: A file that may stand there for now and is no part of the bag.
 
         Returns:
-            SHA-256 of the last file: it covers everything.
+            SHA-256 of the last file: it covers everything. All of the bag is durable.
 
         Raises:
             ProductionFailed: They cannot be written, or there is a file in the bag that it was not given.
@@ -164,7 +200,32 @@ class Bag:
         strays = present - set(self._digests) - {beside}
         if strays:
             raise ProductionFailed(f"{self.root} holds a file of somebody else's, {min(strays)}; give a new directory")
+        self._sync()
         return self._digests[SEAL]
+
+    def _sync(self) -> None:
+        """Files first, then the directories that name them; that of the bag itself was durable before it was filled.
+
+        A directory is the caller's: what ails it ends no vault.
+        """
+        folders = set()
+        for name in self._digests:
+            path = self.root / name
+            folders |= {folder for folder in path.parents if folder.is_relative_to(self.root)}
+            try:
+                with path.open("rb") as file:
+                    durable.fsync_file(file.fileno())
+            except (OSError, DurabilityError) as error:
+                self.drop(name)  # else the next attempt takes for whole what is only in memory
+                raise ProductionFailed(f"{path} cannot be made durable: {error}") from error
+        try:
+            for folder in sorted(folders):
+                durable.fsync_dir(folder)
+        except DurabilityError as error:
+            raise ProductionFailed(f"{self.root} cannot be made durable: {error}") from error
+
+    def _leave_room(self, size: int) -> None:
+        leave_room(self.root, self._vault, self._reserve, size)
 
     def _add(self, name: str, size: int, digest: str) -> None:
         """Count a file, which is written once."""

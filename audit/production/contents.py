@@ -26,11 +26,11 @@ from audit.production.bag import Bag, Cancelled, ProductionFailed
 from audit.production.logs import write_log
 from audit.production.pages import how_to_check, write_pages
 from audit.production.state import Made, State
+from audit.production.trail import removals
 from audit.production.versions import Versions
 from audit.query.records import ViewBehind
 from audit.strand import holding
 from audit.verify.build import archive
-from vault.record import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def fill(node: Node, state: State, root: Path, progress: Progress) -> Made:
     Raises:
         ProductionFailed: The directory cannot be used.
         Cancelled: It was told to stop.
-        QueryInvalid: It is of too many versions.
+        QueryInvalid: It is of too many versions or records.
         ViewBehind: The view of records is being built; ask again.
         LedgerCorrupt: A record or tile cannot be read.
     """
@@ -123,55 +123,63 @@ def fill(node: Node, state: State, root: Path, progress: Progress) -> Made:
     caught_up(node, state.snapshot, progress)
     found = question.find(node.asking, state.asked, state.snapshot)
     progress.versions = len(found.versions)
-    making = _Making(node, Bag(root, progress.check), state, found, progress)
+    bag = Bag(root, node.layout.root, node.settings.disk.reserve_mib << 20, progress.check)
+    making = _Making(node, bag, state, found, progress)
     progress.stage = "natives"
-    entries = _versions(making)
+    entries, removed = _versions(making)
     progress.stage = "records"
-    ranges = _logs(making)
+    ranges = _logs(making, removed)
     progress.stage = "pages and manifests"
     return _finish(making, entries, ranges)
 
 
-def _versions(making: _Making) -> list[Entry]:
+def _versions(making: _Making) -> tuple[list[Entry], set[int]]:
+    """The versions, and the positions of the records that removed those of them that are not there any more."""
     progress, bag = making.progress, making.bag
     versions = Versions(making.node, bag)
     entries = []
-    for number, position in enumerate(making.found.versions, 1):
+    for number, (position, trail) in enumerate(zip(making.found.versions, making.found.trails, strict=True), 1):
         progress.check()
-        entries.append(versions.produce(number, position, _trail(making, position)))
+        entries.append(versions.produce(number, position, tuple(_at(making, step) for step in trail)))
         progress.done, progress.bytes = number, bag.payload[0]
+    removed = _removals(making, {(entry.key, entry.ordinal) for entry in entries if entry.state == "removed"})
     with bag.open("data/versions.ndjson") as put:
-        for entry in entries:
-            put(msgspec.json.encode(entry) + b"\n")
-    return entries
+        for number, entry in enumerate(entries):
+            if entry.state == "removed":
+                step = _at(making, removed[entry.key, entry.ordinal])
+                if step not in entry.trail:
+                    entries[number] = msgspec.structs.replace(entry, trail=(*entry.trail, step))
+            put(msgspec.json.encode(entries[number]) + b"\n")
+    return entries, set(removed.values())
 
 
-def _trail(making: _Making, position: int) -> tuple[tuple[str, int], ...]:
-    """The records that name a version's key, but for those of other versions of it."""
-    head, tail = decode(making.node.history.record(position))
-    ordinal = head.version.ordinal if head.version is not None else 0
-    key = tail.object.key if tail.object is not None else ""
-    steps = [
-        at
-        for at, which, op in making.found.trail.get(key, ())
-        if which in {0, ordinal} or (op == "object.delete" and _hides(making, at))
-    ]
-    strands = making.node.stores.strands
-    return tuple((strand.name, at - strand.base) for at in steps for strand in (holding(strands, at),))
+def _removals(making: _Making, gone: set[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """What removed versions, also what did so since the production was asked for: a record excuses each of them."""
+    if not gone:
+        return {}
+    node, strands = making.node, making.node.stores.strands
+    caught_up(node, strands[-1].end, making.progress)  # what the index lacks, a durable record removed
+    found = removals(node.asking, making.state.asked.bucket, gone)
+    if gone - found.keys():
+        raise ProductionFailed("the index lacks a version that no record removed: run `strongroom doctor --index`")
+    asked_in = holding(strands, making.state.snapshot)
+    if any(position >= asked_in.end for position in found.values()):
+        raise ProductionFailed("a version was removed after the vault was recovered: ask for a new production")
+    return found
 
 
-def _hides(making: _Making, position: int) -> bool:
-    """Whether a deletion made a marker, which hides all versions of its key."""
-    head, tail = decode(making.node.history.record(position))
-    return head.version is not None and head.version.marker and tail.object is not None and not tail.object.version_id
+def _at(making: _Making, position: int) -> tuple[str, int]:
+    strand = holding(making.node.stores.strands, position)
+    return strand.name, position - strand.base
 
 
-def _logs(making: _Making) -> list[dict[str, object]]:
+def _logs(making: _Making, removed: set[int]) -> list[dict[str, object]]:
     node, found, asked = making.node, making.found, making.state.asked
-    chosen = {*found.carried(only_matching=asked.only_matching), making.state.snapshot}  # with the record that asked
+    asked_at = making.state.snapshot  # the record that asked goes in, too
+    chosen = {*found.carried(only_matching=asked.only_matching), asked_at, *removed}
     if not asked.only_matching:  # the first record of a stream names the one before: without it they are no one history
-        chosen |= {strand.base for strand in node.stores.strands if strand.base >= min(chosen)}
-    carried = sorted(position for position in chosen if position <= making.state.snapshot)
+        chosen |= {strand.base for strand in node.stores.strands if min(chosen) <= strand.base <= asked_at}
+    carried = sorted(chosen)
     ranges: list[dict[str, object]] = []
     for strand in node.stores.strands:
         seqs = [at - strand.base for at in carried if holding(node.stores.strands, at) is strand]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import io
 from html import escape
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from audit.production.versions import Entry
 
@@ -80,14 +81,15 @@ def _row(entry: Entry) -> str:
     )
 
 
-def table(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> bytes:
-    """Write a CSV table (RFC 4180, UTF-8): ' stands before what a spreadsheet would take for a formula."""
+def table(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> Iterator[bytes]:
+    """Write a CSV table (RFC 4180, UTF-8) line by line: ' stands before what a spreadsheet would take for a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    for line in lines:
-        writer.writerow([cell(line.get(name, "")) for name in columns])
-    return text.getvalue().encode()
+    for row in chain([columns], ([cell(line.get(name, "")) for name in columns] for line in lines)):
+        writer.writerow(row)
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
 
 
 def cell(value: object) -> object:

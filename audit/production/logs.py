@@ -6,8 +6,9 @@ Tile readers of others authenticate them as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from audit.production.bag import ProductionFailed
 from audit.tiles import HEIGHT, WIDTH, Tile, partial_tiles
 from vault.merkle import HASH_BYTES
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from audit.production.bag import Bag
     from audit.tiles import ReadTile
+
+#: Of one stream's records, as the verifier takes them, in bytes.
+MAX_RECORDS_BYTES: Final = 1 << 34
 
 
 def tiles_for(seqs: Iterable[int], size: int) -> list[Tile]:
@@ -52,10 +56,18 @@ def write_log(
 
     Raises:
         LedgerCorrupt: A record or tile cannot be read.
-        ProductionFailed: The bag cannot be written.
+        ProductionFailed: The bag cannot be written, or the records are more than a verifier takes.
     """
+    room = MAX_RECORDS_BYTES
     with bag.open(f"{place}/records.ndjson") as put:
         for seq in seqs:
-            put(record(seq) + b"\n")
+            line = record(seq) + b"\n"
+            room -= len(line)
+            if room < 0:
+                raise ProductionFailed(
+                    f"the records are more than {MAX_RECORDS_BYTES >> 30} GiB, which no verifier takes: "
+                    "ask for less time, for a prefix, or with --only-matching"
+                )
+            put(line)
     for tile in tiles_for(seqs, size):
         bag.write(f"{place}/{tile.path}", read(tile)[: tile.width * HASH_BYTES])

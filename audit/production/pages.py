@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from audit.production import index
 from vault.record import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from audit.production.bag import Bag
     from audit.production.question import Question
@@ -24,6 +25,15 @@ _VERSIONS: Final = (
     "n", "native", "sha256", "bucket", "key", "version_id", "ordinal", "size", "time", "mode", "until", "hold", "state",
     "stream", "seq", "problem",
 )  # fmt: skip
+
+
+class _At(msgspec.Struct):
+    """Of a record only where it stands."""
+
+    seq: int
+
+
+_places: Final = msgspec.json.Decoder(_At)
 
 
 def write_pages(bag: Bag, production: str, asked: Question, by: str, entries: Sequence[Entry]) -> None:
@@ -39,8 +49,13 @@ def write_pages(bag: Bag, production: str, asked: Question, by: str, entries: Se
     Raises:
         ProductionFailed: The bag cannot be written.
     """
-    bag.write("data/versions.csv", index.table(_VERSIONS, [msgspec.to_builtins(entry) for entry in entries]))
-    bag.write("data/trail.csv", index.table(_TRAIL, _steps(bag, entries)))
+    for name, columns, lines in (
+        ("data/versions.csv", _VERSIONS, map(msgspec.to_builtins, entries)),
+        ("data/trail.csv", _TRAIL, _steps(bag, entries)),
+    ):
+        with bag.open(name) as put:
+            for piece in index.table(columns, lines):
+                put(piece)
     here = sum(entry.state == "native" for entry in entries)
     failed = sum(entry.state == "failed" for entry in entries)
     facts = [
@@ -59,29 +74,36 @@ def write_pages(bag: Bag, production: str, asked: Question, by: str, entries: Se
     bag.write("data/index.pdf", pdf.document(title, facts, entries))
 
 
-def _steps(bag: Bag, entries: Sequence[Entry]) -> Iterable[dict[str, object]]:
-    """The trail, a record a line, read from the records that the bag holds."""
-    records = {}
-    for path in (bag.root / "data" / "logs").glob("*/records.ndjson"):
-        with path.open("rb") as file:
-            for line in file:
-                head, tail = decode(line.rstrip(b"\n"))
-                records[head.stream, head.seq] = head, tail
-    for entry in entries:
-        for stream, seq in entry.trail:
-            head, tail = records[stream, seq]
-            yield {
-                **{name: getattr(entry, name) for name in ("n", "bucket", "key", "version_id")},
-                "stream": stream,
-                "seq": seq,
-                "time": head.time,
-                "op": tail.op,
-                "outcome": head.outcome,
-                "reason": head.reason,
-                "actor": tail.actor.id,
-                "person": tail.actor.person,
-                "ip": tail.origin.ip,
-            }
+def _steps(bag: Bag, entries: Sequence[Entry]) -> Iterator[dict[str, object]]:
+    """The trail, a record a line, read from the records that the bag holds; of these only their places are kept."""
+    wanted = {step for entry in entries for step in entry.trail}
+    places: dict[tuple[str, int], int] = {}
+    with ExitStack() as opened:
+        files = {}
+        for path in (bag.root / "data" / "logs").glob("*/records.ndjson"):
+            stream, place = path.parent.name, 0
+            files[stream] = opened.enter_context(path.open("rb"))
+            for line in files[stream]:
+                step = stream, _places.decode(line).seq
+                if step in wanted:
+                    places[step] = place
+                place += len(line)
+        for entry in entries:
+            for stream, seq in entry.trail:
+                files[stream].seek(places[stream, seq])
+                head, tail = decode(files[stream].readline().rstrip(b"\n"))
+                yield {
+                    **{name: getattr(entry, name) for name in ("n", "bucket", "key", "version_id")},
+                    "stream": stream,
+                    "seq": seq,
+                    "time": head.time,
+                    "op": tail.op,
+                    "outcome": head.outcome,
+                    "reason": head.reason,
+                    "actor": tail.actor.id,
+                    "person": tail.actor.person,
+                    "ip": tail.origin.ip,
+                }
 
 
 def how_to_check(production: str, origins: list[str]) -> bytes:

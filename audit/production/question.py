@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from audit.production.trail import require_few, trails
 from audit.query.filter import Condition, QueryInvalid, condition
 from vault.record import SUCCESS
 from vault.times import rfc3339
@@ -48,19 +48,19 @@ class Found(NamedTuple):
 
     Attributes:
         versions: Records that stored a version that is asked for.
-        trail: Records that name the key of such a version: position, ordinal of the version named (0: none), op.
+        trails: The records of each one's trail.
         first: First record of the period that is asked for.
         end: One more than the last one.
     """
 
     versions: list[int]
-    trail: dict[str, list[tuple[int, int, str]]]
+    trails: list[list[int]]
     first: int
     end: int
 
     def carried(self, *, only_matching: bool) -> list[int]:
         """Every record that goes in: those of the period and one on either side, or only the trails."""
-        chosen = {position for steps in self.trail.values() for position, _, _ in steps} | set(self.versions)
+        chosen = {position for trail in self.trails for position in trail}
         if not only_matching:
             chosen.update(range(max(self.first - 1, 0), self.end + 1))
         return sorted(chosen)
@@ -92,21 +92,21 @@ def find(asking: Asking, asked: Question, snapshot: int) -> Found:
         snapshot: Only records before this position count.
 
     Raises:
-        QueryInvalid: It is more than :data:`MAX_VERSIONS`.
+        QueryInvalid: It is more than :data:`MAX_VERSIONS`, or than :data:`~audit.production.trail.MAX_RECORDS`.
         ViewFailed: The view cannot be read; ask again.
+        LedgerCorrupt: A record cannot be read.
     """
+    first, end = _range(asking, asked, snapshot)
+    if not asked.only_matching:
+        require_few(end - first)
     chosen = _versions(asked).within("position < ?", snapshot)
-    rows = asking.select("position, key", chosen, f"ORDER BY position LIMIT {MAX_VERSIONS + 1}")
+    rows = asking.select("position, key, ordinal", chosen, f"ORDER BY position LIMIT {MAX_VERSIONS + 1}")
     if len(rows) > MAX_VERSIONS:
         raise QueryInvalid(f"that is more than {MAX_VERSIONS} versions: ask for less time, or for a prefix")
-    keys = {key for _, key in rows}
-    trail: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-    named = _named(asked).within("position < ?", snapshot)
-    for position, key, ordinal, op in asking.select("position, key, ordinal, op", named, "ORDER BY position"):
-        if key in keys:
-            trail[key].append((position, ordinal, op))
-    first, end = _range(asking, asked, snapshot)
-    return Found([position for position, _ in rows], dict(trail), first, end)
+    named = condition(_scope(asked)).within("position < ?", snapshot)
+    found = Found([row[0] for row in rows], trails(asking, named, rows), first, end)
+    require_few(len(found.carried(only_matching=asked.only_matching)))
+    return found
 
 
 def _range(asking: Asking, asked: Question, snapshot: int) -> tuple[int, int]:
@@ -134,10 +134,6 @@ def _range(asking: Asking, asked: Question, snapshot: int) -> tuple[int, int]:
 
 def _versions(asked: Question) -> Condition:
     return condition([*_MAKES, *_scope(asked), *_times(asked)])
-
-
-def _named(asked: Question) -> Condition:
-    return condition(_scope(asked))
 
 
 def _scope(asked: Question) -> list[tuple[str, str]]:

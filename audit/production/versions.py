@@ -1,7 +1,8 @@
 """The versions of a production: their bytes as natives, and all that ties these to records.
 
 A native is read under a lease, decrypted, and authenticated chunk by chunk. What the index no longer has was removed
-meanwhile: the trail says how, and the version is listed without a native.
+meanwhile: the version is listed without a native, and so is one that cannot be read. What an earlier attempt wrote of
+either goes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from audit.production.bag import leave_room
-from vault.errors import CorruptError, IntegrityError, VaultError
+from vault.errors import CorruptError, IntegrityError, KeyringError, S3Error
 from vault.manifest import decode_document, document_digest
 from vault.merkle import leaf_hash
 from vault.record import decode
@@ -99,8 +99,9 @@ class Versions:
             trail: Stream and seq of each record of its trail.
 
         Raises:
-            ProductionFailed: The bag cannot be written.
+            ProductionFailed: The bag cannot be written, or would take what the vault needs of the disk.
             LedgerCorrupt: The record cannot be read.
+            Unavailable: It cannot be read now; try again.
         """
         found = self._node.asking.found(position)
         head, tail = decode(bytes(found.record))
@@ -120,28 +121,32 @@ class Versions:
             state="removed",
             trail=trail,
         )
+        name = f"data/natives/{number:06d}-{_safe(named.key)}"
         release = self._node.stores.leases.take(position)
         try:
             row = lookup.version_by_ordinal(self._node.stores.index, named.bucket, named.key, version.ordinal)
-            if row is None or row.seq != position or row.storage is None:
-                return entry
-            return self._native(entry, row, row.storage)
-        except VaultError as error:
-            return msgspec.structs.replace(entry, state="failed", problem=str(error))
+            if row is not None and row.seq == position and row.storage is not None:
+                return self._native(entry, name, row, row.storage)
+        except (
+            IntegrityError,
+            CorruptError,
+            KeyringError,
+            S3Error,
+        ) as error:  # what may pass by itself is not for good
+            entry = msgspec.structs.replace(entry, state="failed", problem=str(error))
         finally:
             release()
+        self._bag.drop(name)
+        return entry
 
-    def _native(self, entry: Entry, row: VersionRow, storage: Storage) -> Entry:
+    def _native(self, entry: Entry, name: str, row: VersionRow, storage: Storage) -> Entry:
         text, document = self._document(row.seq, storage, row.content)
-        name = f"data/natives/{entry.n:06d}-{_safe(entry.key)}"
-        if not self._bag.kept(name, row.size, document.sha256):
-            node = self._node
-            leave_room(self._bag.root, node.layout.root, node.settings.disk.reserve_mib << 20, row.size)
-            with self._bag.open(name) as put:
-                for piece in self._plaintext.pieces(row, 0, row.size - 1):
-                    put(piece)
         parts, sealed_leaf, listed = self._parts(row, storage)
         lock = lookup.lock_of(self._node.stores.index, entry.bucket, entry.key, row)
+        if not self._bag.kept(name, row.size, document.sha256):  # last: what may fail after it would leave it listed
+            with self._bag.open(name, row.size) as put:
+                for piece in self._plaintext.pieces(row, 0, row.size - 1):
+                    put(piece)
         return msgspec.structs.replace(
             entry,
             state="native",

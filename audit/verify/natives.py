@@ -99,9 +99,10 @@ class Versions:
         if self._count != self._about["versions"]:
             why = f"{self._count} versions are listed, and production.json says {self._about['versions']}"
             self._report.findings.append(Finding(None, self._place, why))
+        ranges = {each["stream"]: range(each["first"], each["end"]) for each in self._about["streams"]}
         for stream, part in self._parts.items():
             for seq, record in part.records.items():
-                if b'"op":"object.put"' in record or b'"op":"multipart.complete"' in record:
+                if seq in ranges[stream] and (b'"op":"object.put"' in record or b'"op":"multipart.complete"' in record):
                     wanted = self._question.wants(json.loads(record))
                     if wanted and (stream, seq) not in self._listed:
                         why = f"the version that record {seq} stored is asked for and not listed"

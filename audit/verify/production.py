@@ -7,7 +7,7 @@
     version stored by one of them that the question asks for is listed; none is listed that it does not ask for.
  5. Every listed version is as its record says: the record's digest is of the content document, whose digest is of the
     native, or whose parts' documents are of its pieces (``natives``).
- 6. A version without a native was removed by a record that is here.
+ 6. A version without a native was removed by a record that is here, maybe one after that which asked.
 
 Left to the caller, and said in a note: that no other record of the log bears a time in the period that was asked for,
 and that what was removed was removed rightly (both show when the whole log is verified).

@@ -63,6 +63,8 @@ ELSEWHERE: Final = {
     "Copier._pour": "as Copier._copy",
     "Copier.sweep": "as Copier._copy",
     "Place.open": "as Copier._copy",
+    "Bag._sync": "a production's directory: the vault keeps the whole of it under lock",
+    "_write": "audit/cli/production.py: a production as a file; as Bag._sync",
     "_settle_names": "a restore: it counts for nothing before vault.json is there, which is written last",
 }
 SYNCS: Final = frozenset({"fsync_file", "fdatasync", "fsync_dir"})

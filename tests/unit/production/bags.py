@@ -20,7 +20,7 @@ FILES = {
 
 
 def sealed(root: Path) -> Path:
-    bag = Bag(root)
+    bag = Bag(root, root.parent, 0)
     for name, data in FILES.items():
         bag.write(name, data)
     bag.seal({"External-Identifier": ID})

@@ -6,18 +6,17 @@ import os
 import subprocess
 import zipfile
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from audit.cli.production import archive
 from audit.production.archive import BagChanged, identifier, measured, pieces
 from audit.production.bag import Cancelled, ProductionFailed
 from audit.production.keep import MAX_PARTS, PART_BYTES, part_bytes
 from tests.unit.production.bags import FILES, ID, sealed
 from vault.service.limits import MAX_OBJECT_BYTES, MAX_PUT_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_it_has_every_file_under_one_name(tmp_path: Path) -> None:
@@ -98,3 +97,17 @@ def test_an_archive_of_any_size_has_no_more_parts_than_it_may(size: int) -> None
     part = part_bytes(size)
     assert -(-size // part) <= MAX_PARTS
     assert PART_BYTES <= part <= MAX_PUT_BYTES
+
+
+def test_a_file_of_it_is_durable_before_its_success_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, file = sealed(tmp_path / "bag"), tmp_path / "it.zip"
+    synced: list[tuple[str, int]] = []
+
+    def sync(fd: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{fd}").readlink()), file.stat().st_size))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    said = CliRunner().invoke(archive, [str(root), str(file)])
+    assert said.exit_code == 0, said.output
+    size = file.stat().st_size
+    assert synced == [(str(file), size), (str(tmp_path), size)]
