@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests of servers wait for two fifths of their time: three processes keep two cores at work.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run pyz check lint test soak-ask bench bench-peers lock lock-upgrade check-lock clean
@@ -47,10 +48,10 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 
 check: lint ## Lint, types, import rules, unit tests: under a minute
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/unit
+	$(PYTEST) tests/unit
 
 test: check-lock lint ## Everything but benches and soak
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(PYTEST)
 
 soak-ask: setup ## Hold answers about 2,000,000 records against the ledger (some 15 minutes, 3 GB; RECORDS=… QUESTIONS=… SEED=…)
 	SOAK_RECORDS=$(or $(RECORDS),2000000) SOAK_QUESTIONS=$(or $(QUESTIONS),300) SOAK_SEED=$(or $(SEED),1) \

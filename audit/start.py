@@ -12,6 +12,7 @@ from audit import __version__
 from audit.production.keep import BUCKET
 from vault.policy import SYSTEM
 from vault.record import Actor, LedgerRef, ObjectRef, Origin, Tail
+from vault.state import rows
 from vault.state.rows import UploadRow
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def left_uploads(state: State, base: int) -> list[UploadRow]:
     Those in streams that were taken over, opened before position ``base``: an upload lives in one stream. And those of
     productions: who goes on with one begins another upload, and nobody but the server may abort one that is left.
     """
-    found = (row for _, row in state.scan(b"u", b"v") if isinstance(row, UploadRow))
+    own = rows.listing_prefix(b"u", BUCKET, "")
+    first, end = (b"u", b"v") if base else (own, own + b"\xff")
+    found = (row for _, row in state.scan(first, end) if isinstance(row, UploadRow))
     return [row for row in found if row.seq < base or row.bucket == BUCKET]
 
 

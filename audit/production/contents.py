@@ -176,7 +176,7 @@ def _at(making: _Making, position: int) -> tuple[str, int]:
 def _logs(making: _Making, removed: set[int]) -> list[dict[str, object]]:
     node, found, asked = making.node, making.found, making.state.asked
     asked_at = making.state.snapshot  # the record that asked goes in, too
-    chosen = {*found.carried(only_matching=asked.only_matching), asked_at, *removed}
+    chosen = found.carried(only_matching=asked.only_matching) | {asked_at} | removed
     if not asked.only_matching:  # the first record of a stream names the one before: without it they are no one history
         chosen |= {strand.base for strand in node.stores.strands if min(chosen) <= strand.base <= asked_at}
     carried = sorted(chosen)

@@ -58,12 +58,12 @@ class Found(NamedTuple):
     first: int
     end: int
 
-    def carried(self, *, only_matching: bool) -> list[int]:
+    def carried(self, *, only_matching: bool) -> set[int]:
         """Every record that goes in: those of the period and one on either side, or only the trails."""
         chosen = {position for trail in self.trails for position in trail}
         if not only_matching:
             chosen.update(range(max(self.first - 1, 0), self.end + 1))
-        return sorted(chosen)
+        return chosen
 
 
 def judged(asked: Question) -> Question:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from audit.query.filter import Condition
     from audit.query.records import Asking
+    from vault.record import Head, Tail
 
 #: Records of one production, and steps of all its trails: whoever verifies one holds its records in memory.
 MAX_RECORDS: Final = 2_000_000
@@ -99,7 +100,7 @@ def removals(asking: Asking, bucket: str, gone: set[tuple[str, int]]) -> dict[tu
         if (key, ordinal) in gone and op == "object.delete":
             found[key, ordinal] = position
         else:
-            version = decode(bytes(asking.found(position).record))[0].version
+            version = _decoded(asking, position)[0].version
             if version is not None and (key, version.replaced) in gone:
                 found[key, version.replaced] = position
     return found
@@ -113,13 +114,17 @@ def _rows(asking: Asking, named: Condition, keys: Iterable[str]) -> list[tuple[i
     return cast("list[tuple[int, str, int, str, str]]", rows)
 
 
+def _decoded(asking: Asking, position: int) -> tuple[Head, Tail]:
+    return decode(bytes(asking.found(position).record))
+
+
 def _upload(asking: Asking, position: int) -> str:
     """The upload that a record names; the view leaves it out."""
-    named = decode(bytes(asking.found(position).record))[1].object
+    named = _decoded(asking, position)[1].object
     return named.upload_id if named is not None else ""
 
 
 def _hides(asking: Asking, position: int) -> bool:
     """Whether a deletion made a marker, which hides all versions of its key."""
-    head, tail = decode(bytes(asking.found(position).record))
+    head, tail = _decoded(asking, position)
     return head.version is not None and head.version.marker and tail.object is not None and not tail.object.version_id

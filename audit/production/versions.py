@@ -76,6 +76,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     trail: tuple[tuple[str, int], ...] = ()
 
 
+#: What a version is listed with as unreadable, for good; what may pass by itself ends the attempt.
+_UNREADABLE: Final = (IntegrityError, CorruptError, KeyringError, S3Error)
+
+
 class Versions:
     """Reads the versions of one node. For one thread.
 
@@ -127,12 +131,7 @@ class Versions:
             row = lookup.version_by_ordinal(self._node.stores.index, named.bucket, named.key, version.ordinal)
             if row is not None and row.seq == position and row.storage is not None:
                 return self._native(entry, name, row, row.storage)
-        except (
-            IntegrityError,
-            CorruptError,
-            KeyringError,
-            S3Error,
-        ) as error:  # what may pass by itself is not for good
+        except _UNREADABLE as error:
             entry = msgspec.structs.replace(entry, state="failed", problem=str(error))
         finally:
             release()

@@ -62,6 +62,11 @@ class File(msgspec.Struct, frozen=True):
         return f"{self._stem}.keys"
 
     @property
+    def paths(self) -> tuple[str, str]:
+        """Both."""
+        return self.name, self.keys
+
+    @property
     def _stem(self) -> str:
         thinned = f".{self.thinned}" if self.thinned else ""
         return f"day={self.day}/{self.first:016d}-{self.last:016d}{thinned}"
@@ -135,7 +140,7 @@ def load(directory: Path) -> Catalogue:
         found = msgspec.json.decode((directory / _NAME).read_bytes(), type=Catalogue)
     except (OSError, msgspec.DecodeError):
         return Catalogue()
-    names = (name for file in found.files for name in (file.name, file.keys))
+    names = (name for file in found.files for name in file.paths)
     whole = found.layout == LAYOUT and all((directory / name).is_file() for name in names)
     return found if whole else Catalogue()
 
@@ -151,7 +156,7 @@ def save(directory: Path, catalogue: Catalogue) -> None:
 
 def sweep(directory: Path, catalogue: Catalogue) -> None:
     """Remove what no catalogue names: left by a crash, or of a view that is built again."""
-    named = {directory / name for file in catalogue.files for name in (file.name, file.keys)}
+    named = {directory / name for file in catalogue.files for name in file.paths}
     for path in directory.glob("day=*/*"):
         if path not in named:
             path.unlink()

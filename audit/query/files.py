@@ -35,7 +35,7 @@ def write(engine: Engine, rows: str, directory: Path, file: File, parameters: Se
     Args:
         engine: Open.
         rows: The query.
-        directory: The view's, in which the directory of the file's day is.
+        directory: The view's; that of the file's day is made in it, whose name is the caller's to sync.
         file: What is written.
         parameters: Of the query.
 
@@ -43,7 +43,8 @@ def write(engine: Engine, rows: str, directory: Path, file: File, parameters: Se
         duckdb.Error: It cannot be read, or written.
         DurabilityError: A sync failed.
     """
-    path, keys = directory / file.name, directory / file.keys
+    path, keys = (directory / name for name in file.paths)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     engine.copy(f"COPY ({rows}) TO '{quoted(path)}' ({_PARQUET} {FILE_ROWS})", parameters)
     engine.copy(f"COPY ({columns.by_key(quoted(path))}) TO '{quoted(keys)}' ({_PARQUET} {_KEYS_ROWS})", ())
     for each in (path, keys):
@@ -54,8 +55,8 @@ def write(engine: Engine, rows: str, directory: Path, file: File, parameters: Se
 
 def remove(directory: Path, file: File) -> None:
     """Remove a file that no catalogue names any more, and its keys."""
-    (directory / file.keys).unlink()
-    (directory / file.name).unlink()
+    for name in file.paths:
+        (directory / name).unlink()
 
 
 def merge(engine: Engine, directory: Path, files: Sequence[File]) -> File:

@@ -106,8 +106,9 @@ def condition(filters: Iterable[tuple[str, str]]) -> Condition:
     terms["q"] = f"({anywhere})", [*given.get("q", ())] * len(TEXTS)
     terms["from"] = '"time" >= make_timestamp_ns(?)', [times[0]]
     terms["to"] = '"time" <= make_timestamp_ns(?)', [times[1]]
-    named = tuple((name, given[name][0]) for name in ("key", "bucket") if name in given) if "key" in given else ()
-    chosen = [terms[name] for name in given if name not in dict(named)]
+    by_key = [name for name in ("key", "bucket") if name in given] if "key" in given else []
+    named = tuple((name, given[name][0]) for name in by_key)
+    chosen = [terms[name] for name in given if name not in by_key]
     sql = " AND ".join(sql for sql, _ in chosen) or "true"
     return Condition(sql, tuple(value for _, values in chosen for value in values), times, named)
 

@@ -312,7 +312,6 @@ class View:
         require_room(self._directory, ROOM_BYTES)
         made = tuple(File(*row) for row in engine.execute(columns.days(table)))
         for file in made:
-            (self._directory / file.name).parent.mkdir(mode=0o700, exist_ok=True)
             files.write(engine, columns.of_day(table, file.day), self._directory, file)
         durable.fsync_dir(self._directory)  # the names of the days
         leaf = self._leaf(parts.end - 1)

@@ -19,8 +19,8 @@ from audit.production.state import State
 from audit.query.records import ViewBehind
 from tests.doubles.memory import memory_directory
 from tests.doubles.whole_node import commit, make, open_node
+from tests.doubles.world import Checks, pieces
 from tests.integration.served import PATIENCE
-from vault.checksums import BodyDigests
 from vault.errors import DurabilityError, OutcomeUnknown, S3Error, Unavailable
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin, ProductionRef, Tail
@@ -28,7 +28,7 @@ from vault.service.context import PutSpec, UploadSpec
 from vault.service.plaintext import Plaintext
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from audit.node import Node
@@ -216,9 +216,9 @@ def waits(progress: contents.Progress) -> Any:
 
 def test_a_start_gives_up_uploads_that_nobody_goes_on_with(root: Path) -> None:
     with open_node(root) as node:
-        left_behind(node)
+        one = left_behind(node)
     with open_node(root) as node:
-        assert not keep._left(node.stores.index, "")
+        assert not keep._left(node.stores.index, key_of(one))
         assert told(node, "multipart.abort") == [("success", "")]
     with open_node(root) as node:
         assert told(node, "multipart.abort") == [("success", "")]
@@ -227,8 +227,8 @@ def test_a_start_gives_up_uploads_that_nobody_goes_on_with(root: Path) -> None:
 def test_a_cancellation_is_heard_within_a_native(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     async def put(service: Service, caller: Caller) -> None:
         await have_bucket(service, caller, "trades")
-        spec = PutSpec(bucket="trades", key="a", length=1, checks=Claimed(), headers={})
-        await service.objects.put(caller, spec, body())
+        spec = PutSpec(bucket="trades", key="a", length=1, checks=Checks(), headers={})
+        await service.objects.put(caller, spec, pieces(b"x"))
 
     keep._run(node, SERVER, put)
     writing = Event()
@@ -243,18 +243,6 @@ def test_a_cancellation_is_heard_within_a_native(node: Node, monkeypatch: pytest
     assert writing.wait(PATIENCE)
     node.productions.cancel(SERVER, one)
     assert ended(node, one).state == "cancelled"
-
-
-class Claimed:
-    def __init__(self) -> None:
-        self.digests = BodyDigests()
-
-    def verify(self) -> None:
-        """Anything will do."""
-
-
-async def body() -> AsyncIterator[bytes]:
-    yield b"x"
 
 
 def test_a_cancellation_is_heard_while_the_view_is_waited_for(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
