@@ -1,0 +1,1 @@
+"""Real servers of others on loopback, for tests, benches and demos."""

@@ -1,0 +1,64 @@
+"""Real brokers for tests, which end with whatever began them."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from compose.lab import kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from compose.lab.kafka import Broker
+
+    #: Starts so many brokers, which are one cluster, with these settings of Kafka's own.
+    Starts = Callable[[int, dict[str, str]], list[Broker]]
+
+#: Ports of controllers are higher, and must be ports still.
+_HIGHEST: Final = 65_535 - kafka.CONTROLLER
+_LOWEST: Final = 20_000
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Starts]:
+    """Starts brokers; all are gone after the test."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
+    home = tmp_path / "brokers"
+    started: list[Broker] = []
+
+    def start(count: int, settings: dict[str, str]) -> list[Broker]:
+        ports = free_ports(count)
+        started.extend(kafka.Broker(home, port) for port in ports)
+        return kafka.start(home, ports, settings)
+
+    yield start
+    for broker in started:
+        broker.wipe()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports for brokers, whose controllers' are free as well."""
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as any_port:
+            any_port.bind((kafka.HOST, 0))
+            port = _LOWEST + any_port.getsockname()[1] % (_HIGHEST - _LOWEST)
+        if port not in found and _free(port) and _free(port + kafka.CONTROLLER):
+            found.append(port)
+    return found
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as tried:
+        try:
+            tried.bind((kafka.HOST, port))
+        except OSError:
+            return False
+        return True
