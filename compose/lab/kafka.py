@@ -2,7 +2,7 @@
 
     python -m compose.lab.kafka start                      a broker on 127.0.0.1:19092
     python -m compose.lab.kafka start 19192 19292 19392    three that are one cluster
-    python -m compose.lab.kafka crash 19292                SIGKILL; what it holds stays, and start brings it back
+    python -m compose.lab.kafka crash 19292                SIGKILL; what it holds stays, and that start brings it back
     python -m compose.lab.kafka stop|status|wipe [PORT …]  all that there are, where none is named
 
 The jars come from Maven Central by name and version (``kafka.xml``) once, into a cache; Java 17 and Maven must be
@@ -95,6 +95,7 @@ class Broker:
             if f"controller.quorum.voters={voters}\n" not in self._properties.read_text():
                 raise LabFailed(f"broker {self.port} is of another cluster: wipe it first, or start those of its own")
             return
+        shutil.rmtree(self.directory, ignore_errors=True)  # of an attempt that was cut short
         self.directory.mkdir(mode=0o700, parents=True)
         said = {**_settings(len(ports)), **settings}
         said |= {
@@ -166,11 +167,11 @@ class Broker:
 
     def pause(self) -> None:
         """Have it stand still, as a machine that hangs does; :meth:`go_on` ends that."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """See :meth:`pause`."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def wipe(self) -> None:
         """Kill it and remove all that it holds."""
@@ -178,16 +179,19 @@ class Broker:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _end(self, sign: signal.Signals) -> None:
-        pid, deadline = self.pid, time.monotonic() + STOP_SECONDS
-        if not pid:
-            return
-        os.kill(pid, sign)
-        os.kill(pid, signal.SIGCONT)
+        deadline = time.monotonic() + STOP_SECONDS
+        self._signal(sign)
+        self._signal(signal.SIGCONT)  # one that was paused hears nothing else
         while self.pid:
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                self._signal(signal.SIGKILL)
             time.sleep(_STEP_SECONDS)
         self._process.unlink(missing_ok=True)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        """Nothing where it does not run: number 0 would mean whoever asks."""
+        if pid := self.pid:
+            os.kill(pid, sign)
 
 
 def start(home: Path, ports: Sequence[int], settings: Mapping[str, str] | None = None) -> list[Broker]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
 
 from compose.lab.kafka import Broker, LabFailed, main, start
 
@@ -18,65 +19,41 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)  # the first one fetches the jars
 
-TOPIC = "t"
 
-
-def bootstrap(brokers: Sequence[Broker]) -> list[str]:
-    return [broker.address for broker in brokers]
-
-
-def create(brokers: Sequence[Broker], replicas: int) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap(brokers))
-    admin.create_topics([NewTopic(TOPIC, 1, replicas)])
-    admin.close()
-
-
-def write(brokers: Sequence[Broker], values: Sequence[bytes]) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap(brokers), acks="all", retries=50)
-    written = [producer.send(TOPIC, value) for value in values]
-    for each in written:
-        each.get(timeout=60)
-    producer.close()
-
-
-def read(brokers: Sequence[Broker], count: int) -> list[bytes]:
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap(brokers), auto_offset_reset="earliest")
-    partition = TopicPartition(TOPIC, 0)
-    consumer.assign([partition])
-    consumer.seek_to_beginning(partition)
-    found: list[bytes] = []
-    while len(found) < count:
-        found += [each.value for several in consumer.poll(timeout_ms=1000).values() for each in several]
-    consumer.close()
-    return found
+def asked(brokers: Sequence[Broker], *what: str) -> list[str]:
+    """What another's client finds."""
+    command = [sys.executable, "-m", "tests.kafka.client", ",".join(broker.address for broker in brokers), *what]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_what_a_broker_acknowledged_is_there_after_a_kill_and_after_a_stop(cluster: Starts) -> None:
     (broker,) = brokers = cluster(1, {})
-    create(brokers, 1)
-    write(brokers, [b"one", b"two"])
+    asked(brokers, "create", "1")
+    asked(brokers, "write", "one", "two")
     broker.crash()
     assert (broker.pid, broker.answers()) == (0, False)
     broker.begin()
     broker.wait()
-    write(brokers, [b"three"])
+    asked(brokers, "write", "three")
     broker.stop()
     broker.begin()
     broker.wait()
-    assert read(brokers, 3) == [b"one", b"two", b"three"]
+    assert asked(brokers, "read", "3") == ["one", "two", "three"]
 
 
 def test_three_are_one_cluster_that_goes_on_without_any_one(cluster: Starts) -> None:
     brokers = cluster(3, {})
-    create(brokers, 3)
+    asked(brokers, "create", "3")
     expected = []
     for number, broker in enumerate(brokers):
         broker.crash()
-        expected.append(b"without %d" % number)
-        write([each for each in brokers if each is not broker], expected[-1:])
+        expected.append(f"without {number}")
+        asked([each for each in brokers if each is not broker], "write", expected[-1])
         broker.begin()
         broker.wait()
-    assert read(brokers, 3) == expected
+    assert asked(brokers, "read", "3") == expected
 
 
 def test_a_broker_of_a_cluster_is_taken_into_no_other(cluster: Starts) -> None:
@@ -90,6 +67,23 @@ def test_a_broker_that_cannot_start_says_why(cluster: Starts) -> None:
         cluster(1, {"num.io.threads": "0"})
     with pytest.raises(LabFailed, match=r"does not answer; .*broker\.log ends in: .*no\.such\.Class"):
         cluster(1, {"metric.reporters": "no.such.Class"})
+
+
+def test_one_that_hangs_does_not_answer_until_it_goes_on_and_one_that_does_not_run_is_left_alone(
+    cluster: Starts,
+) -> None:
+    (broker,) = cluster(1, {})
+    broker.pause()
+    while broker.answers():  # its threads stop one after the other
+        time.sleep(0.1)
+    assert broker.pid
+    broker.go_on()
+    assert broker.answers()
+    broker.pause()
+    broker.stop()
+    assert broker.pid == 0
+    for act in (broker.pause, broker.go_on, broker.stop, broker.crash):
+        act()
 
 
 def test_the_command_starts_shows_stops_and_wipes(
