@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -24,13 +25,12 @@ _HIGHEST: Final = 65_535 - kafka.CONTROLLER
 _LOWEST: Final = 20_000
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Starts]:
-    """Starts brokers; all are gone after the test."""
+@contextmanager
+def starting(home: Path) -> Iterator[Starts]:
+    """Starts brokers; all are gone at the end."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
-    home = tmp_path / "brokers"
     started: list[Broker] = []
 
     def start(count: int, settings: dict[str, str]) -> list[Broker]:
@@ -38,9 +38,25 @@ def cluster(tmp_path: Path) -> Iterator[Starts]:
         started.extend(kafka.Broker(home, port) for port in ports)
         return kafka.start(home, ports, settings)
 
-    yield start
-    for broker in started:
-        broker.wipe()
+    try:
+        yield start
+    finally:
+        for broker in started:
+            broker.wipe()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Starts]:
+    """Starts brokers; all are gone after the test."""
+    with starting(tmp_path / "brokers") as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker for all tests of a module, which take topics of their own."""
+    with starting(tmp_path_factory.mktemp("brokers")) as start:
+        yield start(1, {})[0]
 
 
 def free_ports(count: int) -> list[int]:
