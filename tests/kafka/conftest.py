@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from compose.lab import kafka
+from tests.integration.verify.conftest import whole_log
+from tests.kafka.judged import NUMBERS, judge
+from tests.kafka.relay import RelayTopics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from compose.lab.kafka import Broker
+    from tests.doubles.logbuilder import LogBuilder
+    from tests.kafka.judged import Makes, Verify
 
     #: Starts so many brokers, which are one cluster, with these settings of Kafka's own.
     Starts = Callable[[int, dict[str, str]], list[Broker]]
@@ -52,11 +57,42 @@ def cluster(tmp_path: Path) -> Iterator[Starts]:
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One broker for all tests of a module, which take topics of their own."""
+    """One broker for all tests that take topics of their own."""
     with starting(tmp_path_factory.mktemp("brokers")) as start:
         yield start(1, {})[0]
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Makes:
+    def make(partitions: int = 1) -> RelayTopics:
+        return RelayTopics(broker.address, f"case-{next(NUMBERS)}", partitions)
+
+    return make
+
+
+@pytest.fixture
+def verify() -> Verify:
+    return judge
+
+
+@pytest.fixture(scope="session")
+def log() -> LogBuilder:
+    """601 records of all kinds."""
+    return whole_log()
+
+
+@pytest.fixture
+def export(log: LogBuilder, tmp_path: Path) -> Path:
+    log.write_export(tmp_path / "export")
+    return tmp_path / "export"
+
+
+@pytest.fixture
+def vkey(log: LogBuilder, tmp_path: Path) -> Path:
+    (tmp_path / "vkey").write_text(f"{log.vkey()}\n")
+    return tmp_path / "vkey"
 
 
 def free_ports(count: int) -> list[int]:
