@@ -19,7 +19,7 @@ from audit.verify.cursors import MAX_STREAMS, Cursor, last_cursors, shown, strea
 from audit.verify.exported import summarise
 from audit.verify.note import NoteError, parse_checkpoint, signers
 from audit.verify.notes import MAX_KEPT, Notes, quick
-from audit.verify.relay_verdict import judge
+from audit.verify.relay_verdict import judge, judge_gaps
 from audit.verify.relayed import LEAVES_KEPT, Head, Relayed, quoted
 from audit.verify.report import Bad, Finding, Report, Unchecked
 from audit.verify.topic import fixed
@@ -84,22 +84,42 @@ class _Topics:
         cursors, notes = self._fixed("cursors"), self._fixed("checkpoints")
         records = self._fixed("records")
         try:
-            self._take_cursors(cursors)
-            self._take_notes(notes)
-            self._bring()
-            for part in records:
-                self._take_records(part)
+            self._take(cursors, notes, records)
             self._judge(records)
         finally:  # what was found bad until then is bad all the same
             for known in self._notes.values():
                 self._report.findings += known.findings
 
+    def _take(self, cursors: list[Part], notes: list[Part], records: list[Part]) -> None:
+        self._take_cursors(cursors)
+        self._take_notes(notes)
+        self._bring()
+        try:
+            for part in records:
+                self._take_records(part)
+        except BaseException:  # what comes after might have said that they were pruned
+            for stream in self._read.values():
+                for gap in stream.gaps:
+                    self._report.notes.append(
+                        f"{gap.place}: records {gap.first} to {gap.end - 1} are missing before it"
+                    )
+            raise
+
     def _judge(self, records: list[Part]) -> None:
         summarise(self._report, self._ops)
         unchecked = []
+        said = [
+            (self._notes[key].origin.rpartition("/")[0], pruning)
+            for key, stream in self._read.items()
+            for pruning in stream.prunings
+        ]
         for key in sorted(self._notes):
-            log, stream = self._logs.get(key), self._read.get(key)
-            unchecked += judge(key, self._notes[key], self._cursors.get(key), (log, stream, records), self._report)
+            log, stream, notes = self._logs.get(key), self._read.get(key), self._notes[key]
+            unchecked += judge(key, notes, self._cursors.get(key), (log, stream, records), self._report)
+            if stream is not None and stream.gaps:
+                vault = notes.origin.rpartition("/")[0]
+                of_it = [pruning for by, pruning in said if by == vault and pruning.stream == key]
+                judge_gaps(stream, of_it, self._report)
         if self._hidden:
             places = ", ".join(part.at(part.end) for part in self._hidden[:10])
             why = f"a transaction that does not end hides what comes from {places} on; kafka-transactions.sh names it"
@@ -224,7 +244,7 @@ class _Topics:
             at = taken
         for stream in here.values():
             stream.trim(LEAVES_KEPT // len(here))
-        self._bound(part.place, sum(len(stream.findings) for stream in here.values()))
+        self._bound(part.place, sum(len(stream.findings) + len(stream.gaps) for stream in here.values()))
 
     def _take_other(self, part: Part, batch: Batch, at: int, here: dict[bytes, Relayed]) -> None:
         """Take a message that is not the next record of its stream."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit.verify import gaps
 from audit.verify.cursors import shown
 from audit.verify.relayed import lost
 from audit.verify.report import Finding, LogReport, Report, State
 
 if TYPE_CHECKING:
     from audit.verify.cursors import Cursor
+    from audit.verify.gaps import Pruning
     from audit.verify.notes import Notes
     from audit.verify.outside_log import Log
     from audit.verify.relayed import Relayed
@@ -55,6 +57,23 @@ def judge(
         why = f"{stream.place(stream.far)} stands again, too far behind to be compared without --log"
         unchecked.append(why)
     return unchecked
+
+
+def judge_gaps(stream: Relayed, said: list[Pruning], report: Report) -> None:
+    """Say which of the records that are missing were pruned.
+
+    Args:
+        stream: The stream.
+        said: What was pruned of it.
+        report: Receives it.
+    """
+    findings, pruned = gaps.judge(stream.gaps, said)
+    report.findings += findings
+    if pruned:
+        detail = f"{pruned} records were pruned before they were relayed, as ledger.pruned records say"
+        if not stream.rooted:
+            detail += "; without --log their hashes are not known, and no checkpoint after them was compared"
+        report.states.append(State("pruned", f"{stream.part.place} {shown(stream.key)}", detail))
 
 
 def _nothing_left(key: bytes, notes: Notes, cursor: Cursor | None, parts: list[Part], report: Report) -> None:

@@ -2,13 +2,12 @@
 
 1. Each is what ``records`` accepts, of the stream that its key names, with the next seq, and chained to the one before.
 2. The same seq may stand again with the same bytes: consumers drop that, and it is counted. With other bytes it is bad.
-3. A seq that is left out is bad, and so is one that comes later than it should.
+3. A seq that is left out is bad, unless it was pruned (``gaps``), and so is one that comes later than it should.
 4. The tree over them has the roots that checkpoints say, and the leaf hashes that the log has (``growth``).
 5. The record before the cursor's next one has the hash that the cursor says. Neither cursor nor checkpoint goes further
    than the records do: what it would cover is lost.
 
-Not checked: what operations did to each other (``locks``), for which all records of a vault must be there. A record
-that was pruned before the relay came to it is missing here, and is said to be.
+Not checked: what operations did to each other (``locks``), for which all records of a vault must be there.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from audit.verify.forms import HEX, NAT, STR
+from audit.verify.gaps import MAX_PRUNINGS, Gap, Pruning, pruning_in
 from audit.verify.growth import Growth
 from audit.verify.records import Checker
 from audit.verify.report import Finding
 from audit.verify.schema import MAX_RECORD_BYTES, why_not
-from audit.verify.tree import HASH_BYTES, leaf_hash
+from audit.verify.tree import HASH_BYTES, TILE_WIDTH, leaf_hash
 
 if TYPE_CHECKING:
     from audit.verify.cursors import Cursor
@@ -79,6 +79,8 @@ class Relayed:
         repeats: Records that stood again with the same bytes.
         far: Seq of a repeat too far back to be compared; -1 where there was none.
         rooted: All roots can be computed: from seq 0 on, or with a log, and without a gap that no log fills.
+        gaps: Records that are missing, by seq.
+        prunings: What its records say was pruned, of whichever stream.
         ops: Records by operation.
         findings: What is bad.
     """
@@ -92,7 +94,8 @@ class Relayed:
         self._front = b""
         self._turn(head)
         self._clock, self._last = b"", b""
-        self._missing: list[tuple[int, int]] = []
+        self.gaps: list[Gap] = []
+        self.prunings: list[Pruning] = []
         self._leaves, self._base = bytearray(), self.first
         self.count, self.repeats, self.far = 0, 0, -1
         self.ops: Counter[bytes] = Counter()
@@ -148,6 +151,9 @@ class Relayed:
                 self.findings.append(Finding(run.first, self.place(run.first), why))
             self._clock = run.clocks[1]
         self._last = run.leaves[-HASH_BYTES:]
+        for event in run.events if b"ledger.pruned" in run.ops else ():
+            if event.op == b"ledger.pruned" and len(self.prunings) < MAX_PRUNINGS:
+                self.prunings.append(pruning_in(event))
         self.ops.update(run.ops)
         self.count += len(records)
         self.next += len(records)
@@ -178,10 +184,13 @@ class Relayed:
         if head.seq < self.next:
             self._again(head.seq, value, offset)
             return
-        if head.seq > self.next:
-            self._leap(head.seq, offset)
+        first = self.next
+        if head.seq > first:
+            self._fill(head.seq)
         self._turn(head)
         self._take([value])
+        if head.seq > first:
+            self.gaps.append(Gap(first, head.seq, self._clock, self.part.at(offset)))
 
     def _again(self, seq: int, value: bytes, offset: int) -> None:
         place = self.part.at(offset)
@@ -189,7 +198,7 @@ class Relayed:
             self._bad(
                 seq, place, f"record {seq} comes after record {self.first}, which is the first of its stream here"
             )
-        elif any(first <= seq < end for first, end in self._missing):
+        elif any(gap.first <= seq < gap.end for gap in self.gaps):
             self._bad(seq, place, f"record {seq} is out of order: it comes after record {self.next - 1}")
         else:
             at = (seq - self._base) * HASH_BYTES
@@ -203,27 +212,19 @@ class Relayed:
             else:
                 self._bad(seq, place, "the same seq stands twice with different bytes")
 
-    def _leap(self, seq: int, offset: int) -> None:
-        missing = f"record {self.next} is" if seq == self.next + 1 else f"records {self.next} to {seq - 1} are"
-        self._bad(self.next, self.part.at(offset), f"{missing} missing before record {seq}")
-        self._missing.append((self.next, seq))
-        self._fill(seq)
-        self.next = seq
-        self._leaves.clear()
-        self._base = seq
-
     def _fill(self, end: int) -> None:
-        """Take the leaf hashes of what is missing from the log."""
+        """Go on at a seq behind the next one, with leaf hashes of what is missing from the log, where it has them."""
+        self.next = self._base = end
+        self._leaves.clear()
         self._last = b""
         if self.growth is None:
             return
         if self.log is None or end > self.log.size:
-            self.rooted = False
             self._grown()
-            self.growth = None
+            self.rooted, self.growth = False, None
             return
         while (size := self.growth.size) < end:
-            self.growth.extend(self.log.leaves(size, min(end, size - size % 256 + 256)))
+            self.growth.extend(self.log.leaves(size, min(end, size - size % TILE_WIDTH + TILE_WIDTH)))
         self._last = self.log.leaves(end - 1, end)
 
     def _grown(self) -> None:

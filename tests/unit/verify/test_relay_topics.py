@@ -157,7 +157,8 @@ def test_what_was_bad_before_reading_stopped_is_bad_all_the_same() -> None:
     del topics.messages["strongroom.records", 0][7]
     report = verified(topics)
     assert "nothing came for" in report.unchecked
-    assert {finding.seq for finding in report.findings} == {7, None}
+    assert [finding.place for finding in report.findings] == ["strongroom.checkpoints[0] offset 0"]
+    assert report.notes[-1] == "strongroom.records[0] offset 7: records 7 to 7 are missing before it"
 
 
 def test_cursors_say_how_far_it_goes_and_what_the_last_record_was() -> None:
