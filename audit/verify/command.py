@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from audit.verify import pace, properties
+from audit.verify import kafka_properties, pace
 from audit.verify.anchor import load
 from audit.verify.exported import LOG_URL, verify_exported
 from audit.verify.files import read_file
@@ -83,7 +83,7 @@ def verify(options: argparse.Namespace, report: Report) -> None:
 def _verify_kafka(options: argparse.Namespace, report: Report, progress: _Progress) -> None:
     outside = load(options.vkey, options.checkpoint, f"kafka://{options.kafka}")
     token = _token(options.token_file) if options.token_file else ""
-    said = properties.load(options.kafka_properties) if options.kafka_properties else {}
+    said = kafka_properties.load(options.kafka_properties) if options.kafka_properties else {}
     logs = load_logs(options.log, token, [key for key, _ in outside.keys], report)
     reader = _READERS[options.reader](options.kafka, said)
     verify_topics(Target(reader, options.topics, logs), outside, report, progress)

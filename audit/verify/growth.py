@@ -19,7 +19,7 @@ from audit.verify.tree import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH, Frontier, spli
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from audit.verify.notes import Notes
+    from audit.verify.checkpoints import Checkpoints
     from audit.verify.proven import Proven
 
 _TILE_HEIGHT: Final = 8
@@ -39,7 +39,7 @@ class Growth:
         agreed: Records up to which the log has the same ones, as far as both go and up to the last tile.
     """
 
-    def __init__(self, first: int, log: Proven | None, notes: Notes, place: Callable[[int], str]) -> None:
+    def __init__(self, first: int, log: Proven | None, notes: Checkpoints, place: Callable[[int], str]) -> None:
         self._log, self._notes, self._place = log, notes, place
         self._frontier = Frontier()
         self._edge: list[bytes] = []

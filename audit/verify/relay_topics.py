@@ -2,7 +2,7 @@
 
 In this order, so that what one says must be in the next:
 
-1. Cursors, and checkpoints: how far each stream was written, and what its log was then (``cursors``, ``notes``).
+1. Cursors, and checkpoints: how far each stream was written, and what its log was then (``cursors``, ``checkpoints``).
 2. Records: each partition from where it begins now to where it ended at the start (``topic``, ``relayed``).
 3. What came of each stream (``relay_verdict``).
 
@@ -15,11 +15,11 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from audit.verify.checkpoints import MAX_KEPT, Checkpoints, quick
 from audit.verify.cursors import MAX_STREAMS, Cursor, last_cursors, shown, stream_of
 from audit.verify.exported import summarise
 from audit.verify.note import NoteError, parse_checkpoint, signers
-from audit.verify.notes import MAX_KEPT, Notes, quick
-from audit.verify.relay_verdict import judge, judge_gaps
+from audit.verify.relay_verdict import Read, judge, judge_gaps
 from audit.verify.relayed import LEAVES_KEPT, Head, Relayed, quoted
 from audit.verify.report import Bad, Finding, Report, Unchecked
 from audit.verify.topic import fixed
@@ -68,7 +68,7 @@ class _Topics:
         self._outside, self._report, self._progress = outside, report, progress
         self._check = quick()
         self._cursors: dict[bytes, Cursor] = {}
-        self._notes: dict[bytes, Notes] = {}
+        self._notes: dict[bytes, Checkpoints] = {}
         self._read: dict[bytes, Relayed] = {}
         self._twice: set[tuple[bytes, int]] = set()
         self._ops: Counter[bytes] = Counter()
@@ -115,7 +115,7 @@ class _Topics:
         ]
         for key in sorted(self._notes):
             log, stream, notes = self._logs.get(key), self._read.get(key), self._notes[key]
-            unchecked += judge(key, notes, self._cursors.get(key), (log, stream, records), self._report)
+            unchecked += judge(key, Read(notes, self._cursors.get(key), log, stream), records, self._report)
             if stream is not None and stream.gaps:
                 vault = notes.origin.rpartition("/")[0]
                 of_it = [pruning for by, pruning in said if by == vault and pruning.stream == key]
@@ -151,7 +151,7 @@ class _Topics:
         for key, cursor in self._cursors.items():
             self._of(key, cursor.origin, cursor.place)
 
-    def _of(self, key: bytes, origin: str, place: str) -> Notes:
+    def _of(self, key: bytes, origin: str, place: str) -> Checkpoints:
         """A stream's checkpoints; what first names its log says which one that is, and all others must agree."""
         known = self._notes.get(key)
         if known is not None:
@@ -165,7 +165,7 @@ class _Topics:
         given = [key for key, _ in self._outside.keys if key.name == expected]
         trusted = [key for key, is_outside in self._outside.keys if is_outside and key.name == expected]
         keys = given or (log.keys if log is not None else [])
-        self._notes[key] = notes = Notes(expected, keys, trusted, self._check)
+        self._notes[key] = notes = Checkpoints(expected, keys, trusted, self._check)
         if not keys:
             self._report.notes.append(f"stream {shown(key)}: signatures not checked, no key is known (--vkey)")
         return notes
@@ -214,7 +214,9 @@ class _Topics:
             if key in self._notes:
                 self._notes[key].bring(log.checkpoint, log.place, outside=True)
             else:
-                raise Unchecked(f"{log.place}: the topics have nothing of stream {shown(key)}, of which that log is")
+                raise Unchecked(
+                    f"{log.place}: stream {shown(key)}, of which that is, has neither cursor nor checkpoint here"
+                )
 
     # --- records ---
 

@@ -7,7 +7,7 @@ both go, for whoever can write topics need not be able to write that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from audit.verify import gaps
 from audit.verify.cursors import shown
@@ -15,37 +15,44 @@ from audit.verify.relayed import lost
 from audit.verify.report import Finding, LogReport, Report, State
 
 if TYPE_CHECKING:
+    from audit.verify.checkpoints import Checkpoints
     from audit.verify.cursors import Cursor
     from audit.verify.gaps import Pruning
-    from audit.verify.notes import Notes
     from audit.verify.outside_log import Log
     from audit.verify.relayed import Relayed
     from audit.verify.topic import Part
 
 
-def judge(
-    key: bytes, notes: Notes, cursor: Cursor | None, read: tuple[Log | None, Relayed | None, list[Part]], report: Report
-) -> list[str]:
+class Read(NamedTuple):
+    """What was read of a stream: its checkpoints, cursor and records, the log given of it, where there are such."""
+
+    notes: Checkpoints
+    cursor: Cursor | None
+    log: Log | None
+    stream: Relayed | None
+
+
+def judge(key: bytes, read: Read, parts: list[Part], report: Report) -> list[str]:
     """Say what came of a stream.
 
     Args:
         key: Its name, in UTF-8.
-        notes: Its checkpoints.
-        cursor: Its cursor, where there is one.
-        read: The log given of it, its records, where there are some, and the partitions of records.
+        read: What was read of it.
+        parts: The partitions of records.
         report: Receives it.
 
     Returns:
         What could not be checked.
     """
-    log, stream, parts = read
+    notes, cursor, log, stream = read
     if stream is None:
         notes.begin()
         _nothing_left(key, notes, cursor, parts, report)
     else:
         _states(stream, notes, log, report)
         report.logs.append(_vouched(stream, notes, log))
-        report.counts["repeats"] += stream.repeats
+        if stream.repeats:
+            report.counts["repeats"] += stream.repeats
     notes.finish()
     report.counts["checkpoints"] += notes.compared
     if notes.skipped:
@@ -76,7 +83,7 @@ def judge_gaps(stream: Relayed, said: list[Pruning], report: Report) -> None:
         report.states.append(State("pruned", f"{stream.part.place} {shown(stream.key)}", detail))
 
 
-def _nothing_left(key: bytes, notes: Notes, cursor: Cursor | None, parts: list[Part], report: Report) -> None:
+def _nothing_left(key: bytes, notes: Checkpoints, cursor: Cursor | None, parts: list[Part], report: Report) -> None:
     part = next((part for part in parts if cursor is not None and part.number == cursor.partition), None)
     if cursor is not None and part is None:
         report.findings.append(Finding(None, cursor.place, f"there is no partition {cursor.partition}"))
@@ -87,7 +94,7 @@ def _nothing_left(key: bytes, notes: Notes, cursor: Cursor | None, parts: list[P
         report.findings += lost(0, cursor, notes, hidden=part is not None and part.hidden)
 
 
-def _states(stream: Relayed, notes: Notes, log: Log | None, report: Report) -> None:
+def _states(stream: Relayed, notes: Checkpoints, log: Log | None, report: Report) -> None:
     place = f"{stream.part.place} {shown(stream.key)}"
     first = stream.first
     if first:
@@ -110,7 +117,7 @@ def _states(stream: Relayed, notes: Notes, log: Log | None, report: Report) -> N
         report.states.append(State("behind", place, detail))
 
 
-def _vouched(stream: Relayed, notes: Notes, log: Log | None) -> LogReport:
+def _vouched(stream: Relayed, notes: Checkpoints, log: Log | None) -> LogReport:
     found = LogReport(notes.origin or shown(stream.key), stream.next)
     growth = stream.growth
     if growth is None:

@@ -26,8 +26,8 @@ from audit.verify.schema import MAX_RECORD_BYTES, why_not
 from audit.verify.tree import HASH_BYTES, TILE_WIDTH, leaf_hash
 
 if TYPE_CHECKING:
+    from audit.verify.checkpoints import Checkpoints
     from audit.verify.cursors import Cursor
-    from audit.verify.notes import Notes
     from audit.verify.proven import Proven
     from audit.verify.topic import Batch, Part
 
@@ -86,7 +86,7 @@ class Relayed:
     """
 
     def __init__(
-        self, key: bytes, part: Part, head: Head, *, log: Proven | None, notes: Notes, cursor: Cursor | None
+        self, key: bytes, part: Part, head: Head, *, log: Proven | None, notes: Checkpoints, cursor: Cursor | None
     ) -> None:
         self.key, self.part, self.log, self.notes, self.cursor = key, part, log, notes, cursor
         self.first = self.next = head.seq
@@ -244,7 +244,7 @@ class Relayed:
         self.findings.append(Finding(seq, place, why))
 
 
-def lost(end: int, cursor: Cursor | None, notes: Notes, *, hidden: bool) -> list[Finding]:
+def lost(end: int, cursor: Cursor | None, notes: Checkpoints, *, hidden: bool) -> list[Finding]:
     """What is said of a stream's records past the last one that is there.
 
     Args:

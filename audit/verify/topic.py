@@ -5,7 +5,7 @@ where the partition begins to where it ended then, and only when every transacti
 written in one transaction is seen together if the topic that is written last is fixed first.
 
 Not handled here: the libraries (``librdkafka``, ``kafka_python``) and what messages mean (``relayed``, ``cursors``,
-``notes``).
+``checkpoints``).
 """
 
 from __future__ import annotations

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, Final
 
+from audit.verify.anchor import Outside
+from audit.verify.outside_log import load as load_logs
+from audit.verify.relay_topics import Target, verify_topics
+from audit.verify.report import Bad, Report, Unchecked
 from audit.verify.topic import Batch, Extent
+from tests.doubles.logbuilder import LogBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from audit.verify.topic import Part
 
 Message = tuple[bytes, bytes]
+KEY: Final = b"site-a.node-1"
+NOBODY: Final = Outside([], [])
 
 
 class MemoryTopics:
@@ -61,3 +70,45 @@ class MemoryTopics:
 
     def close(self) -> None:
         self.closed = True
+
+
+def built(size: int) -> LogBuilder:
+    log = LogBuilder()
+    log.start()
+    log.fill(size)
+    return log
+
+
+def cursor(log: LogBuilder, following: int, **changed: Any) -> bytes:
+    leaf = log.leaf(following - 1).hex() if following else ""
+    fields = {"v": 1, "origin": log.origin, "partition": 0, "next": following, "leaf": leaf} | changed
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def written(log: LogBuilder, sizes: tuple[int, ...] = ()) -> MemoryTopics:
+    """All of a log, with checkpoints of these sizes."""
+    topics = MemoryTopics()
+    topics.add("records", KEY, *(entry.bytes() for entry in log.entries))
+    topics.add("checkpoints", KEY, *map(log.checkpoint, sizes))
+    topics.add("cursors", KEY, cursor(log, log.size))
+    return topics
+
+
+def verified(topics: MemoryTopics, *logs: Path | str, outside: Outside = NOBODY) -> Report:
+    report = Report("topics")
+    try:
+        found = load_logs(map(str, logs), "", [key for key, _ in outside.keys], report)
+        verify_topics(Target(topics, topics.prefix, found), outside, report, lambda _: None)
+    except Bad as bad:
+        report.findings.append(bad.finding)
+    except Unchecked as why:
+        report.unchecked = str(why)
+    assert topics.closed
+    return report
+
+
+def topics_with(topics: MemoryTopics, first: int) -> MemoryTopics:
+    again = MemoryTopics()
+    again.messages = topics.messages
+    again.begins["strongroom.records", 0] = first
+    return again

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.verify.command import main
-from audit.verify.kafka_python import KafkaPython
+from audit.verify.kafka_properties import load
+from audit.verify.kafka_python import NAMES, KafkaPython
 from audit.verify.librdkafka import Librdkafka
-from audit.verify.properties import load
 from audit.verify.report import Unchecked
 
 if TYPE_CHECKING:
@@ -80,3 +80,9 @@ def test_settings_that_a_library_does_not_have_are_refused() -> None:
         Librdkafka("127.0.0.1:1", {"no.such.setting": "secret"})
     with pytest.raises(Unchecked, match="kafka-python has no setting no\\.such\\.setting; it has client\\.id"):
         KafkaPython("127.0.0.1:1", {"no.such.setting": "secret"})
+
+
+@pytest.mark.filterwarnings("ignore:read_text is deprecated:DeprecationWarning")
+def test_the_settings_that_are_translated_are_kafka_pythons() -> None:
+    kafka = pytest.importorskip("kafka")
+    assert set(NAMES.values()) <= set(kafka.KafkaConsumer.DEFAULT_CONFIG)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -10,55 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.verify import cursors, notes, relay_topics, relayed, topic
-from audit.verify.anchor import Outside
+from audit.verify import checkpoints, cursors, relay_topics, relayed, topic
 from audit.verify.anchor import load as load_outside
-from audit.verify.outside_log import load as load_logs
-from audit.verify.relay_topics import Target, verify_topics
-from audit.verify.report import Bad, Report, Unchecked
-from tests.doubles.logbuilder import LogBuilder, mth
-from tests.doubles.topics import MemoryTopics
+from audit.verify.report import Bad, as_text
+from tests.doubles.logbuilder import LogBuilder
+from tests.doubles.topics import KEY, MemoryTopics, built, cursor, topics_with, verified, written
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-KEY = b"site-a.node-1"
-NOBODY = Outside([], [])
-
-
-def built(size: int) -> LogBuilder:
-    log = LogBuilder()
-    log.start()
-    log.fill(size)
-    return log
-
-
-def cursor(log: LogBuilder, following: int, **changed: Any) -> bytes:
-    leaf = log.leaf(following - 1).hex() if following else ""
-    fields = {"v": 1, "origin": log.origin, "partition": 0, "next": following, "leaf": leaf} | changed
-    return json.dumps(fields, separators=(",", ":")).encode()
-
-
-def written(log: LogBuilder, sizes: tuple[int, ...] = ()) -> MemoryTopics:
-    """All of a log, with checkpoints of these sizes."""
-    topics = MemoryTopics()
-    topics.add("records", KEY, *(entry.bytes() for entry in log.entries))
-    topics.add("checkpoints", KEY, *map(log.checkpoint, sizes))
-    topics.add("cursors", KEY, cursor(log, log.size))
-    return topics
-
-
-def verified(topics: MemoryTopics, *logs: Path | str, outside: Outside = NOBODY) -> Report:
-    report = Report("topics")
-    try:
-        found = load_logs(map(str, logs), "", [key for key, _ in outside.keys], report)
-        verify_topics(Target(topics, topics.prefix, found), outside, report, lambda _: None)
-    except Bad as bad:
-        report.findings.append(bad.finding)
-    except Unchecked as why:
-        report.unchecked = str(why)
-    assert topics.closed
-    return report
 
 
 LOG = built(600)
@@ -69,79 +27,6 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("log") / "export"
     LOG.write_export(root)
     return root
-
-
-@pytest.mark.parametrize("first", [0, 1, 2, 255, 256, 257, 300, 511, 512, 513, 598, 599])
-def test_whatever_is_left_is_proven_by_the_logs_tiles(export: Path, first: int) -> None:
-    topics = written(LOG, (first, first + 1, 599, 600))
-    topics.begins["strongroom.records", 0] = first
-    report = verified(topics, export)
-    assert (report.findings, report.unchecked) == ([], "")
-    assert (report.logs[0].root, report.logs[0].anchored) == (mth(LOG.leaves()).hex(), 600)
-    assert [state.name for state in report.states] == (["head removed"] if first else [])
-    alone = verified(topics_with(topics, first))
-    assert (alone.findings, alone.unchecked, alone.anchored) == ([], "", False)
-    assert bool(alone.logs[0].root) == (first == 0)
-
-
-def topics_with(topics: MemoryTopics, first: int) -> MemoryTopics:
-    again = MemoryTopics()
-    again.messages = topics.messages
-    again.begins["strongroom.records", 0] = first
-    return again
-
-
-@pytest.mark.parametrize("first", [0, 256, 300])
-@pytest.mark.parametrize("size", [299, 300, 301, 512, 555, 600])
-def test_a_log_may_be_shorter_or_longer_than_the_topic(tmp_path: Path, first: int, size: int) -> None:
-    LOG.write_export(tmp_path, size)
-    shorter = deepcopy(LOG)
-    del shorter.entries[555:]
-    topics = written(shorter)
-    topics.begins["strongroom.records", 0] = first
-    report = verified(topics, tmp_path)
-    assert (report.findings, report.unchecked) == ([], "")
-    vouched = min(size, 555)
-    assert report.logs[0].anchored == (vouched if vouched > first else -1)
-    assert ("behind" in {state.name for state in report.states}) == (size > 555)
-    assert bool(report.logs[0].root) == (size >= first)
-
-
-@pytest.mark.parametrize("first", [0, 1, 300])
-@pytest.mark.parametrize("seq", [300, 301, 511, 512, 598, 599])
-def test_the_log_names_every_record_that_was_changed(export: Path, first: int, seq: int) -> None:
-    forged = deepcopy(LOG)
-    forged.entries[seq].fields["actor"]["id"] = "p2"
-    forged.rechain(seq)
-    topics = written(forged)
-    topics.begins["strongroom.records", 0] = first
-    report = verified(topics, export)
-    assert report.ordered()[0].seq == seq
-    assert "the log has another record here" in report.ordered()[0].why
-
-
-@pytest.mark.parametrize(
-    ("path", "seq", "named"),
-    [
-        ("tile/0/000", 100, "tile/0/000"),
-        ("tile/0/001", 300, "tile/0/001"),
-        ("tile/0/002.p/88", 100, "checkpoint"),
-        ("tile/1/000.p/2", 100, "checkpoint"),
-        ("checkpoint", 100, "checkpoint"),
-    ],
-)
-def test_a_log_that_is_bad_itself_is_named(tmp_path: Path, path: str, seq: int, named: str) -> None:
-    LOG.write_export(tmp_path)
-    data = bytearray((tmp_path / path).read_bytes())
-    at = data.index(b"\n600\n") + 6 if path == "checkpoint" else 40
-    data[at] ^= 1
-    (tmp_path / path).write_bytes(data)
-    forged = deepcopy(LOG)
-    forged.entries[seq].fields["actor"]["id"] = "p2"  # the tile of its leaves is read
-    forged.rechain(seq)
-    topics = written(forged)
-    topics.closed = True  # it need not come to that
-    assert [finding.place for finding in verified(topics, tmp_path).findings] == [f"{tmp_path}/{named}"]
 
 
 def test_what_was_bad_before_reading_stopped_is_bad_all_the_same() -> None:
@@ -264,7 +149,7 @@ def test_both_checks_of_signatures_agree(tmp_path: Path) -> None:
     topics = written(LOG, (600,))
     topics.add("checkpoints", KEY, bytes(flipped))
     assert len(verified(topics, outside=outside).findings) == 1
-    check = notes.quick()
+    check = checkpoints.quick()
     assert not check(b"\0" * 31, b"", b"")
     assert not check(b"\0" * 32, b"\0" * 64, b"")
 
@@ -277,7 +162,10 @@ def test_what_the_caller_brings_for_another_log_is_refused(tmp_path: Path) -> No
     outside = load_outside([str(tmp_path / "vkey")], [str(tmp_path / "saved")], "kafka://x")
     assert len(verified(written(LOG), outside=outside).findings) == 2
     other.write_export(tmp_path / "log")
-    assert "have nothing of stream n2" in verified(written(LOG), tmp_path / "log").unchecked
+    assert (
+        "stream n2, of which that is, has neither cursor nor checkpoint here"
+        in verified(written(LOG), tmp_path / "log").unchecked
+    )
 
 
 NO_CURSORS = [
@@ -338,3 +226,14 @@ def test_bytes_of_whoever_wrote_them_give_a_verdict(
     report = verified(topics, *([export] if kind_of_target & 2 else []))
     assert report.exit_code(require_anchor=False) in {0, 1, 2}
     assert relayed.Head(b"").why
+
+
+def test_the_text_says_what_is_not_known() -> None:
+    topics = written(LOG, (600,))
+    topics.begins["strongroom.records", 0] = 300
+    text = as_text(verified(topics), require_anchor=False)
+    assert text.isascii()
+    assert "  600 records, no root known\n  no checkpoint\n" in text
+    assert (
+        "state: head removed: strongroom.records[0] site-a.node-1: 300 records before record 300 are no longer" in text
+    )

@@ -64,7 +64,7 @@ class _Largest(NamedTuple):
     kept: bool
 
 
-class Notes:
+class Checkpoints:
     """The checkpoints of one stream.
 
     Args:
