@@ -75,7 +75,7 @@ def judge_gaps(stream: Relayed, said: list[Pruning], report: Report) -> None:
         report: Receives it.
     """
     findings, pruned = gaps.judge(stream.gaps, said)
-    report.findings += findings
+    report.findings[:0] = findings  # of one seq, that it is missing comes before that it is there later
     if pruned:
         detail = f"{pruned} records were pruned before they were relayed, as ledger.pruned records say"
         if not stream.rooted:

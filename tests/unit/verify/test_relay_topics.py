@@ -237,3 +237,19 @@ def test_the_text_says_what_is_not_known() -> None:
     assert (
         "state: head removed: strongroom.records[0] site-a.node-1: 300 records before record 300 are no longer" in text
     )
+
+
+def test_a_stream_of_which_retention_left_nothing_is_a_state_beside_one_that_is_there() -> None:
+    other = LogBuilder(stream="n2")
+    other.start()
+    topics = MemoryTopics(partitions=2)
+    topics.add("records", KEY, *(entry.bytes() for entry in LOG.entries))
+    topics.add("cursors", KEY, cursor(LOG, LOG.size))
+    topics.add("records", b"n2", *(entry.bytes() for entry in other.entries), partition=1)
+    topics.add("cursors", b"n2", cursor(other, 4, partition=1))
+    topics.begins["strongroom.records", 1] = 4
+    report = verified(topics)
+    assert (report.exit_code(require_anchor=False), [state.name for state in report.states]) == (0, ["all removed"])
+    topics.begins["strongroom.records", 1] = 0
+    topics.messages["strongroom.records", 1] = []
+    assert "records 0 to 3 are not there: the tail is lost" in verified(topics).findings[0].why
