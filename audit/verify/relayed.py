@@ -137,7 +137,8 @@ class Relayed:
             self._take(values[begin:at])
         return at
 
-    def _take(self, records: list[bytes]) -> None:
+    def _take(self, records: list[bytes]) -> bytes:
+        """Take the next records; the clock of the first, where it says one."""
         checker = Checker(self._quoted, self.next, self.place)
         checker.feed(records)
         run = checker.run()
@@ -165,6 +166,7 @@ class Relayed:
             self._hold(self.cursor, run.leaves[at - HASH_BYTES : at])
         elif self.cursor is not None and self.cursor.next == run.first == self.first > 0:
             self._hold(self.cursor, bytes.fromhex(run.prev.decode()))
+        return run.clocks[0]
 
     def _hold(self, cursor: Cursor, leaf: bytes) -> None:
         """Compare the cursor's leaf with that of the record before its next one."""
@@ -188,9 +190,9 @@ class Relayed:
         if head.seq > first:
             self._fill(head.seq)
         self._turn(head)
-        self._take([value])
+        clock = self._take([value])
         if head.seq > first:
-            self.gaps.append(Gap(first, head.seq, self._clock, self.part.at(offset)))
+            self.gaps.append(Gap(first, head.seq, clock, self.part.at(offset)))
 
     def _again(self, seq: int, value: bytes, offset: int) -> None:
         place = self.part.at(offset)
