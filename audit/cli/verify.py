@@ -13,5 +13,5 @@ from audit.verify.command import main
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def verify(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Re-read and check every byte of a vault or an exported log."""
+    """Re-read and check every byte of a vault, an exported log or the topics of a relay."""
     ctx.exit(main(arguments))

@@ -13,6 +13,8 @@ What is checked, in this order (DESIGN §4, Verifier):
 4. Locks: what was deleted or weakened against the locks that stood (``locks``).
 5. Data directory only: commit log, settled segments, bodies against their descriptors, and every file
    accounted for (``datadir`` and what it names).
+6. Topics of Kafka only, which hold records without a log's tiles: gapless, chained, as far as the cursor says, with the
+   roots of the checkpoints beside them and the hashes of a log elsewhere (``relay_topics``). Steps 4 and 5 fall away.
 
 "Anchored" means that something from outside the target vouches for it: a saved
 checkpoint whose root the log still has at that size (even where no key from

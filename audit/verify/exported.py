@@ -168,7 +168,7 @@ def verify_exported(source: Source, outside: Outside, report: Report, progress: 
     log = LogReport(checkpoint.origin)
     report.logs.append(log)
     match_origins(outside, [checkpoint.origin], report)
-    claims = Claims(checkpoint.origin, _own_keys(source, report), outside, report)
+    claims = Claims(checkpoint.origin, own_keys(source, report), outside, report)
     claims.own_checkpoint(data, place)
 
     listing = _listed(source, report)
@@ -226,14 +226,27 @@ def _spans(tiles: Tiles, stream: bytes, listing: Listing) -> Iterator[Span]:
         yield Span(tiles.within(first, end), stream, first, end, older)
 
 
-def _own_keys(source: Source, report: Report) -> list[VerifierKey]:
+def own_keys(source: Source, report: Report, name: str = "vkey") -> list[VerifierKey]:
+    """Read the keys beside a log in a directory.
+
+    Args:
+        source: Where they are.
+        report: Receives what is bad about them.
+        name: Their file.
+
+    Returns:
+        The keys; none of a log at a URL, which shows none.
+
+    Raises:
+        Unchecked: The file cannot be read.
+    """
     if not isinstance(source, Directory):
         return []
     try:
-        text = (source.read("vkey", MAX_NOTE_BYTES) or b"").decode()
+        text = (source.read(name, MAX_NOTE_BYTES) or b"").decode()
         return [parse_vkey(line) for line in text.splitlines() if line.strip()]
     except (NoteError, UnicodeDecodeError) as error:
-        report.findings.append(Finding(None, source.place("vkey"), str(error)))
+        report.findings.append(Finding(None, source.place(name), str(error)))
         return []
 
 

@@ -10,9 +10,12 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from audit.verify import ed25519
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: A signed note, in bytes.
 MAX_NOTE_BYTES: Final = 64 * 1024
@@ -114,12 +117,15 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
     return Checkpoint(match[1], int(match[2]), _base64(match[3]))
 
 
-def signers(data: bytes, keys: list[VerifierKey]) -> list[VerifierKey]:
+def signers(
+    data: bytes, keys: list[VerifierKey], check: Callable[[bytes, bytes, bytes], bool] = ed25519.verify
+) -> list[VerifierKey]:
     """Check a note's signatures.
 
     Args:
         data: The signed note.
         keys: Keys to check with; signatures of others are skipped.
+        check: Whether a public key made a signature of a message.
 
     Returns:
         Those of ``keys`` that signed it, perhaps none.
@@ -140,7 +146,7 @@ def signers(data: bytes, keys: list[VerifierKey]) -> list[VerifierKey]:
         key = known.get((match[1], blob[:4]))
         if key is None:
             continue
-        if not ed25519.verify(key.public, blob[4:], text.encode()):
+        if not check(key.public, blob[4:], text.encode()):
             raise NoteError(f"the signature of {key.name} is not good")
         if key not in good:
             good.append(key)

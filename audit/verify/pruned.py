@@ -122,11 +122,12 @@ class Pruned:
         """Check 2."""
         clocks = [self._after[n] for n in range(first // TILE_WIDTH, -(-end // TILE_WIDTH)) if n in self._after]
         newest = max(clocks, default=by.at)
-        if _date(newest) + timedelta(days=MIN_DAYS) <= _date(by.at):
+        if date(newest) + timedelta(days=MIN_DAYS) <= date(by.at):
             return []
         why = f"record {by.seq} says that it was pruned, less than {MIN_DAYS} days after it was made"
         return [self._finding(self._first(self._bits(first, end), first), why)]
 
 
-def _date(clock: bytes) -> datetime:
+def date(clock: bytes) -> datetime:
+    """The instant that a record's clock says, to the second."""
     return datetime.fromisoformat(clock[:19].decode())

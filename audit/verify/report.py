@@ -49,8 +49,8 @@ class LogReport:
 
     Attributes:
         origin: As its checkpoint says.
-        size: Records read and checked.
-        root: RFC 6962 root over them, lowercase hex.
+        size: Records read and checked; of a topic, which may have lost its first ones, up to this seq.
+        root: RFC 6962 root over them, lowercase hex; empty where it cannot be known.
         checkpoint: Size of its checkpoint, -1 where it has none.
         anchored: Records vouched for from outside, -1 where nothing is.
     """
@@ -143,7 +143,11 @@ def as_text(report: Report, *, require_anchor: bool) -> str:
     findings = report.ordered()
     lines = [f"{_RESULT[code].upper()}: {report.target}"]
     for log in report.logs if not report.unchecked else ():
-        lines += [f"log {log.origin}", f"  {log.size} records, root {log.root}", f"  {_vouched(log)}"]
+        lines += [
+            f"log {log.origin}",
+            f"  {log.size} records, {f'root {log.root}' if log.root else 'no root known'}",
+            f"  {_vouched(log)}",
+        ]
     if report.counts:
         lines.append("counted: " + ", ".join(f"{name} {count}" for name, count in sorted(report.counts.items())))
     lines += [f"state: {state.name}: {state.place}: {state.detail}" for state in report.states]

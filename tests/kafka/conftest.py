@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shutil
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from compose.lab import kafka
+from tests.integration.verify.conftest import whole_log
+from tests.kafka.judged import NUMBERS, judge
+from tests.kafka.relay import RelayTopics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from compose.lab.kafka import Broker
+    from tests.doubles.logbuilder import LogBuilder
+    from tests.kafka.judged import Makes, Verify
 
     #: Starts so many brokers, which are one cluster, with these settings of Kafka's own.
     Starts = Callable[[int, dict[str, str]], list[Broker]]
@@ -24,13 +30,12 @@ _HIGHEST: Final = 65_535 - kafka.CONTROLLER
 _LOWEST: Final = 20_000
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Starts]:
-    """Starts brokers; all are gone after the test."""
+@contextmanager
+def starting(home: Path) -> Iterator[Starts]:
+    """Starts brokers; all are gone at the end."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
-    home = tmp_path / "brokers"
     started: list[Broker] = []
 
     def start(count: int, settings: dict[str, str]) -> list[Broker]:
@@ -38,9 +43,56 @@ def cluster(tmp_path: Path) -> Iterator[Starts]:
         started.extend(kafka.Broker(home, port) for port in ports)
         return kafka.start(home, ports, settings)
 
-    yield start
-    for broker in started:
-        broker.wipe()
+    try:
+        yield start
+    finally:
+        for broker in started:
+            broker.wipe()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Starts]:
+    """Starts brokers; all are gone after the test."""
+    with starting(tmp_path / "brokers") as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker for all tests that take topics of their own."""
+    with starting(tmp_path_factory.mktemp("brokers")) as start:
+        yield start(1, {})[0]
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Makes:
+    def make(partitions: int = 1) -> RelayTopics:
+        return RelayTopics(broker.address, f"case-{next(NUMBERS)}", partitions)
+
+    return make
+
+
+@pytest.fixture
+def verify() -> Verify:
+    return judge
+
+
+@pytest.fixture(scope="session")
+def log() -> LogBuilder:
+    """601 records of all kinds."""
+    return whole_log()
+
+
+@pytest.fixture
+def export(log: LogBuilder, tmp_path: Path) -> Path:
+    log.write_export(tmp_path / "export")
+    return tmp_path / "export"
+
+
+@pytest.fixture
+def vkey(log: LogBuilder, tmp_path: Path) -> Path:
+    (tmp_path / "vkey").write_text(f"{log.vkey()}\n")
+    return tmp_path / "vkey"
 
 
 def free_ports(count: int) -> list[int]:

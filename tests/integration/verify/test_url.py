@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.verify import source
+from audit.verify.anchor import Outside
+from audit.verify.outside_log import load
+from audit.verify.relay_topics import Target, verify_topics
+from audit.verify.report import Report
+from tests.doubles.topics import MemoryTopics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,3 +224,23 @@ def test_a_server_that_does_not_answer_well_leaves_it_unchecked(
 )
 def test_urls_that_lead_nowhere(verify: Verify, url: str) -> None:
     assert verify(url)[0] == 2
+
+
+def test_the_log_at_a_url_proves_what_is_left_in_a_topic_by_its_hash_tiles_alone(museum: Museum) -> None:
+    asked: list[str] = []
+
+    def tiles_only(path: str, answer: Answer, _: object) -> Answer:
+        asked.append(path)
+        return answer if "/entries/" not in path else (401, {}, b"")
+
+    topics, report = MemoryTopics(), Report("topics")
+    records = [entry.bytes() for entry in museum.log.entries]
+    topics.add("records", b"site-a.node-1", *records)
+    topics.begins["strongroom.records", 0] = 300
+    cursor = {"v": 1, "origin": museum.log.origin, "partition": 0, "next": 601, "leaf": museum.log.leaf(600).hex()}
+    topics.add("cursors", b"site-a.node-1", json.dumps(cursor, separators=(",", ":")).encode())
+    with serving(museum.export, tiles_only) as url:
+        logs = load([url], "", [], report)
+        verify_topics(Target(topics, "strongroom", logs), Outside([], []), report, lambda _: None)
+    assert (report.findings, report.logs[0].anchored, report.logs[0].root) == ([], 601, museum.log_root())
+    assert not any("/entries/" in path for path in asked)

@@ -17,8 +17,8 @@ from tests.doubles.logbuilder import LogBuilder
 from tests.doubles.vaultbuilder import Plan, write_vault
 
 HERE = Path(audit.verify.__file__).parent
-# Of the product, for data directories only; the file does without.
-OPTIONAL = {"awscrt", "zstandard"}
+# Of the product, for data directories and topics only; the file does without.
+OPTIONAL = {"awscrt", "confluent_kafka", "cryptography", "kafka", "zstandard"}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,13 @@ def test_it_asks_for_the_product_to_verify_a_data_directory(pyz: Path, tmp_path:
     done = run(pyz, tmp_path / "vault")
     assert done.returncode == 2
     assert "install strongroom" in done.stdout
+
+
+@pytest.mark.parametrize("reader", ["librdkafka", "kafka-python"])
+def test_it_asks_for_the_product_to_verify_topics(pyz: Path, reader: str) -> None:
+    done = run(pyz, "--kafka", "127.0.0.1:1", "--reader", reader)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "install strongroom to verify topics of Kafka" in done.stdout
 
 
 def test_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
