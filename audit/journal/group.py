@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vault.ports import Committed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vault.errors import VaultError
-    from vault.ports import Committed, Done
+    from vault.ports import Done
     from vault.record import ClockState
 
 _NO_BODY: Final = ()
@@ -62,6 +64,13 @@ class Group:
     def answer(self, number: int, outcome: Committed | VaultError) -> None:
         """Tell whoever sent operation ``number`` what became of it."""
         self.waiting.pop(number)(outcome)
+
+    def count_refusals(self, counts: dict[str, int]) -> None:
+        """Count its records that tell of a refusal, by outcome and reason with a colon between them."""
+        for committed in self.committed.values():
+            for each in committed.members or (committed,):
+                if isinstance(each, Committed) and each.error is not None:
+                    counts[f"{each.head.outcome}:{each.head.reason}"] += 1
 
     def unanswered(self) -> list[tuple[Done, Committed | None]]:
         """Who is still to be told, and of what."""

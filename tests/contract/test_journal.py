@@ -33,8 +33,8 @@ from vault.record import (
     encode_tail,
     splice,
 )
-from vault.state import rows
-from vault.state.rows import MetaRow
+from vault.state import lookup, rows
+from vault.state.rows import MetaRow, VersionRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
 from vault.storage.packs import PackStore
@@ -131,6 +131,35 @@ def test_operations_are_decided_in_order_each_seeing_those_before_it(ports: Port
         if before is not None:
             assert committed.head.prev == before.leaf.hex()
         assert committed.leaf == sha256(b"\0" + splice(committed.head, intent.encoded)).digest()
+
+
+def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports: Ports) -> None:
+    refusal = S3Error("InvalidRequest", reason="archive_kind")
+    named = ObjectRef("b", "link")
+    some = [
+        put(if_none_match=True), put(if_none_match=True), asked("object.put", object=named, refused=refusal),
+        put("other", if_none_match=True), asked("object.put", object=ObjectRef("missing", "k")), put("last"),
+    ]  # fmt: skip
+    before, committed, after = (
+        answered(outcome)
+        for outcome in ports.submit(
+            asked("clock.status"), Intent(some[0].tail, b"", members=some), asked("clock.status")
+        )
+    )
+    made = [each for each in committed.members if isinstance(each, Committed)]
+    assert len(made) == len(some)
+    assert [each.head.outcome for each in made] == ["success", "failure", "failure", "success", "failure", "success"]
+    reasons = ["", "precondition_failed", "archive_kind", "", "no_such_bucket", ""]
+    assert [each.head.reason for each in made] == reasons
+    assert [each.error.reason if each.error else "" for each in made] == reasons
+    for prior, each, intent in zip([before, *made], [*made, after], [*some, asked("clock.status")], strict=True):
+        assert each.head.prev == prior.leaf.hex()
+        assert each.leaf == sha256(b"\0" + splice(each.head, intent.encoded)).digest()
+    assert (committed.head, committed.leaf, committed.position) == (made[-1].head, made[-1].leaf, made[-1].position)
+    for each in (made[0], made[3], made[5]):
+        assert isinstance(each.row, VersionRow)
+        assert ports.bodies.read(each.position, 0, len(BODY)) == BODY
+    assert lookup.key_row(ports.state, "b", "other") is not None
 
 
 def test_the_chain_begins_with_the_hash_of_nothing() -> None:

@@ -126,8 +126,11 @@ class MemoryLedger:
         row = PrincipalRow(principal_id, principal_id, access_key or principal_id.upper(), roles)
         self.state.put([(rows.principal_key(row.id), row), (rows.access_key_key(row.access_key), row)])
 
+    max_payload = 16 * 1024 * 1024
+
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
-        if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in intents):
+        each = [member for intent in intents for member in intent.members or (intent,)]
+        if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in each):
             raise S3Error("MaxMessageLengthExceeded")
         try:
             for intent, answer in zip(intents, done, strict=True):
@@ -145,6 +148,9 @@ class MemoryLedger:
         answer(outcome)
 
     def _commit(self, intent: Intent) -> Committed:
+        if intent.members:
+            made = [self._commit(member) for member in intent.members]
+            return Committed(made[-1].head, made[-1].leaf, made[-1].position, members=made)
         tail = intent.tail
         seq = len(self.records)
         decision = decide(tail, self.state, self.now, intent.parts)

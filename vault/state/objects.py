@@ -23,10 +23,18 @@ _NO_LOCK_CONFIGURATION = "Bucket is missing Object Lock Configuration"
 
 def put(case: Case) -> Decision:
     """PutObject: preconditions, strictness, lock, and the next place in the key's chain."""
-    bucket = lookup.bucket(case.state, case.object.bucket)
-    asked = asked_lock(case, bucket)
-    lock = retention.at_creation(asked, bucket.default, case.now)
+    bucket, lock = placed(case)
     return new_version(case, bucket, lock, case.object.content)
+
+
+def placed(case: Case) -> tuple[BucketRow, Lock]:
+    """Where a new object goes and the lock it gets, whatever its key.
+
+    Raises:
+        S3Error: NoSuchBucket, InvalidRequest, InvalidArgument.
+    """
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    return bucket, retention.at_creation(asked_lock(case, bucket), bucket.default, case.now)
 
 
 def asked_lock(case: Case, bucket: BucketRow) -> LockRef | None:
