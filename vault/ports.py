@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vault.errors import S3Error, Unavailable, VaultError
 
@@ -55,6 +55,16 @@ class Intent:
     members: Sequence[Intent] = ()
 
 
+class MemberDone(NamedTuple):
+    """A durable record of one of an intent's members; fields as in :class:`Committed`, ``seq`` in its stream."""
+
+    seq: int
+    position: int
+    leaf: bytes
+    row: Row | None = None
+    error: S3Error | None = None
+
+
 @dataclass(slots=True)
 class Committed:
     """A durable record.
@@ -79,7 +89,7 @@ class Committed:
     error: S3Error | None = None
     release: Callable[[], None] = field(default=lambda: None)
     batch: Outcome | None = None
-    members: Sequence[Committed | Unavailable] = ()
+    members: Sequence[MemberDone | Unavailable] = ()
 
 
 Done = Callable[[Committed | VaultError], None]

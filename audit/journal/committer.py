@@ -24,12 +24,12 @@ from msgspec.structs import replace
 from audit.crash import crash_point
 from audit.journal import tiers
 from audit.journal.batch import frame_bound, record_batch, records_of, require_fits
-from audit.journal.group import Group
+from audit.journal.group import Group, outcome_of
 from audit.journal.members import Place, record_members
 from vault.errors import NoSpace, OutcomeUnknown, Unavailable, VaultError
 from vault.measures import Counts
 from vault.ports import Committed
-from vault.record import DENIED, FAILURE, SUCCESS, VERSION, Head, splice
+from vault.record import VERSION, Head, splice
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
@@ -317,7 +317,7 @@ class Committer:
             prev=group.prev.hex(),
             time=rfc3339(now.wall),
             clock=rfc3339(now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
+            outcome=outcome_of(error),
             reason=error.reason if error is not None else "",
             version=decision.version,
             lock=decision.lock,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
-from vault.ports import Committed
+from vault.ports import Committed, MemberDone
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, Tail, decode, splice
 from vault.state import rows
 from vault.state.apply import apply
@@ -150,7 +150,8 @@ class MemoryLedger:
     def _commit(self, intent: Intent) -> Committed:
         if intent.members:
             made = [self._commit(member) for member in intent.members]
-            return Committed(made[-1].head, made[-1].leaf, made[-1].position, members=made)
+            members = [MemberDone(each.head.seq, each.position, each.leaf, each.row, each.error) for each in made]
+            return Committed(made[-1].head, made[-1].leaf, made[-1].position, members=members)
         tail = intent.tail
         seq = len(self.records)
         decision = decide(tail, self.state, self.now, intent.parts)

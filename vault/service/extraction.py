@@ -27,7 +27,6 @@ from vault.checksums import BodyDigests
 from vault.errors import S3Error, Unavailable
 from vault.record import ObjectRef, Request
 from vault.service import foresight, intake, limits, unpacking
-from vault.service.commit import reference
 from vault.service.core import intent
 from vault.service.intake import PIECE_BYTES, commit_stored
 from vault.service.objects import put_result
@@ -174,12 +173,14 @@ class Extraction:
         """Have a group decided and recorded."""
         committed = await self._core.commit(packed.intent)
         row = self._core.bucket(bucket)
-        versioned, made = row is not None and bool(row.versioning), []
+        stream, versioned = committed.head.stream, row is not None and bool(row.versioning)
+        made: list[Extracted] = []
         for member, etag, outcome in zip(packed.members, packed.etags, committed.members, strict=True):
             if isinstance(outcome, Unavailable):
                 made.append(_unwritten(member))
                 continue
-            record, version, error = reference(outcome), outcome.row, outcome.error
+            seq, _, leaf, version, error = outcome
+            record = f"{stream}/{seq}/{leaf.hex()}"  # as `reference` has it
             if error is not None or not isinstance(version, VersionRow):
                 made.append(Extracted(member.key, record=record, error=error))
                 continue

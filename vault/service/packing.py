@@ -8,14 +8,19 @@ Not handled here: which members go together (``vault.service.extraction``).
 from __future__ import annotations
 
 import hashlib
+from binascii import hexlify
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wakes every thread that waits for it
+from typing import TYPE_CHECKING, Final
 
-from vault.manifest import VERSION, ContentDocument
+from vault.crypto import aead
+from vault.crypto.aead import SALT_BYTES, TAG_BYTES
 from vault.ports import Intent
-from vault.record import ObjectRef, Tail, encode_tail
+from vault.record import ObjectRef, Storage, Tail
 from vault.service.core import intent
-from vault.service.sealing import Sealer, new_salt
+from vault.service.forms import document_form, quoted, tail_form
+from vault.service.sealing import INLINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,15 +31,40 @@ if TYPE_CHECKING:
     from vault.service.context import Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """What all members of one archive have in common; fields as in :class:`vault.service.context.ExtractSpec`."""
+_md5: Final = partial(hashlib.md5, usedforsecurity=False)
 
-    caller: Caller
-    bucket: str
-    asked: Request
-    domain: DomainKey
-    described: Callable[[Mapping[str, str]], tuple[dict[str, str], dict[str, str]]]
+
+class Alike:
+    """What all members of one archive have in common.
+
+    Args:
+        caller: Who asks.
+        bucket: Where they go.
+        asked: What is asked for.
+        domain: The key that they will be under; held.
+        described: As in :class:`vault.service.context.ExtractSpec`.
+
+    Attributes:
+        plain: Form of the content document of members that say nothing of themselves.
+        tail: Form of the tail.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        bucket: str,
+        asked: Request,
+        domain: DomainKey,
+        described: Callable[[Mapping[str, str]], tuple[dict[str, str], dict[str, str]]],
+    ) -> None:
+        self.caller = caller
+        self.bucket = bucket
+        self.asked = asked
+        self.domain = domain
+        self.described = described
+        self.plain = document_form(*described({}))
+        storage = Storage(aead.SUITE, "log", domain.id, "", 0, INLINE_BYTES, 0, "")
+        self.tail = tail_form(caller, bucket, asked, storage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +91,36 @@ def pack(alike: Alike, source: Source, members: Sequence[Member]) -> Packed:
     good = [member for member in members if member.error is None]
     start = good[0].offset if good else 0
     data = source.read(start, good[-1].offset + good[-1].size - start) if good else b""
-    caller, bucket, asked = alike.caller, alike.bucket, alike.asked
-    plain = alike.described({})
-    intents: list[Intent] = []
-    etags: list[str] = []
-    for key, offset, size, fields, error in members:
+    caller, bucket, asked, key = alike.caller, alike.bucket, alike.asked, alike.domain.key
+    actor, origin, plain, form = caller.actor, caller.origin, alike.plain, alike.tail
+    suite, chunk, domain = aead.SUITE, INLINE_BYTES, alike.domain.id
+    salts = RAND_bytes(2 * SALT_BYTES * len(members))  # a document's, which is sealed, and a key's, which is told
+    sha256, intents, etags = hashlib.sha256, list[Intent](), list[str]()
+    for number, (name, offset, size, fields, error) in enumerate(members):
         if error is not None:
-            intents.append(intent(caller, "object.put", ObjectRef(bucket, key), asked, refused=error))
+            intents.append(intent(caller, "object.put", ObjectRef(bucket, name), asked, refused=error))
             etags.append("")
             continue
         plaintext = data[offset - start : offset - start + size]
-        headers, metadata = alike.described(fields) if fields else plain
-        md5 = hashlib.md5(plaintext, usedforsecurity=False).hexdigest()
-        document = ContentDocument(
-            v=VERSION,
-            salt=new_salt(),
-            size=size,
-            etag=md5,
-            md5=md5,
-            sha256=hashlib.sha256(plaintext).hexdigest(),
-            headers=headers,
-            metadata=metadata,
-        )
-        sealer = Sealer(alike.domain)
-        stored = sealer.logged(document, sealer.encrypt(plaintext, last=True))
+        salt = salts[2 * SALT_BYTES * number : 2 * SALT_BYTES * (number + 1)]
+        told, salt = hexlify(salt[:SALT_BYTES]), salt[SALT_BYTES:]
+        md5 = hexlify(_md5(plaintext).digest())
+        document = (document_form(*alike.described(fields)) if fields else plain) % (
+            told, size, md5, md5, hexlify(sha256(plaintext).digest()),
+        )  # fmt: skip
+        sealed, ciphertext, root = aead.encrypt_whole(key, salt, document, plaintext)
+        content, length, shown, tree = sha256(document).hexdigest(), size + TAG_BYTES, salt.hex(), root.hex()
         tail = Tail(
             op="object.put",
-            actor=caller.actor,
-            origin=caller.origin,
-            object=ObjectRef(bucket, key, size=size, content=stored.content),
-            storage=stored.storage,
+            actor=actor,
+            origin=origin,
+            object=ObjectRef(bucket, name, size=size, content=content),
+            storage=Storage(suite, "log", domain, shown, len(sealed), chunk, length, tree),
             request=asked,
         )
-        intents.append(Intent(tail, encode_tail(tail), stored.body))
-        etags.append(md5)
+        encoded = form % (
+            quoted(name), size, content.encode(), shown.encode(), len(sealed), length, tree.encode(),
+        )  # fmt: skip
+        intents.append(Intent(tail, encoded, (sealed, ciphertext)))
+        etags.append(md5.decode())
     return Packed(Intent(intents[0].tail, b"", members=intents), members, etags)

@@ -34,11 +34,10 @@ from vault.state.decision import Case, Decision
 from vault.state.rows import BucketRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from vault.ports import State
-    from vault.record import Actor, Request, Tail
-    from vault.retention import Lock
+    from vault.record import Tail
     from vault.times import Now
 
 _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
@@ -107,7 +106,7 @@ def decide(tail: Tail, state: State, now: Now, parts: Sequence[tuple[int, int]] 
     """
     case = Case(tail, state, now, parts)
     try:
-        _admit(case)
+        admit(case)
         rule = _RULES.get(tail.op)
         if rule is None:
             if tail.op not in _ALWAYS:
@@ -118,41 +117,12 @@ def decide(tail: Tail, state: State, now: Now, parts: Sequence[tuple[int, int]] 
         return Decision(version=case.version, lock=case.lock, error=error)
 
 
-def decide_puts(tails: Iterable[Tail], state: State, now: Now) -> Iterator[Decision]:
-    """Decide PUTs of one request, one after the other: the same as :func:`decide` of each, for less.
+def admit(case: Case) -> None:
+    """Is the actor who it says, enabled, and in a role that may do this?
 
-    Who asks, the bucket and the lock asked for are the same objects in all of them, and no PUT changes what they are
-    judged by: that is looked at once. Where it refuses, each is decided for itself.
-
-    Args:
-        tails: Of ``object.put``.
-        state: Everything sequenced before; the effects of each decision are added before the next is asked for.
-        now: The clocks of all their records.
+    Raises:
+        S3Error: AccessDenied.
     """
-    alike: tuple[Actor, Request | None, BucketRow, Lock, bool] | None = None
-    for tail in tails:
-        if alike is not None and tail.actor is alike[0] and tail.request is alike[1] and tail.object is not None:
-            _, _, bucket, lock, bypass = alike
-            if tail.object.bucket == bucket.name:
-                case = Case(tail, state, now, (), bypass)
-                try:
-                    yield objects.new_version(case, bucket, lock, tail.object.content)
-                except S3Error as error:
-                    yield Decision(version=case.version, lock=case.lock, error=error)
-                continue
-        case = Case(tail, state, now)
-        try:
-            _admit(case)
-            bucket, lock = objects.placed(case)
-        except S3Error:
-            yield decide(tail, state, now)
-            continue
-        alike = (tail.actor, tail.request, bucket, lock, case.bypass)
-        yield decide(tail, state, now)
-
-
-def _admit(case: Case) -> None:
-    """Is the actor who it says, enabled, and in a role that may do this?"""
     actor = case.tail.actor
     if actor.id == policy.SYSTEM:
         return

@@ -74,8 +74,16 @@ def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Deci
     Raises:
         S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
     """
-    key = case.object.key
-    found = lookup.key_row(case.state, bucket.name, key)
+    found = lookup.key_row(case.state, bucket.name, case.object.key)
+    return version_after(case, bucket, found, lock, content)
+
+
+def version_after(case: Case, bucket: BucketRow, found: KeyRow | None, lock: Lock, content: str) -> Decision:
+    """As :func:`new_version`, of a key whose row was looked up: None where it never had a version.
+
+    Raises:
+        S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
+    """
     current = found.current if found is not None else None
     if current is not None and current.marker:
         current = None
