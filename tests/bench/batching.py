@@ -10,7 +10,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from hashlib import md5, sha256
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.load import BUCKET
@@ -80,7 +80,7 @@ def _request(target: Target, name: str) -> bytes:
     signer = Signer(target.access_key, target.secret_key.encode(), now.strftime("%Y%m%dT%H%M%SZ"), "us-east-1")
     fields = {
         "host": target.address,
-        "content-md5": to_base64(md5(body, usedforsecurity=False).digest()),
+        "x-amz-checksum-sha256": to_base64(sha256(body).digest()),
         "x-amz-meta-snowball-auto-extract": "true",
         "x-amz-object-lock-mode": "COMPLIANCE",
         "x-amz-object-lock-retain-until-date": (now + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -72,7 +72,7 @@ def recorded(server: Server, target: Path) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("point", ["commit.before-write:90", "commit.after-write:90", ""])
+@pytest.mark.parametrize("point", ["commit.before-write:60", "commit.after-write:60", ""])
 def test_a_kill_leaves_the_members_up_to_some_point(tmp_path: Path, archive: bytes, point: str) -> None:
     server = Server(tmp_path)
     assert raw(server, "PUT", f"/{BUCKET}", {"x-amz-bucket-object-lock-enabled": "true"}).status == 200

@@ -20,7 +20,7 @@ BLOCK: Final = 512
 
 #: name, size, checksum, type, magic with version, prefix; what is left out is not looked at.
 _HEADER: Final = struct.Struct("100s24x12s12x8sc100x8s80x155s12x")
-_OCTAL: Final = re.compile(rb" *([0-7]{1,12})[ \0]*")
+_is_octal: Final = re.compile(rb" *([0-7]{1,12})[ \0]*").fullmatch
 _POSIX: Final = b"ustar\x0000"
 #: GNU tar's own form, and V7's: neither has a prefix.
 _OTHERS: Final = frozenset({b"ustar  \0", bytes(8)})
@@ -82,7 +82,7 @@ def read_header(block: bytes, at: int) -> Header | None:
 
 def octal(field: bytes) -> int:
     """Read a number; -1 where it is none."""
-    match = _OCTAL.fullmatch(field)
+    match = _is_octal(field)
     return int(match[1], 8) if match is not None else -1
 
 

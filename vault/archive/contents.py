@@ -39,7 +39,7 @@ _WINDOW: Final = 1024 * 1024
 #: A GNU long name with its NUL, in bytes: longer than any key, so that one that is too long is told as such.
 _MAX_LONG_NAME: Final = 64 * 1024
 #: Control characters, backslashes, and segments that are empty, ``.`` or ``..``.
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|(?:^|/)\.{0,2}(?:/|$)")
+_unsafe: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|(?:^|/)\.{0,2}(?:/|$)").search
 #: Members that are none of ours, and have no bytes in an archive.
 _EMPTY_KINDS: Final = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"6": "fifo"}
 
@@ -82,7 +82,7 @@ def checked_prefix(prefix: str) -> str:
     plain = prefix.strip("/")
     if not plain:
         return ""
-    if _UNSAFE.search(plain):
+    if _unsafe(plain):
         raise S3Error("InvalidArgument", "The prefix can be no prefix of keys", ArgumentValue=prefix[:64])
     return f"{plain}/"
 
@@ -139,7 +139,8 @@ def _bad(what: str, key: str, reason: str, code: str = "InvalidRequest") -> S3Er
 
 def _member(header: Header, extended: Extended, at: int, prefix: str, max_size: int) -> Member | None:
     """What a header makes; None for a directory."""
-    raw = header.name if extended.path is None else extended.path
+    name_of_header, size, kind = header
+    raw = name_of_header if extended.path is None else extended.path
     try:
         name = raw.decode()
         error = None
@@ -147,14 +148,14 @@ def _member(header: Header, extended: Extended, at: int, prefix: str, max_size: 
         name = raw.decode(errors="replace")
         error = _bad("its name is not UTF-8", name, "archive_name")
     name = name.removeprefix("./")
-    directory = header.kind == b"5"
+    directory = kind == b"5"
     if directory:
         name = name.removesuffix("/")
         if not name and error is None:  # the root, `./`
             return None
     key = prefix + name
     if error is None:
-        if _UNSAFE.search(name):
+        if _unsafe(name) is not None:
             what = "its name is empty, absolute, or has a segment, backslash or control character that no key may have"
             error = _bad(what, key, "archive_name")
         elif len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
@@ -162,12 +163,12 @@ def _member(header: Header, extended: Extended, at: int, prefix: str, max_size: 
             error = _bad(f"its key has more than {MAX_KEY_BYTES} bytes", key, "archive_name", "KeyTooLongError")
     if directory:
         return None if error is None else Member(key, at, 0, None, error)
-    if error is None and (header.kind not in {b"0", b"\0"} or extended.problem):
-        other = f"it is a {_EMPTY_KINDS[header.kind]}" if header.kind in _EMPTY_KINDS else "it is no regular file"
+    if error is None and (kind not in {b"0", b"\0"} or extended.problem):
+        other = f"it is a {_EMPTY_KINDS[kind]}" if kind in _EMPTY_KINDS else "it is no regular file"
         error = _bad(extended.problem or other, key, "archive_metadata" if extended.problem else "archive_kind")
-    if error is None and header.size > max_size:
-        error = _bad(f"it has {header.size} bytes, of at most {max_size}", key, "archive_size", "EntityTooLarge")
-    return Member(key, at, header.size, extended.fields, error)
+    if error is None and size > max_size:
+        error = _bad(f"it has {size} bytes, of at most {max_size}", key, "archive_size", "EntityTooLarge")
+    return Member(key, at, size, extended.fields, error)
 
 
 class _Reader:

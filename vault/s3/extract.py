@@ -77,6 +77,7 @@ async def put_archive(service: Service, request: Request) -> Response:
         hold=hold,
         if_none_match=if_none_match,
         tolerant=tolerant,
+        needs_md5=checks.needs_md5,
     )
     results = await service.extraction.put(request.caller, spec, body.pieces())
     return _answer(results, request, tolerant=tolerant)

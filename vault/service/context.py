@@ -95,6 +95,7 @@ class ExtractSpec:
         described: Makes stored headers and user metadata of what a member's extended header says, both as in
             :class:`PutSpec`; raises S3Error where they cannot be stored. Called in a worker thread.
         tolerant: Bad members are skipped and told; else they refuse the archive.
+        needs_md5: ``checks`` looks at the MD5. No ETag is made of the archive, so else it is not computed.
     """
 
     bucket: str
@@ -107,6 +108,7 @@ class ExtractSpec:
     hold: bool | None = None
     if_none_match: bool = False
     tolerant: bool = False
+    needs_md5: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from vault.checksums import BodyDigests
-from vault.errors import S3Error, Unavailable
+from vault.errors import IntegrityError, S3Error, Unavailable
 from vault.record import ObjectRef, Request
 from vault.service import foresight, intake, limits, unpacking
 from vault.service.core import intent
@@ -47,18 +47,19 @@ if TYPE_CHECKING:
 
     _Commit = asyncio.Task[list[Extracted]]
 
-#: What members of one group may take of the commit log, in bytes.
-GROUP_BYTES: Final = 2 * 1024 * 1024
+#: What members of one group may take of the commit log, in bytes; a quarter of what a group can have, if that is less.
+GROUP_BYTES: Final = 4 * 1024 * 1024
 #: Members of one group.
 GROUP_MEMBERS: Final = 512
-#: What a record with its head and frame may take beside the key and what the body adds to the plaintext, in bytes.
+#: What a record with its head and frame takes beside the key, and what the body adds to the plaintext, in bytes. With
+#: the longest metadata and agents it comes to less than four times as much.
 _RECORD_BYTES: Final = 6 * 1024
 #: Bytes of the archive from the first to the last member of one group: what is read at once.
 _SPAN_BYTES: Final = 4 * 1024 * 1024
 #: Groups of one archive on their way at a time: one being written, one waiting, while another is encrypted.
 _AHEAD: Final = 2
 #: Archives that are being unpacked and committed at a time; their lists of members are what takes memory.
-_ARCHIVES: Final = 8
+_ARCHIVES: Final = 4
 
 
 class _Unclaimed:
@@ -94,7 +95,7 @@ class Extraction:
             Unavailable: Nothing was written, of any member.
             OutcomeUnknown: The fate of at least one record is not known; the members before it are durable.
             DurabilityError: A side file could not be made durable; the members before it are durable.
-            IntegrityError: The disk does not give back what was spooled; the members before that are durable.
+            IntegrityError: The disk does not give back what was spooled; the members before it are durable.
         """
         core, asked = self._core, Request(http=caller.http)
         async with AsyncExitStack() as held:
@@ -118,7 +119,10 @@ class Extraction:
                 domain = await foresight.domain(core, lambda: unstored, spec.bucket, until, caller.received)
                 held.callback(core.keyring.give_back, domain)
                 await held.enter_async_context(self._turns)
-                source, members = await core.run(unpacking.unpack, core, spec, source, held)
+                try:
+                    source, members = await core.run(unpacking.unpack, core, spec, source, held)
+                except IntegrityError as error:
+                    raise S3Error("InternalError", reason="integrity") from error
             except S3Error as refusal:
                 await core.commit(
                     intent(caller, "object.put", ObjectRef(spec.bucket, spec.key), asked, refused=refusal)
@@ -144,7 +148,7 @@ class Extraction:
 
         begun = 0
         try:
-            for group in grouped(members, min(GROUP_BYTES, self._core.commits.max_payload)):
+            for group in grouped(members, min(GROUP_BYTES, self._core.commits.max_payload // 4)):
                 begun += len(group)
                 under_way.append((await self._begin(alike, source, group), group))
                 while len(under_way) > _AHEAD:

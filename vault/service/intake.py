@@ -23,9 +23,8 @@ from vault.manifest import VERSION, Checksum, ContentDocument
 from vault.service.sealing import CHUNK_BYTES, INLINE_BYTES, Sealer, Stored, new_salt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from vault.checksums import BodyDigests
     from vault.crypto.keyring_file import DomainKey
     from vault.ports import Committed, Intent
     from vault.service.context import BodyCheck
@@ -95,7 +94,8 @@ async def receive(
         staged = await core.run(core.blobs.stage, ciphertext_length(length, CHUNK_BYTES))
         try:
             keep = partial(_keep, sealer, staged)
-            await take(core, pieces(body, length), checks.digests, keep)
+            digest = (checks.digests.update_md5, checks.digests.update_others)
+            await take(core, pieces(body, length), digest, keep)
             stored = sealer.in_blob(verified(), staged)
             await core.run(staged.publish)
         except BaseException:
@@ -154,25 +154,23 @@ def _keep(sealer: Sealer, staged: StagedBlob, piece: memoryview, last: bool) -> 
 async def take(
     core: Core,
     pieces: AsyncIterator[tuple[memoryview, bool]],
-    digests: BodyDigests,
+    digest: Sequence[Callable[[memoryview], None]],
     keep: Callable[[memoryview, bool], None],
 ) -> None:
-    """Digest pieces in two threads and keep them in a third, while the next one is received.
+    """Digest pieces in threads and keep them in one more, while the next one is received.
 
     Args:
         core: Threads.
         pieces: From :func:`pieces`.
-        digests: Get every byte.
+        digest: Get every byte, a thread each.
         keep: Is called with a piece and whether it is the last, never twice at once.
     """
-    working: asyncio.Future[tuple[None, None, None]] | None = None
+    working: asyncio.Future[list[None]] | None = None
     try:
         async for piece, last in pieces:
             if working is not None:
                 await working  # and the memory of the piece before is free
-            working = asyncio.gather(
-                core.run(digests.update_md5, piece), core.run(digests.update_others, piece), core.run(keep, piece, last)
-            )
+            working = asyncio.gather(core.run(keep, piece, last), *(core.run(update, piece) for update in digest))
     finally:
         if working is not None:
             await working

@@ -65,13 +65,14 @@ async def receive(core: Core, spec: ExtractSpec, body: AsyncIterator[bytes], hel
         Unavailable: There is no room for it.
     """
     digests = spec.checks.digests
+    digest = [digests.update_others, *([digests.update_md5] if spec.needs_md5 else ())]
     source: Held | Spool
     if spec.length <= MEMORY_BYTES:
         source = Held(await intake.gather(body, spec.length))
-        await asyncio.gather(core.run(digests.update_md5, source.data), core.run(digests.update_others, source.data))
+        await asyncio.gather(*(core.run(update, source.data) for update in digest))
     else:
         spool = source = held.enter_context(core.blobs.spool(spec.length))
-        await intake.take(core, intake.pieces(body, spec.length), digests, lambda piece, _: spool.write(piece))
+        await intake.take(core, intake.pieces(body, spec.length), digest, lambda piece, _: spool.write(piece))
     spec.checks.verify()
     return source
 

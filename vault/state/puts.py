@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vault.errors import S3Error
-from vault.retention import from_ref
 from vault.state import objects
 from vault.state.apply import speaks_of_hold, version_changes, version_row_of
 from vault.state.decide import admit, decide
@@ -43,6 +42,7 @@ class Puts:
         self._case: Case | None = None
         self._bucket: BucketRow | None = None
         self._lock: Lock | None = None
+        self._held = False
         self._where = b""
         self._found: KeyRow | None = None
 
@@ -75,6 +75,7 @@ class Puts:
         if alike is not None and tail.actor is alike[0] and tail.request is alike[1] and named.bucket == alike[2]:
             return self._case is not None
         self._alike = (tail.actor, tail.request, named.bucket)
+        self._held = speaks_of_hold(tail)
         self._case = case = Case(tail, self._state, self._now)
         try:
             admit(case)
@@ -94,16 +95,16 @@ class Puts:
         Returns:
             The changes; None where the general way is to be taken.
         """
-        version = decision.version
-        if version is None or version.replaced or self._case is None or self._case.tail is not tail:
+        version, lock = decision.version, self._lock
+        if version is None or version.replaced or lock is None or self._case is None or self._case.tail is not tail:
             return None
         row = version_row_of(
             version,
             tail,
-            from_ref(decision.lock),
+            lock,  # the one that the decision names: a new version has no matters
             seq=position,
             created=self._now.wall,
             clock=self._now.clock,
-            held=speaks_of_hold(tail),
+            held=self._held,
         )
         return version_changes(self._where, self._found, row)

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from audit.journal.batch import frame_bound
 from tests.doubles.archives import END, archive, block, hostile, member, pax
 from tests.doubles.extracting import asked, bucket, extract, holds, named, refused, some
-from tests.doubles.world import Checks, caller, served
+from tests.doubles.world import ADA, Checks, caller, served
 from vault.errors import OutcomeUnknown, S3Error, Unavailable
+from vault.record import Origin
+from vault.s3.extract import described_by
 from vault.service import extraction, unpacking
+from vault.service.sealing import INLINE_BYTES
 from vault.storage import spool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.doubles.world import World
+    from vault.ports import Done, Intent
 
 
 @served
@@ -130,3 +139,35 @@ async def test_what_is_unknown_is_not_called_done(world: World) -> None:
         world.ledger.failures = [OutcomeUnknown("lost")]
         with pytest.raises(OutcomeUnknown):
             await extract(world, archive(some(100)))
+
+
+@served
+async def test_a_disk_that_does_not_give_back_what_was_spooled_is_recorded(world: World) -> None:
+    await bucket(world)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (spool, unpacking):
+            patch.setattr(module, "MEMORY_BYTES", 1000)
+        patch.setattr(os, "pread", lambda *_: b"other bytes")
+        assert (await refused(world, archive(some(20, INLINE_BYTES)))).reason == "integrity"
+
+
+@served
+async def test_members_with_the_longest_metadata_fit_the_smallest_groups(world: World) -> None:
+    await bucket(world)
+    headers = {f"x-amz-meta-{number}": '"' * 90 for number in range(20)} | {"cache-control": '"' * 8000}
+    who = replace(ADA, http='"' * 1024, origin=Origin("s3", "R1", "", "\xff" * 256))
+    bounds: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.ledger, "max_payload", 1 << 20, raising=False)
+        real = world.ledger.submit
+
+        def submit(intents: Sequence[Intent], done: Sequence[Done]) -> None:
+            bounds.extend(map(frame_bound, intents))
+            real(intents, done)
+
+        patch.setattr(world.ledger, "submit", submit)
+        own = pax({"minio.metadata.cache-control": b'"' * 8000})
+        data = b"".join(own + member(b'"' * 98 + b"%d" % number) for number in range(60)) + END
+        await extract(world, data, who, described=described_by(headers))
+    assert len(bounds) > 1
+    assert max(bounds) <= 1 << 20
