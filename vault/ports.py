@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from vault.errors import S3Error, VaultError
+from vault.errors import S3Error, Unavailable, VaultError
 
 if TYPE_CHECKING:
     from vault.record import Head, Tail
@@ -42,6 +42,8 @@ class Intent:
         parts: For ``multipart.complete``: (number, position of the part's record), ascending.
         refused: Set where the front end refuses already: recorded, with no effect. It may never allow.
         batch: For ``ingest.batch``: events of another system, each of which becomes a record of its own.
+        members: Operations decided in this order, seeing each other, each with a record of its own, all in one group:
+            durable together or not at all. The intent itself is none then; its tail says what they have in common.
     """
 
     tail: Tail
@@ -50,6 +52,17 @@ class Intent:
     parts: Sequence[tuple[int, int]] = ()
     refused: S3Error | None = None
     batch: Batch | None = None
+    members: Sequence[Intent] = ()
+
+
+class MemberDone(NamedTuple):
+    """A durable record of one of an intent's members; fields as in :class:`Committed`, ``seq`` in its stream."""
+
+    seq: int
+    position: int
+    leaf: bytes
+    row: Row | None = None
+    error: S3Error | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +79,7 @@ class Committed:
         release: Ends the lease on the bytes of ``row``. To be called exactly once when the reader is done;
             harmless to call again. Recycling and erasing wait for it.
         batch: What became of the events of an ``ingest.batch``; head and leaf are of its last record.
+        members: What became of each of the intent's members; head and leaf are of the last that has a record.
     """
 
     head: Head
@@ -75,6 +89,7 @@ class Committed:
     error: S3Error | None = None
     release: Callable[[], None] = field(default=lambda: None)
     batch: Outcome | None = None
+    members: Sequence[MemberDone | Unavailable] = ()
 
 
 Done = Callable[[Committed | VaultError], None]
@@ -82,6 +97,10 @@ Done = Callable[[Committed | VaultError], None]
 
 class Journal(Protocol):
     """The point of order of one stream (DESIGN §1, "decide at commit")."""
+
+    @property
+    def max_payload(self) -> int:
+        """The most that one operation, or the members of one, may take of a group, in bytes."""
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """Queue operations, to be decided in this order.

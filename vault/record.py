@@ -80,6 +80,8 @@ __all__ = [
     "Window",
     "decode",
     "encode_tail",
+    "encode_version",
+    "head_form",
     "splice",
 ]
 
@@ -166,6 +168,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     approvals: Any = None
 
 
+_NO_VERSION: Final = VersionRef(0, "", "")
 _encoder: Final = msgspec.json.Encoder()
 _heads: Final = msgspec.json.Decoder(Head)
 _tails: Final = msgspec.json.Decoder(Tail)
@@ -181,6 +184,26 @@ def encode_tail(tail: Tail) -> bytes:
         A JSON object, to be given to :func:`splice` unchanged.
     """
     return _encoder.encode(tail)
+
+
+def head_form(head: Head) -> bytes:
+    """A record of whose head seq, ``prev`` and version are lacking, and the tail: for ``%``, in this order.
+
+    The tail is that of :func:`encode_tail` without its first byte, the version from :func:`encode_version`. For heads
+    that differ in nothing else: filling in takes a third of the time that encoding does.
+
+    Args:
+        head: What they have in common; its seq, ``prev`` and version are of no account.
+    """
+    bare = msgspec.structs.replace(head, seq=0, prev="", version=_NO_VERSION)
+    encoded = _encoder.encode(bare)[:-1].replace(b"%", b"%%")
+    encoded = encoded.replace(b'"seq":0,"prev":""', b'"seq":%d,"prev":"%b"', 1)
+    return encoded.replace(b'"version":' + _encoder.encode(_NO_VERSION), b'"version":%b', 1) + b",%b"
+
+
+def encode_version(version: VersionRef) -> bytes:
+    """What a head says of a version, for :func:`head_form`."""
+    return _encoder.encode(version)
 
 
 def splice(head: Head, tail: bytes) -> bytes:

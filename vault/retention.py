@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from datetime import MAXYEAR, UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vault.errors import S3Error
@@ -53,10 +54,15 @@ class Lock(NamedTuple):
 
     def ref(self) -> LockRef | None:
         """As it stands in a record; None where there is no lock at all."""
-        if not self.mode and not self.hold and not self.matters:
-            return None
-        until, more = rfc3339(self.until) if self.mode else "", max(0, len(self.matters) - MAX_NAMED)
-        return LockRef(self.mode, until, self.hold, self.matters[:MAX_NAMED], more)
+        return _ref(self)
+
+
+@lru_cache(maxsize=256)  # of a batch all members have the same
+def _ref(lock: Lock) -> LockRef | None:
+    if not lock.mode and not lock.hold and not lock.matters:
+        return None
+    until, more = rfc3339(lock.until) if lock.mode else "", max(0, len(lock.matters) - MAX_NAMED)
+    return LockRef(lock.mode, until, lock.hold, lock.matters[:MAX_NAMED], more)
 
 
 def from_ref(ref: LockRef | None) -> Lock:

@@ -51,6 +51,7 @@ def _read(text: str) -> int:
     return delta.days * 86_400 + delta.seconds
 
 
+@lru_cache(maxsize=64)  # a record's own time is written for it and for its manifest, a batch's for each member
 def rfc3339(ns: int) -> str:
     """Write an instant as ``2026-11-22T16:46:08.000000000Z``.
 

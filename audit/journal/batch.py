@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from audit.journal.segment import frame_bytes
+from vault.errors import S3Error
 from vault.foreign import IngestRef
 from vault.ports import Committed
 from vault.record import MAX_RECORD_BYTES, encode_tail, splice
@@ -24,6 +25,8 @@ from vault.state.other_rows import SourceRow
 from vault.state.rows import source_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audit.journal.group import Group
     from vault.ports import Intent
     from vault.record import Head, Tail
@@ -140,5 +143,30 @@ def _around(head: Head, reason: str) -> tuple[bytes, bytes]:
 
 def frame_bound(intent: Intent) -> int:
     """The most that an operation can take of a group, in bytes."""
+    if intent.members:
+        return sum(map(frame_bound, intent.members))
     own = frame_bytes(len(intent.encoded) + HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)
     return own if intent.batch is None else own + intent.batch.bound
+
+
+def records_of(intent: Intent) -> int:
+    """About how many records an operation makes."""
+    return len(intent.batch.members) if intent.batch is not None else len(intent.members) or 1
+
+
+def require_fits(intents: Sequence[Intent], bounds: Sequence[int], limit: int) -> None:
+    """Check that operations can be recorded at all.
+
+    Args:
+        intents: The operations.
+        bounds: Of each, from :func:`frame_bound`.
+        limit: The most payload that a group can have, in bytes.
+
+    Raises:
+        S3Error: MaxMessageLengthExceeded.
+    """
+    for intent, bound in zip(intents, bounds, strict=True):
+        members = intent.members
+        longest = max(len(each.encoded) for each in members) if members else len(intent.encoded)
+        if bound > limit or longest + HEAD_BYTES > MAX_RECORD_BYTES:
+            raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")

@@ -23,12 +23,13 @@ from msgspec.structs import replace
 
 from audit.crash import crash_point
 from audit.journal import tiers
-from audit.journal.batch import HEAD_BYTES, frame_bound, record_batch
-from audit.journal.group import Group
-from vault.errors import NoSpace, OutcomeUnknown, S3Error, Unavailable, VaultError
+from audit.journal.batch import frame_bound, record_batch, records_of, require_fits
+from audit.journal.group import Group, outcome_of
+from audit.journal.members import Place, record_members
+from vault.errors import NoSpace, OutcomeUnknown, Unavailable, VaultError
 from vault.measures import Counts
 from vault.ports import Committed
-from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, splice
+from vault.record import VERSION, Head, splice
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
@@ -138,6 +139,11 @@ class Committer:
         self._thread.join()
 
     @property
+    def max_payload(self) -> int:
+        """See :class:`vault.ports.Journal`."""
+        return self._journal.max_payload
+
+    @property
     def waiting(self) -> int:
         """Operations that wait to be decided."""
         return len(self._queue)
@@ -159,11 +165,8 @@ class Committer:
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
         """See :class:`vault.ports.Journal`."""
-        limit = self._journal.max_payload
         sizes = list(map(frame_bound, intents))
-        for intent, size in zip(intents, sizes, strict=True):
-            if size > limit or len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES:
-                raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")
+        require_fits(intents, sizes, self._journal.max_payload)
         with self._wake:
             if self._poison is not None or self._closing:
                 self.turned_away["stopped"] += len(intents)
@@ -189,7 +192,7 @@ class Committer:
                 if taken and size + need > limit:
                     break
                 size += need
-                records += len(intent.batch.members) if intent.batch is not None else 1
+                records += records_of(intent)
                 taken.append(queue.popleft())
             return taken, size
 
@@ -258,9 +261,8 @@ class Committer:
                 self._leaves_from, self._leaves = self._leaves_from + len(self._leaves), []
             self._leaves += group.leaves
         self._state.settle(self._base + self._seq)
+        group.count_refusals(self.refused)
         for number, committed in group.committed.items():
-            if committed.error is not None:
-                self.refused[f"{committed.head.outcome}:{committed.head.reason}"] += 1
             group.answer(number, committed)
 
     def _turn_away(self, group: Group, number: int, error: Unavailable, why: str = "no_space") -> None:
@@ -297,6 +299,10 @@ class Committer:
     def _decide(self, intent: Intent, group: Group, free: int) -> Committed | None:
         tail = intent.tail
         now = self._clock.now()
+        if intent.members:
+            denials = tiers.admitted(tail.op, free, self._reserve, refused=True)
+            place = Place(self._stream, self._state, self._base)
+            return record_members(intent.members, now, group, place, denials=denials)
         if intent.refused is not None:
             decision = Decision(error=intent.refused)
         else:
@@ -311,7 +317,7 @@ class Committer:
             prev=group.prev.hex(),
             time=rfc3339(now.wall),
             clock=rfc3339(now.clock),
-            outcome=SUCCESS if error is None else DENIED if error.denied else FAILURE,
+            outcome=outcome_of(error),
             reason=error.reason if error is not None else "",
             version=decision.version,
             lock=decision.lock,

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vault.ports import Committed, MemberDone
+from vault.record import DENIED, FAILURE, SUCCESS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vault.errors import VaultError
-    from vault.ports import Committed, Done
+    from vault.errors import S3Error, VaultError
+    from vault.ports import Done
     from vault.record import ClockState
 
 _NO_BODY: Final = ()
+
+
+def outcome_of(error: S3Error | None) -> str:
+    """What the record of an operation says of its outcome."""
+    return SUCCESS if error is None else DENIED if error.denied else FAILURE
 
 
 class Group:
@@ -62,6 +70,13 @@ class Group:
     def answer(self, number: int, outcome: Committed | VaultError) -> None:
         """Tell whoever sent operation ``number`` what became of it."""
         self.waiting.pop(number)(outcome)
+
+    def count_refusals(self, counts: dict[str, int]) -> None:
+        """Count its records that tell of a refusal, by outcome and reason with a colon between them."""
+        for committed in self.committed.values():
+            for each in committed.members or (committed,):
+                if isinstance(each, Committed | MemberDone) and each.error is not None:
+                    counts[f"{outcome_of(each.error)}:{each.error.reason}"] += 1
 
     def unanswered(self) -> list[tuple[Done, Committed | None]]:
         """Who is still to be told, and of what."""

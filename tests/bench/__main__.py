@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import asking, goals, indexing, ingesting, ledger, objects, settling, vaults
+from tests.bench import asking, batching, goals, indexing, ingesting, ledger, objects, settling, vaults
 from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
@@ -21,7 +21,19 @@ from tests.demo.firm import isolate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHES: Final = ("small", "large", "sustained", "demo", "ledger", "ingest", "restart", "ask", "index", "produce")
+BENCHES: Final = (
+    "small",
+    "large",
+    "sustained",
+    "demo",
+    "ledger",
+    "ingest",
+    "batch",
+    "restart",
+    "ask",
+    "index",
+    "produce",
+)
 #: Large objects of a GiB.
 _LARGE_A_GIB: Final = 16
 
@@ -94,6 +106,10 @@ def _measure_records(home: Path, load: Load, results: Results, options: argparse
         results.print_new()
     if "ingest" in wanted:
         ingesting.ingest(vaults.make(home / "ingest"), results, count=options.records // 4, repeats=repeats)
+        results.print_new()
+    if "batch" in wanted:
+        with vaults.serve(vaults.make(home / "batch")) as (target, _):
+            batching.batch(target, results, archives=max(10, options.records // 10_000), repeats=repeats)
         results.print_new()
     if "restart" in wanted:
         vault = ledger.restart(home / "restart", results, count=options.records)

@@ -59,6 +59,7 @@ _LARGE: Final = "strongroom: {} 64 MiB, one at a time"
 _GROWTH: Final = "most memory beyond before, MiB"
 _APPEND: Final = "ledger: append records of 400 bytes"
 _INGEST: Final = "ingest: 500 events of 400 bytes a request, 4 connections"
+_BATCH: Final = "batch put: tars of 1,000 objects of 1 KiB, 2 connections"
 _VERIFY: Final = "verify: records of 400 bytes"
 _MIXED: Final = "verify: a mixed load"
 
@@ -77,6 +78,7 @@ GOALS: Final = (
     Goal("ledger append, records a second a core", _APPEND, "records a second a core", 140_000, "/s"),
     Goal("ingest over HTTP, records a second", _INGEST, "records a second", 100_000, "/s"),
     Goal("ingest over HTTP, processor time", _INGEST, "server CPU µs a record", 12, "CPU µs", most=True),
+    Goal("batch put, objects a second", _BATCH, "objects a second", 30_000, "/s"),
     Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
     Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),
     Goal("the same, mixed load and bodies", _MIXED, "full pass, records a second a core", 80_000, "/s", amount=1e6),

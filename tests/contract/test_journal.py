@@ -20,7 +20,7 @@ from tests.doubles.writer import SERVER, Writer
 from vault import durable
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
 from vault.merkle import EMPTY_ROOT
-from vault.ports import Committed, Intent
+from vault.ports import Committed, Intent, MemberDone
 from vault.record import (
     Actor,
     BucketConfig,
@@ -33,8 +33,8 @@ from vault.record import (
     encode_tail,
     splice,
 )
-from vault.state import rows
-from vault.state.rows import MetaRow
+from vault.state import lookup, rows
+from vault.state.rows import MetaRow, VersionRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
 from vault.storage.packs import PackStore
@@ -131,6 +131,34 @@ def test_operations_are_decided_in_order_each_seeing_those_before_it(ports: Port
         if before is not None:
             assert committed.head.prev == before.leaf.hex()
         assert committed.leaf == sha256(b"\0" + splice(committed.head, intent.encoded)).digest()
+
+
+def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports: Ports) -> None:
+    refusal = S3Error("InvalidRequest", reason="archive_kind")
+    named = ObjectRef("b", "link")
+    some = [
+        put(if_none_match=True), put(if_none_match=True), asked("object.put", object=named, refused=refusal),
+        put("other", if_none_match=True), asked("object.put", object=ObjectRef("missing", "k")), put("last"),
+    ]  # fmt: skip
+    before, committed, after = (
+        answered(outcome)
+        for outcome in ports.submit(
+            asked("clock.status"), Intent(some[0].tail, b"", members=some), asked("clock.status")
+        )
+    )
+    made = [each for each in committed.members if isinstance(each, MemberDone)]
+    assert [each.error.reason if each.error else "" for each in made] == [
+        "", "precondition_failed", "archive_kind", "", "no_such_bucket", "",
+    ]  # fmt: skip
+    seqs = [before.head.seq, *(each.seq for each in made), after.head.seq]
+    assert seqs == list(range(seqs[0], seqs[0] + 8))
+    assert (committed.head.seq, committed.leaf, committed.position) == (made[-1].seq, made[-1].leaf, made[-1].position)
+    assert committed.leaf == sha256(b"\0" + splice(committed.head, some[-1].encoded)).digest()
+    assert (committed.head.prev, after.head.prev) == (made[-2].leaf.hex(), made[-1].leaf.hex())
+    for each in (made[0], made[3], made[5]):
+        assert isinstance(each.row, VersionRow)
+        assert ports.bodies.read(each.position, 0, len(BODY)) == BODY
+    assert lookup.key_row(ports.state, "b", "other") is not None
 
 
 def test_the_chain_begins_with_the_hash_of_nothing() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
-from vault.ports import Committed
+from vault.ports import Committed, MemberDone
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, Tail, decode, splice
 from vault.state import rows
 from vault.state.apply import apply
@@ -126,8 +126,11 @@ class MemoryLedger:
         row = PrincipalRow(principal_id, principal_id, access_key or principal_id.upper(), roles)
         self.state.put([(rows.principal_key(row.id), row), (rows.access_key_key(row.access_key), row)])
 
+    max_payload = 16 * 1024 * 1024
+
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
-        if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in intents):
+        each = [member for intent in intents for member in intent.members or (intent,)]
+        if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in each):
             raise S3Error("MaxMessageLengthExceeded")
         try:
             for intent, answer in zip(intents, done, strict=True):
@@ -145,6 +148,10 @@ class MemoryLedger:
         answer(outcome)
 
     def _commit(self, intent: Intent) -> Committed:
+        if intent.members:
+            made = [self._commit(member) for member in intent.members]
+            members = [MemberDone(each.head.seq, each.position, each.leaf, each.row, each.error) for each in made]
+            return Committed(made[-1].head, made[-1].leaf, made[-1].position, members=members)
         tail = intent.tail
         seq = len(self.records)
         decision = decide(tail, self.state, self.now, intent.parts)

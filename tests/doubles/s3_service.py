@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vault.errors import S3Error, VaultError
-from vault.service.context import PutSpec
+from vault.service.context import ExtractSpec, PutSpec
 from vault.state.rows import PrincipalRow
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class FakeService:
         return call
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"buckets", "objects", "locks", "uploads"}:
+        if name in {"buckets", "objects", "locks", "uploads", "extraction"}:
             return _Part(self, name)
         if name == "principals":
             return _Principals(self)
@@ -86,6 +86,9 @@ class _Part:
                 if call.name == "objects.put":
                     await _take(call, args[0].checks, args[1], args[0].length)
                     assert isinstance(args[0], PutSpec)
+                if call.name == "extraction.put":
+                    await _take(call, args[0].checks, args[1], args[0].length)
+                    assert isinstance(args[0], ExtractSpec)
                 if call.name == "uploads.part":
                     *_, length, checks, body = args
                     await _take(call, checks, body, length)

@@ -74,6 +74,8 @@ def erases_fully(root: Path, now: int) -> None:
 class DeadJournal:
     """The process ended before any record was submitted."""
 
+    max_payload = 1 << 20
+
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> NoReturn:
         raise Crash
 

@@ -32,6 +32,7 @@ KEY_BYTES: Final = 32
 
 _INFO: Final = b"strongroom v1 version"
 _DATA: Final = b"\x00\x00\x00\x00"
+_FIRST_NONCE: Final = bytes(12)
 _DOCUMENT_NONCE: Final = b"\x01" + bytes(11)
 _DOCUMENT_AAD: Final = bytes((SUITE, 0x02))
 _MORE_AAD: Final = bytes((SUITE, 0x00))
@@ -91,6 +92,24 @@ class VersionKey:
             return self._cipher.decrypt(_nonce(number), ciphertext, _LAST_AAD if last else _MORE_AAD)
         except (InvalidTag, ValueError) as error:
             raise IntegrityError(f"chunk {number} of the stored ciphertext does not authenticate") from error
+
+
+def encrypt_whole(domain_key: bytes, salt: bytes, document: bytes, plaintext: bytes) -> tuple[bytes, bytes, bytes]:
+    """Encrypt a version whose data are one chunk: the same bytes that :class:`VersionKey` makes, for less.
+
+    Args:
+        domain_key: 32 bytes.
+        salt: 16 random bytes that no other version has.
+        document: The content document.
+        plaintext: All of the data.
+
+    Returns:
+        The sealed document, the ciphertext, and the descriptor's root (32 bytes).
+    """
+    encrypt = AESGCM(HKDF(SHA256(), KEY_BYTES, salt, _INFO).derive(domain_key)).encrypt
+    sealed = encrypt(_DOCUMENT_NONCE, document, _DOCUMENT_AAD)
+    ciphertext = encrypt(_FIRST_NONCE, plaintext, _LAST_AAD)
+    return sealed, ciphertext, merkle.node_hash(merkle.leaf_hash(sealed), merkle.leaf_hash(ciphertext))
 
 
 class Encryptor:

@@ -66,6 +66,12 @@ class BodyCheck:
         """Whether the headers claim anything beside what is signed."""
         return self._claims.md5 is not None or self._claims.claimed is not None
 
+    @property
+    def needs_md5(self) -> bool:
+        """Whether anything that is claimed is an MD5."""
+        algorithm = self._claims.algorithm
+        return self._claims.md5 is not None or (algorithm is not None and algorithm.name == "MD5")
+
     def verify(self) -> None:
         """Compare, after the last byte.
 

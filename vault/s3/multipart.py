@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from vault.errors import S3Error
-from vault.s3 import documents, upload, xml
+from vault.s3 import documents, extract, upload, xml
 from vault.s3.buckets import instant, owner
 from vault.s3.claims import checksum_header, read_upload
 from vault.s3.listing import common_prefixes, echoed, encoder, page_size
@@ -24,11 +24,14 @@ MAX_COMPLETION_BYTES: Final = 4 * 1024 * 1024
 #: Documents up to this size are read on the event loop, bytes.
 BRIEF: Final = 64 * 1024
 _SIZE: Final = "x-amz-mp-object-size"
+_NO_ARCHIVE: Final = "An archive to be extracted is sent by one PUT, not in parts."
 
 
 async def create_upload(service: Service, request: Request) -> Response:
     """CreateMultipartUpload: headers, metadata and lock are fixed here."""
     fields = request.fields
+    if extract.asked(fields):
+        raise S3Error("NotImplemented", _NO_ARCHIVE, Header=extract.EXTRACT)
     lock, hold = upload.lock(fields)
     asked = read_upload(request.raw)
     spec = UploadSpec(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vault import policy
 from vault.errors import S3Error
-from vault.s3 import documents, upload, xml
+from vault.s3 import documents, extract, upload, xml
 from vault.s3.buckets import instant
 from vault.s3.conditions import byte_range, conditions, http_time
 from vault.s3.documents import MAX_PARTS
@@ -40,19 +40,15 @@ OVERRIDES: Final = {
     "response-expires": "expires",
 }
 
-_NO_CHECKSUM: Final = (
-    "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
-)
-
 
 async def put_object(service: Service, request: Request) -> Response:
-    """PutObject."""
+    """PutObject, or where the body is an archive to be extracted, one of each member."""
     fields, body = request.fields, request.body
+    if extract.asked(fields):
+        return await extract.put_archive(service, request)
     length = body.length(MAX_PUT_BYTES)
     checks = body.check()
-    lock, hold = upload.lock(fields)
-    if (lock is not None or hold is not None) and not checks.claimed:
-        raise S3Error("InvalidRequest", _NO_CHECKSUM, reason="checksum_missing")
+    lock, hold = upload.checked_lock(fields, claimed=checks.claimed)
     if_none_match, if_match = upload.preconditions(fields)
     spec = PutSpec(
         bucket=request.bucket,

@@ -25,6 +25,9 @@ _STORED: Final = ("cache-control", "content-disposition", "content-language", "e
 _MODE: Final = "x-amz-object-lock-mode"
 _UNTIL: Final = "x-amz-object-lock-retain-until-date"
 _HOLD: Final = "x-amz-object-lock-legal-hold"
+_NO_CHECKSUM: Final = (
+    "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+)
 
 
 def stored_headers(fields: Mapping[str, str]) -> dict[str, str]:
@@ -74,6 +77,25 @@ def lock(fields: Mapping[str, str]) -> tuple[LockRef | None, bool | None]:
     except ValueError as error:
         message = "The retain until date must be provided in ISO 8601 format"
         raise _argument(message, _UNTIL, until) from error
+
+
+def checked_lock(fields: Mapping[str, str], *, claimed: bool) -> tuple[LockRef | None, bool | None]:
+    """The lock asked for by a request that brings the body itself; S3 then wants a checksum of it.
+
+    Args:
+        fields: Header fields.
+        claimed: The request names one.
+
+    Returns:
+        As :func:`lock`.
+
+    Raises:
+        S3Error: InvalidArgument; InvalidRequest for a missing checksum.
+    """
+    found, hold = lock(fields)
+    if (found is not None or hold is not None) and not claimed:
+        raise S3Error("InvalidRequest", _NO_CHECKSUM, reason="checksum_missing")
+    return found, hold
 
 
 def _argument(message: str, name: str, value: str) -> S3Error:

@@ -1,7 +1,8 @@
 """The vault's operations: what the wire layer asks for, done and recorded.
 
 Every method of ``Buckets``, ``Objects``, ``Locks`` and ``Uploads`` makes exactly one durable record, for refusals too,
-before anything that it decided becomes visible. Nothing is decided here: the committer decides
+before anything that it decided becomes visible; ``Extraction`` makes one of each member. Nothing is decided here: the
+committer decides
 (``vault.state.decide``); this package digests, encrypts, stores and reads, and refuses early only what the committer
 could not allow either.
 
@@ -32,6 +33,7 @@ from vault.record import ObjectRef
 from vault.service.buckets import Buckets
 from vault.service.commit import reference
 from vault.service.core import Core, assemble, intent
+from vault.service.extraction import Extraction
 from vault.service.locks import Locks
 from vault.service.objects import Objects
 from vault.service.principals import Principals
@@ -56,6 +58,7 @@ class Service:
         objects: On objects, listings included.
         locks: On retention and legal holds.
         uploads: On multipart uploads.
+        extraction: On archives whose members become objects.
         principals: Who an access key belongs to.
         windows: Counts requests without a valid signature; its ``run`` belongs to whoever owns the loop.
     """
@@ -65,6 +68,7 @@ class Service:
     objects: Objects
     locks: Locks
     uploads: Uploads
+    extraction: Extraction
     principals: Principals
     windows: Windows
 
@@ -77,6 +81,7 @@ class Service:
             Objects(core),
             Locks(core),
             Uploads(core),
+            Extraction(core),
             Principals(core.state, secrets),
             Windows(core.commit),
         )

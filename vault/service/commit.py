@@ -49,6 +49,11 @@ class Commits:
         self._nothing_owed = asyncio.Event()
         self._nothing_owed.set()
 
+    @property
+    def max_payload(self) -> int:
+        """See :attr:`vault.ports.Journal.max_payload`."""
+        return self._journal.max_payload
+
     async def commit(self, intent: Intent) -> Committed:
         """Have one operation decided and recorded.
 

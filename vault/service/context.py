@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from vault.checksums import BodyDigests
     from vault.record import Actor, LockRef, Origin
 
@@ -79,6 +81,34 @@ class PutSpec:
     hold: bool | None = None
     if_none_match: bool = False
     if_match: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractSpec:
+    """An archive whose members are to be made objects; fields as in :class:`PutSpec`, of all of them.
+
+    Attributes:
+        key: What the request named: no object's key.
+        length: Bytes of the archive as it is sent.
+        checks: Verifies the archive.
+        prefix: What all keys begin with, from :func:`vault.archive.contents.checked_prefix`.
+        described: Makes stored headers and user metadata of what a member's extended header says, both as in
+            :class:`PutSpec`; raises S3Error where they cannot be stored. Called in a worker thread.
+        tolerant: Bad members are skipped and told; else they refuse the archive.
+        needs_md5: ``checks`` looks at the MD5. No ETag is made of the archive, so else it is not computed.
+    """
+
+    bucket: str
+    key: str
+    length: int
+    checks: BodyCheck
+    described: Callable[[Mapping[str, str]], tuple[dict[str, str], dict[str, str]]]
+    prefix: str = ""
+    lock: LockRef | None = None
+    hold: bool | None = None
+    if_none_match: bool = False
+    tolerant: bool = False
+    needs_md5: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

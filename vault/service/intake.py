@@ -14,6 +14,7 @@ Not handled here: what is done with the result (``objects``, ``uploads``).
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from vault.crypto.aead import ciphertext_length
@@ -22,9 +23,8 @@ from vault.manifest import VERSION, Checksum, ContentDocument
 from vault.service.sealing import CHUNK_BYTES, INLINE_BYTES, Sealer, Stored, new_salt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from vault.checksums import BodyDigests
     from vault.crypto.keyring_file import DomainKey
     from vault.ports import Committed, Intent
     from vault.service.context import BodyCheck
@@ -93,7 +93,9 @@ async def receive(
     if length > INLINE_BYTES:
         staged = await core.run(core.blobs.stage, ciphertext_length(length, CHUNK_BYTES))
         try:
-            await _write(core, sealer, staged, _pieces(body, length), checks.digests)
+            keep = partial(_keep, sealer, staged)
+            digest = (checks.digests.update_md5, checks.digests.update_others)
+            await take(core, pieces(body, length), digest, keep)
             stored = sealer.in_blob(verified(), staged)
             await core.run(staged.publish)
         except BaseException:
@@ -101,7 +103,7 @@ async def receive(
             raise
         return stored
 
-    plaintext = await _gather(body, length)
+    plaintext = await gather(body, length)
 
     def store() -> Stored:
         checks.digests.update(plaintext)
@@ -126,47 +128,60 @@ async def commit_stored(core: Core, made: Intent, stored: Stored) -> Committed:
         raise
 
 
-async def _gather(body: AsyncIterator[bytes], length: int) -> bytes:
-    pieces = []
+async def gather(body: AsyncIterator[bytes], length: int) -> bytes:
+    """A small body, whole.
+
+    Raises:
+        S3Error: IncompleteBody where it is not as long.
+    """
+    found = []
     left = length
     async for piece in body:
         left -= len(piece)
         if left < 0:
             break
-        pieces.append(piece)
+        found.append(piece)
     if left:
         raise S3Error("IncompleteBody")
-    return b"".join(pieces)
+    return b"".join(found)
 
 
-async def _write(
+def _keep(sealer: Sealer, staged: StagedBlob, piece: memoryview, last: bool) -> None:  # noqa: FBT001 - as `take` calls it
+    for end in range(CHUNK_BYTES, len(piece) + CHUNK_BYTES, CHUNK_BYTES):
+        staged.write(sealer.encrypt(piece[end - CHUNK_BYTES : end], last=last and end >= len(piece)))
+
+
+async def take(
     core: Core,
-    sealer: Sealer,
-    staged: StagedBlob,
     pieces: AsyncIterator[tuple[memoryview, bool]],
-    digests: BodyDigests,
+    digest: Sequence[Callable[[memoryview], None]],
+    keep: Callable[[memoryview, bool], None],
 ) -> None:
-    """Digest pieces in two threads, encrypt and write their chunks in a third, while the next one is received."""
+    """Digest pieces in threads and keep them in one more, while the next one is received.
 
-    def keep(piece: memoryview, last: bool) -> None:  # noqa: FBT001 - runs through an executor, which takes positions
-        for end in range(CHUNK_BYTES, len(piece) + CHUNK_BYTES, CHUNK_BYTES):
-            staged.write(sealer.encrypt(piece[end - CHUNK_BYTES : end], last=last and end >= len(piece)))
-
-    working: asyncio.Future[tuple[None, None, None]] | None = None
+    Args:
+        core: Threads.
+        pieces: From :func:`pieces`.
+        digest: Get every byte, a thread each.
+        keep: Is called with a piece and whether it is the last, never twice at once.
+    """
+    working: asyncio.Future[list[None]] | None = None
     try:
         async for piece, last in pieces:
             if working is not None:
                 await working  # and the memory of the piece before is free
-            working = asyncio.gather(
-                core.run(digests.update_md5, piece), core.run(digests.update_others, piece), core.run(keep, piece, last)
-            )
+            working = asyncio.gather(core.run(keep, piece, last), *(core.run(update, piece) for update in digest))
     finally:
         if working is not None:
             await working
 
 
-async def _pieces(body: AsyncIterator[bytes], length: int) -> AsyncIterator[tuple[memoryview, bool]]:
-    """Cut a body into full pieces and a last one, which may be full too; every second one uses the same memory."""
+async def pieces(body: AsyncIterator[bytes], length: int) -> AsyncIterator[tuple[memoryview, bool]]:
+    """Cut a body into full pieces and a last one, which may be full too; every second one uses the same memory.
+
+    Raises:
+        S3Error: IncompleteBody where it is not as long.
+    """
     size = min(length, PIECE_BYTES)
     buffers = [memoryview(bytearray(size)) for _ in range(2)]
     filled, left = 0, length

@@ -6,11 +6,12 @@ Version ids stand here as S3 shows them: ``null``, an opaque id, or empty in a b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from vault.errors import S3Error
     from vault.manifest import Checksum, ContentDocument
     from vault.record import DefaultRetention, LockRef
     from vault.state.rows import BucketRow, PartRow, UploadRow, VersionRow
@@ -55,6 +56,21 @@ class PutResult:
     etag: str
     checksum: Checksum | None
     record: str
+
+
+class Extracted(NamedTuple):
+    """What became of a member of an archive; fields as in :class:`PutResult`, durable unless there is an error.
+
+    Attributes:
+        error: Why it was refused, which is recorded, or ServiceUnavailable where nothing was written.
+    """
+
+    key: str
+    size: int = 0
+    version_id: str = ""
+    etag: str = ""
+    record: str = ""
+    error: S3Error | None = None
 
 
 @dataclass(frozen=True, slots=True)

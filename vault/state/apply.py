@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vault.ports import State
-    from vault.record import Head, ObjectRef, Tail
+    from vault.record import Head, ObjectRef, Tail, VersionRef
+    from vault.retention import Lock
     from vault.state.rows import Row
 
 Changes = list[tuple[bytes, "Row | None"]]
@@ -79,13 +80,22 @@ def version_row(head: Head, tail: Tail, *, held: bool = False) -> VersionRow:
     if version is None or named is None:
         msg = f"record {head.seq} makes a version but names none"
         raise ValueError(msg)
-    lock = from_ref(head.lock)
+    created, clock = parse_rfc3339(head.time), parse_rfc3339(head.clock)
+    held = held or speaks_of_hold(tail)
+    return version_row_of(version, tail, from_ref(head.lock), seq=head.seq, created=created, clock=clock, held=held)
+
+
+def version_row_of(
+    version: VersionRef, tail: Tail, lock: Lock, *, seq: int, created: int, clock: int, held: bool
+) -> VersionRow:
+    """The row of a version, of what its record says, read: fields as in :class:`vault.state.rows.VersionRow`."""
+    named = _named(tail)
     return VersionRow(
         ordinal=version.ordinal,
         version_id=version.version_id,
-        seq=head.seq,
-        created=parse_rfc3339(head.time),
-        clock=parse_rfc3339(head.clock),
+        seq=seq,
+        created=created,
+        clock=clock,
         size=max(named.size, 0),
         manifest=version.manifest,
         content=named.content,
@@ -96,12 +106,13 @@ def version_row(head: Head, tail: Tail, *, held: bool = False) -> VersionRow:
         hold=lock.hold,
         storage=tail.storage,
         upload=named.upload_id,
-        held=held or _speaks_of_hold(tail),
+        held=held,
         actor=tail.actor.id,
     )
 
 
-def _speaks_of_hold(tail: Tail) -> bool:
+def speaks_of_hold(tail: Tail) -> bool:
+    """Whether the request asked for a legal hold, on or off."""
     return tail.request is not None and tail.request.hold is not None
 
 
@@ -116,16 +127,21 @@ def _add_version(head: Head, tail: Tail, state: State, *, held: bool = False) ->
     named, row = _named(tail), version_row(head, tail, held=held)
     where = rows.key_key(named.bucket, named.key)
     found = state.get(where)
-    null = row.ordinal if row.null else found.null if isinstance(found, KeyRow) else 0
-    changes: Changes = [
-        (rows.version_key_beside(where, row.ordinal), row),
-        (where, KeyRow(row.ordinal, row.manifest, row, null)),
-    ]
+    changes = version_changes(where, found if isinstance(found, KeyRow) else None, row)
     if head.version is not None and head.version.replaced:
         old = lookup.version_by_ordinal(state, named.bucket, named.key, head.version.replaced)
         if old is not None:
             changes += _drop(named, old, head.seq)
     return changes
+
+
+def version_changes(where: bytes, found: KeyRow | None, row: VersionRow) -> Changes:
+    """What a new version changes, beside what it replaces; ``found`` is its key's row, which stands at ``where``."""
+    null = row.ordinal if row.null else found.null if found is not None else 0
+    return [
+        (rows.version_key_beside(where, row.ordinal), row),
+        (where, KeyRow(row.ordinal, row.manifest, row, null)),
+    ]
 
 
 def _drop(named: ObjectRef, row: VersionRow, by: int) -> Changes:
@@ -171,7 +187,7 @@ def _set_lock(head: Head, tail: Tail, state: State) -> Changes:
     if row is None or found is None:
         return []
     lock = from_ref(head.lock)
-    held = row.held or _speaks_of_hold(tail)
+    held = row.held or speaks_of_hold(tail)
     new = msgspec.structs.replace(row, mode=lock.mode, until=lock.until, hold=lock.hold, held=held)
     changes: Changes = [(rows.version_key(named.bucket, named.key, row.ordinal), new)]
     if found.current is not None and found.current.ordinal == row.ordinal:
@@ -218,7 +234,7 @@ def _create_upload(head: Head, tail: Tail, _state: State) -> Changes:
         mode=lock.mode,
         until=lock.until,
         hold=lock.hold,
-        held=_speaks_of_hold(tail),
+        held=speaks_of_hold(tail),
     )
     return [(rows.upload_key(named.bucket, named.key, named.upload_id), row)]
 

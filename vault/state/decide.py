@@ -106,7 +106,7 @@ def decide(tail: Tail, state: State, now: Now, parts: Sequence[tuple[int, int]] 
     """
     case = Case(tail, state, now, parts)
     try:
-        _admit(case)
+        admit(case)
         rule = _RULES.get(tail.op)
         if rule is None:
             if tail.op not in _ALWAYS:
@@ -117,8 +117,12 @@ def decide(tail: Tail, state: State, now: Now, parts: Sequence[tuple[int, int]] 
         return Decision(version=case.version, lock=case.lock, error=error)
 
 
-def _admit(case: Case) -> None:
-    """Is the actor who it says, enabled, and in a role that may do this?"""
+def admit(case: Case) -> None:
+    """Is the actor who it says, enabled, and in a role that may do this?
+
+    Raises:
+        S3Error: AccessDenied.
+    """
     actor = case.tail.actor
     if actor.id == policy.SYSTEM:
         return

@@ -23,10 +23,18 @@ _NO_LOCK_CONFIGURATION = "Bucket is missing Object Lock Configuration"
 
 def put(case: Case) -> Decision:
     """PutObject: preconditions, strictness, lock, and the next place in the key's chain."""
-    bucket = lookup.bucket(case.state, case.object.bucket)
-    asked = asked_lock(case, bucket)
-    lock = retention.at_creation(asked, bucket.default, case.now)
+    bucket, lock = placed(case)
     return new_version(case, bucket, lock, case.object.content)
+
+
+def placed(case: Case) -> tuple[BucketRow, Lock]:
+    """Where a new object goes and the lock it gets, whatever its key.
+
+    Raises:
+        S3Error: NoSuchBucket, InvalidRequest, InvalidArgument.
+    """
+    bucket = lookup.bucket(case.state, case.object.bucket)
+    return bucket, retention.at_creation(asked_lock(case, bucket), bucket.default, case.now)
 
 
 def asked_lock(case: Case, bucket: BucketRow) -> LockRef | None:
@@ -66,8 +74,16 @@ def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Deci
     Raises:
         S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
     """
-    key = case.object.key
-    found = lookup.key_row(case.state, bucket.name, key)
+    found = lookup.key_row(case.state, bucket.name, case.object.key)
+    return version_after(case, bucket, found, lock, content)
+
+
+def version_after(case: Case, bucket: BucketRow, found: KeyRow | None, lock: Lock, content: str) -> Decision:
+    """As :func:`new_version`, of a key whose row was looked up: None where it never had a version.
+
+    Raises:
+        S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
+    """
     current = found.current if found is not None else None
     if current is not None and current.marker:
         current = None

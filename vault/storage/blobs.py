@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from vault import durable
 from vault.errors import CorruptError, DurabilityError, NoSpace, Unavailable
 from vault.storage.room import free_bytes
+from vault.storage.spool import Spool
 from vault.storage.token import blob_name, require
 
 if TYPE_CHECKING:
@@ -101,6 +102,17 @@ class BlobStore:
             if free_bytes(fd) < length + self._keep_free:
                 raise NoSpace
             os.posix_fallocate(fd, 0, length)
+
+    def spool(self, length: int = 0) -> Spool:
+        """A place for bytes that become no blob; see :class:`~vault.storage.spool.Spool`.
+
+        Args:
+            length: How many there will be; 0 where that is not known.
+
+        Raises:
+            Unavailable: There is no room for them.
+        """
+        return Spool(self._stage, self._keep_free, length)
 
     def open(self, blob_id: str) -> BlobReader:
         """Open a published blob for reading.

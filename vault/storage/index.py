@@ -30,7 +30,7 @@ from vault.state.rows import MetaRow, decode_row, encode_row
 from vault.storage.overlay import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from vault.state.rows import Row
@@ -163,6 +163,24 @@ class Index:
                     self._read = {}
                 read[key] = row
         return row
+
+    def prefetch(self, keys: Sequence[bytes]) -> None:
+        """Remember what :meth:`get` will find of rows: LMDB gives up the interpreter once, and not for each."""
+        read = self._read
+        wanted = [key for key in keys if key not in self._recent and key not in self._frozen and key not in read]
+        if not wanted:
+            return
+        physical = sorted({_physical(key): key for key in wanted}.items())
+        try:
+            with self._env.begin() as txn, txn.cursor() as cursor:
+                found = dict(cursor.getmulti([each for each, _ in physical]))
+        except lmdb.Error as error:
+            raise self._damaged(error) from error
+        if len(read) + len(wanted) > _READ_ROWS:
+            self._read = read = {}
+        for each, key in physical:
+            data = found.get(each)
+            read[key] = self._decode(key, data) if data is not None else None
 
     def _from_file(self, key: bytes) -> Row | None:
         try:
@@ -299,6 +317,10 @@ class Sequenced:
         """The row under exactly this key."""
         row = self._pending.get(key, _UNKNOWN)
         return row if row is not _UNKNOWN else self._index.get(key)
+
+    def prefetch(self, keys: Sequence[bytes]) -> None:
+        """See :meth:`Index.prefetch`."""
+        self._index.prefetch([key for key in keys if key not in self._pending])
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with ``start <= key < end`` in order."""

@@ -28,6 +28,8 @@ def committed(seq: int, error: S3Error | None = None, release: Callable[[], None
 class Queue:
     """A journal that answers when it is told to, from another thread."""
 
+    max_payload = 1 << 20
+
     def __init__(self) -> None:
         self.waiting: list[Done] = []
         self.submits = 0
