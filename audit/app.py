@@ -40,6 +40,7 @@ from audit.own_objects import service_of
 from audit.production.handing import Archives
 from audit.reload import Reloader
 from audit.tracing import Tracing, open_tracing
+from audit.workers import Workers
 from vault.errors import VaultError
 from vault.s3.app import S3App
 
@@ -57,13 +58,14 @@ GC_OBJECTS: Final = 20_000
 _log: Final = logging.getLogger(__name__)
 
 
-def serve(root: Path, read: Callable[[], Settings], ready: Callable[[str], None]) -> int:
+def serve(root: Path, read: Callable[[], Settings], ready: Callable[[str], None], config: Path | None = None) -> int:
     """Serve a vault until SIGTERM, SIGINT, the end of its terminal or a fatal error; SIGHUP reloads.
 
     Args:
         root: An initialised data directory.
         read: Reads the settings, now and for each reload.
         ready: Called with one line once requests are answered.
+        config: The file that ``read`` reads, for workers.
 
     Returns:
         0 after a signal, :data:`FATAL` after a fatal error.
@@ -84,12 +86,13 @@ def serve(root: Path, read: Callable[[], Settings], ready: Callable[[str], None]
         closing(bind("audit", settings.audit)) as audit,
     ):
         node = Node.open(root, settings)
+        workers = Workers(settings, root, config)
         _require_somebody(node)
         code = FATAL
         try:
             with closing(node):
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    code = runner.run(_answer(node, s3, audit, ready, hangup, read, tracing))
+                    code = runner.run(_answer(node, s3, audit, ready, hangup, read, tracing, workers))
                 hangup.catch()  # a terminal's end tells more than once, and the node is yet to be closed in order
         except* (AuditError, VaultError) as errors:
             code = FATAL
@@ -117,6 +120,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
     hangup: Hangup,
     read: Callable[[], Settings],
     tracing: Tracing,
+    workers: Workers,
 ) -> int:
     """Answer requests from the first to the last; the exit code."""
     settings = node.settings
@@ -135,7 +139,7 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
         named = dict(zip(("s3", "audit"), listeners, strict=True))
         metrics.listeners = named
         reloader = Reloader(settings, named, read=read, allow=allow_connections, commit=node.commit)
-        node.notices = reloader.notices
+        node.notices = lambda: [*reloader.notices(), *workers.notices()]
         control = ControlServer(node, node.layout.socket)
         await control.start()
         try:
@@ -150,11 +154,13 @@ async def _answer(  # noqa: PLR0917 - all that a server is made of
                 gc.set_threshold(GC_OBJECTS)
                 ready(f"strongroom {__version__} is ready: S3 on {s3.url}, audit on {audit.url}")
                 node.scrub.keep()
+                workers.start()
                 await asyncio.wait(answering)
                 counting.cancel()
             if not fatal.is_set():
                 await service.windows.close_due(everything=True)
         finally:
+            await asyncio.to_thread(workers.stop)
             await control.stop()
             await service.core.commits.drained()
     return FATAL if fatal.is_set() else 0

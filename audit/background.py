@@ -1,4 +1,4 @@
-"""What runs beside the committer: sealing, index syncs, spare segments, clock records, settling, erasing, pruning.
+"""What runs beside the committer: sealing, index syncs, spare segments, clock records, settling, erasing, views.
 
 Each job is a loop of its own in a thread. A retryable error is shown in the status and the job tried again at its next
 turn; any other error is fatal for the node, because it means that disk, keys or ledger are not what they must be.
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from audit.identity import Layout
     from audit.journal.committer import Committer
     from audit.query.view import View
+    from audit.relaying.standing import Relaying
     from audit.sealing import Sealer
     from audit.stores import Stores
     from audit.strand import Strand
@@ -135,6 +136,7 @@ class Background:
         keyring: Keyring,
         layout: Layout,
         view: View,
+        relaying: Relaying,
         on_fatal: Callable[[Exception], None],
     ) -> None:
         self._sealer = sealer
@@ -157,6 +159,7 @@ class Background:
         )
         self._keyring = keyring
         self._query = view
+        self.relaying = relaying
         self._seen_by_view = Burst(lambda: stores.log.durable_end)
         self._spares = layout.spares
         self._hanging = False
@@ -169,6 +172,7 @@ class Background:
             *(_Loop("settler", SETTLE_SECONDS, self._settle(settler), on_fatal) for settler in self._settlers),
             _Loop("eraser", SETTLE_SECONDS, self._eraser.step, on_fatal),
             _Loop("pruner", SETTLE_SECONDS, self._pruner.step, on_fatal),
+            _Loop("relay's cursor", 1.0, relaying.keep, on_fatal),
             _Loop("query view", VIEW_SECONDS, self._view, on_fatal),
         ]
 

@@ -18,6 +18,12 @@ from vault.merkle import EMPTY_ROOT, leaf_hash
 _LINK: Final = re.compile(rb'\{"v":\d{1,9},"stream":"[^"]{1,255}","seq":(\d{1,19}),"prev":"([0-9a-f]{64})",')
 
 
+def seq_of(record: bytes) -> int:
+    """The seq that a record says it has; -1 where it is no record."""
+    link = _LINK.match(record)
+    return int(link[1]) if link is not None else -1
+
+
 class Chain:
     """Follows records one by one.
 
@@ -33,6 +39,11 @@ class Chain:
         self.seq = seq
         self._prev = b"" if before == b"" else hexlify(EMPTY_ROOT if before is None else leaf_hash(before))
         self._front = b""  # what stood before the seq of the last record
+
+    @property
+    def leaf(self) -> str:
+        """Leaf hash of the last record, lowercase hex; empty where that was pruned."""
+        return self._prev.decode()
 
     def add(self, record: bytes, place: str) -> None:
         """Take the next record.

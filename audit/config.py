@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import tomllib
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,7 @@ from msgspec import Meta
 from audit.address import Address
 from audit.errors import ConfigInvalid
 from audit.log_lines import LogSection
+from audit.relaying.settings import KafkaSection, RelaySection
 from audit.tracing import TraceSection
 from vault.retention import MIN_RECORD_DAYS
 
@@ -202,6 +203,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log: LogSection = LogSection()
     trace: TraceSection = TraceSection()
     scrub: ScrubSection = ScrubSection()
+    kafka: KafkaSection = KafkaSection()
+    relay: RelaySection = RelaySection()
 
     @property
     def ports(self) -> tuple[tuple[str, PortSection], ...]:
@@ -301,14 +304,16 @@ def _nearest(dotted: str) -> str:
 
 
 def _from_text(dotted: str, text: str, variable: str) -> object:
-    """Read a value of the environment as the type its setting has."""
+    """Read a value of the environment as the type its setting has; a table of names and texts is JSON there."""
     try:
+        if get_origin(_SETTINGS[dotted]) is dict:
+            return msgspec.json.decode(text, type=_SETTINGS[dotted])
         return msgspec.convert(text, _SETTINGS[dotted], strict=False)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise ConfigInvalid(f"{variable}: {_worded(error)}") from error
 
 
-def _worded(error: msgspec.ValidationError) -> str:
+def _worded(error: msgspec.DecodeError) -> str:
     problem, _, path = str(error).partition(" - at `$.")
     return f"{path.rstrip('`')}: {problem}" if path else problem
 
@@ -333,6 +338,7 @@ def _check(settings: Settings) -> None:
         raise ConfigInvalid(f"s3.listen and audit.listen are both {settings.s3.listen!r}")
     if 0 < settings.ledger.keep_days < MIN_RECORD_DAYS:
         raise ConfigInvalid(f"ledger.keep_days: {MIN_RECORD_DAYS} or more, or 0 to keep all records for good")
+    settings.kafka.check()
     domain = settings.s3.domain
     if domain and (len(domain) > 190 or not _DOMAIN.fullmatch(domain)):
         raise ConfigInvalid(f"s3.domain: {domain[:80]!r} is no domain name in lowercase")

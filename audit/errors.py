@@ -146,3 +146,9 @@ class AnchorConflict(AuditError):
         super().__init__(f"the anchor holds another checkpoint of {origin} than this process left there")
         self.origin = origin
         self.current = current
+
+
+class ControlFailed(AuditError):
+    """The other end of the control socket could not do it, or is not there any more; says what and why."""
+
+    code = "control-failed"

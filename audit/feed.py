@@ -9,12 +9,15 @@ Not handled here: the records' meaning, and the index, which is applied before t
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from audit.chain import Chain
 from audit.errors import LedgerCorrupt, RecordPruned
+from audit.ledger.segment import FRAME_RECORDS
+from audit.runs import NOTHING, Run
 from vault import durable
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from audit.journal.log import CommitLog
     from audit.ledger import SettledLedger
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+_CONSUMER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _PLACE: Final = "feed"
 
 
@@ -97,6 +100,27 @@ class Feed:
                     chain.skip()
                 yield seq, record
 
+    def take(self, first: int, limit: int) -> Run:
+        """Durable records from ``first`` on, about ``limit`` bytes of them at most; none where there are none.
+
+        It is not checked here that each follows the one before: who takes them for others does that
+        (:class:`audit.chain.Chain`), in a process of its own.
+
+        Raises:
+            LedgerCorrupt: A record is damaged or missing.
+        """
+        end = self.end
+        if first >= end:
+            return NOTHING
+        if first >= self._ledger.end and (run := self._log.run(first, end, limit)) is not None:
+            return run
+        self.bytes_of(first)  # settled, or nowhere
+        found, size = list[bytes](), 0
+        while size < limit and (some := list(islice(self._ledger.iterate(first + len(found), end), FRAME_RECORDS))):
+            found += [record for _, record in some]
+            size += sum(len(record) for _, record in some)
+        return Run.of(found)
+
     def _some(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Records from ``first`` on, before ``end``: as many as one look at one half of the ledger gives."""
         if first >= self._ledger.end:
@@ -113,18 +137,19 @@ class _Position(msgspec.Struct, frozen=True):
 
 
 class Cursor:
-    """How far a consumer has come. Owned by that consumer alone.
+    """How far a consumer has come in a stream. Owned by that consumer alone.
 
     Args:
         directory: ``views/cursors``, which exists.
-        name: The consumer's.
+        consumer: Its name.
+        stream: The stream's.
     """
 
-    def __init__(self, directory: Path, name: str) -> None:
-        if _NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} cannot be a cursor's name")
-        self._path = directory / name
-        durable.sweep_temps(directory, f"{name}.")
+    def __init__(self, directory: Path, consumer: str, stream: str) -> None:
+        if _CONSUMER.fullmatch(consumer) is None:
+            raise ValueError(f"{consumer!r} cannot be a consumer's name")
+        self._path = directory / f"{consumer}@{stream}"
+        durable.sweep_temps(directory, f"{self._path.name}.")
 
     def load(self) -> int:
         """The seq that comes next; 0 for a consumer that has not begun.
@@ -149,11 +174,12 @@ class Cursor:
         durable.replace(self._path, msgspec.json.encode(_Position(1, seq)))
 
 
-def furthest(directory: Path) -> int:
-    """The largest number of records that any cursor claims (DESIGN §4: recovery may not cut below it).
+def furthest(directory: Path, stream: str) -> int:
+    """The largest number of a stream's records that any cursor claims (DESIGN §4: recovery may not cut below it).
 
     Raises:
         LedgerCorrupt: A cursor is damaged.
     """
-    names = [path.name for path in directory.iterdir() if _NAME.fullmatch(path.name)]
-    return max((Cursor(directory, name).load() for name in names), default=0)
+    found = (path.name.partition("@") for path in directory.iterdir())
+    mine = [consumer for consumer, _, of in found if of == stream and _CONSUMER.fullmatch(consumer)]
+    return max((Cursor(directory, consumer, stream).load() for consumer in mine), default=0)

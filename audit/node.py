@@ -34,6 +34,7 @@ from audit.principals import Principals
 from audit.production.desk import Desk
 from audit.query.records import Asking
 from audit.query.view import View
+from audit.relaying.standing import Relaying
 from audit.replay import clock_account, replay
 from audit.scrub.scrubber import Scrubber
 from audit.sealing import adopt, known, start_sealer
@@ -41,7 +42,7 @@ from audit.status import NodeStatus, Work, status_of
 from audit.stores import Stores
 from audit.strand import History
 from audit.streams import open_streams
-from audit.takeover import known_checkpoints, survey
+from audit.takeover import taken_over
 from audit.tile_store import TileStore
 from audit.tiles import Tile, root_at
 from audit.tokens import Tokens
@@ -104,7 +105,7 @@ class Node:
         self.stores = stores
         self.scrub = Scrubber.of(self)
         self.productions = Desk(self, lambda error: self._stop_for(error))  # noqa: PLW0108 - as the node is then
-        self.view = view
+        self.view, self.relaying = view, background.relaying
         self.committer = committer
         self.clock = clock
         self.on_fatal: Callable[[Exception], None] = lambda _: None
@@ -163,7 +164,7 @@ class Node:
             layout,
             identity,
             settings.ledger.segment_mib << 20,
-            covered=lambda base: max(index.synced - base, furthest(layout.cursors)),
+            covered=lambda base: max(index.synced - base, furthest(layout.cursors, identity.stream)),
             decide=lambda size: adopt(anchored, local, size, partial(root_at, read=tiles.read), place=place),
         )
         found = opened.found
@@ -184,6 +185,7 @@ class Node:
         SecretStore(layout.secrets, keyring).sweep(lambda name: lookup.principal(stores.index, name) is not None)
         newest = clock_account(stores.strands)
         clock = ComplianceClock(source, *newest) if newest is not None else ComplianceClock(source)
+        relaying = Relaying(settings, identity.stream, stores.current.feed, layout.cursors)
         committer = Committer(
             log=stores.log,
             state=Sequenced(stores.index),
@@ -196,6 +198,7 @@ class Node:
             reserve_bytes=reserve,
             seen=recall(stores.strands, stores.index),
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
+            behind=lambda: relaying.behind,
         )
         view = View(layout.query, stores.strands, History(stores.strands))
         background = Background(
@@ -207,6 +210,7 @@ class Node:
             keyring=keyring,
             layout=layout,
             view=view,
+            relaying=relaying,
             on_fatal=lambda error: node._stop_for(error),  # noqa: PLW0108 - the node is made below
         )
         node = cls(
@@ -221,11 +225,7 @@ class Node:
             background=background,
             view=view,
         )
-        taken = None
-        if identity.earlier and not found.next_seq:
-            old, key = opened.strands[-2], load_signer(layout, identity, keyring, opened.strands[-2].name).verifier
-            told = known_checkpoints(layout, identity, old.name, anchor, key)
-            taken = survey(old, told, TileStore(layout.stream(old.name)).leaf).takeover
+        taken = taken_over(layout, identity, keyring, opened, anchor) if not found.next_seq else None
         committer.start()
         node._record_start(opened, settings.anchor.url or identity.anchor or "local", taken)
         node.custody.record_left()
@@ -296,7 +296,7 @@ class Node:
             reserve=self.settings.disk.reserve_mib << 20,
             anchor=anchor_url(self.settings, self.identity, self.layout),
             problems=problems,
-            warnings=[*self.scrub.warnings(), *warnings, *self.notices()],
+            warnings=[*self.scrub.warnings(), *warnings, *self.relaying.notices(), *self.notices()],
             keys=self.custody.standing(),
             scrub=self.scrub.standing(),
         )

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from audit.identity import Identity
     from audit.note import VerifierKey
     from audit.strand import Strand
+    from audit.streams import Opened
+    from vault.crypto.keyring import Keyring
 
 #: Records hashed at once.
 _BATCH: Final = 4096
@@ -85,6 +87,20 @@ class Taken(NamedTuple):
     stream: str
     takeover: Takeover
     why: str
+
+
+def taken_over(layout: Layout, identity: Identity, keyring: Keyring, opened: Opened, anchor: Anchor) -> Takeover | None:
+    """What a stream that has no record yet took over; None where it is the vault's first.
+
+    Raises:
+        AnchorUnavailable: The anchor could not be read.
+    """
+    if not identity.earlier:
+        return None
+    old = opened.strands[-2]
+    key = load_signer(layout, identity, keyring, old.name).verifier
+    told = known_checkpoints(layout, identity, old.name, anchor, key)
+    return survey(old, told, TileStore(layout.stream(old.name)).leaf).takeover
 
 
 def known_checkpoints(layout: Layout, identity: Identity, stream: str, anchor: Anchor, key: VerifierKey) -> Known:
@@ -210,7 +226,7 @@ def _why(layout: Layout, strand: Strand, known: Known, roots: dict[int, bytes]) 
         adopt(known.anchored, known.published, held, roots.__getitem__)
     except RecoverRequired as required:
         return required.problem
-    seen = max(_seen_by_index(layout) - strand.base, furthest(layout.cursors))
+    seen = max(_seen_by_index(layout) - strand.base, furthest(layout.cursors, strand.name))
     if seen > held:
         return f"index or cursors have seen {seen} records, while this ledger holds {held}"
     raise RecoverNotNeeded(f"nothing keeps {strand.name} from going on: start the server")

@@ -56,6 +56,15 @@ class NoSpace(Unavailable):
         )
 
 
+class Behind(Unavailable):
+    """A copy is further behind than its operator allows: nothing new is taken until it has caught up (DESIGN §1)."""
+
+    code = "SlowDown"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, "A copy of the vault's records is too far behind; try again later.")
+
+
 class OutcomeUnknown(VaultError):
     """The write was begun and its fate is not known; the ledger decides at restart (DESIGN §1, *unknown*)."""
 

@@ -37,6 +37,7 @@ from vault.record_parts import (
     PrincipalRef,
     ProductionRef,
     PrunedRef,
+    RelayRef,
     Request,
     ServerRef,
     Storage,
@@ -69,6 +70,7 @@ __all__ = [
     "PrincipalRef",
     "ProductionRef",
     "PrunedRef",
+    "RelayRef",
     "Request",
     "ServerRef",
     "Storage",
@@ -112,7 +114,7 @@ OPS: Final = frozenset(
         "ledger.pruned",
         "ingest.event", "ingest.gap", "ingest.batch",
         "matter.open", "matter.close", "matter.list", "matter.get",
-        "server.reload", "key.backup", "key.restore", "key.rotate",
+        "relay.assign", "relay.rewind", "server.reload", "key.backup", "key.restore", "key.rotate",
         "clock.status",
     }
 )  # fmt: skip
@@ -161,6 +163,7 @@ class Tail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     pruned: PrunedRef | None = None
     ref: int = -1
     ingest: IngestRef | None = None
+    relay: RelayRef | None = None
     # Reserved in v1 (DESIGN §3). `matters` stays so: which of them hold a version, the committer says in the lock.
     record_class: Any = msgspec.field(default=None, name="class")
     event_hold: Any = None

@@ -318,6 +318,24 @@ class PrunedRef(_Part, frozen=True):
     digest: str
 
 
+class RelayRef(_Part, frozen=True):
+    """Where in Kafka a stream's records go (``relay.assign``), or how the copy and its cursor disagreed.
+
+    ``topic_id`` is the topic's UUID, which one of the same name that is made later does not have; ``generation`` counts
+    assignments of the stream. ``first`` is the seq that the relay goes on with, ``cursor`` the one that the cursor told
+    and ``readable`` the one after the last record that could be read; -1 where there was none.
+    """
+
+    stream: str
+    topic: str
+    topic_id: str
+    partition: int
+    generation: int
+    first: int = -1
+    cursor: int = -1
+    readable: int = -1
+
+
 class Window(_Part, frozen=True):
     """Requests without a valid signature, counted from ``opened`` on (DESIGN §3)."""
 

@@ -28,7 +28,7 @@ from audit.backup.files import Copier
 from audit.backup.manifest import Backup, Reach
 from audit.backup.place import Place
 from audit.control.client import open_control
-from audit.control.messages import ControlFailed
+from audit.errors import ControlFailed
 from audit.identity import Layout, load_identity
 from vault import durable
 from vault.record import BackupRef

@@ -9,7 +9,7 @@ import click
 
 from audit.cli import options
 from audit.control.client import open_control
-from audit.control.messages import MAX_NAME
+from audit.control.stream_messages import MAX_NAME
 from audit.credentials import ACCESS_KEY_FORM, SECRET_FORM, is_access_key, is_secret
 from vault.crypto.secrets import MAX_SECRET_BYTES
 from vault.policy import ROLES

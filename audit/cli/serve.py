@@ -49,7 +49,7 @@ def serve(ctx: click.Context, data: Path, s3: str | None, audit: str | None, con
         if name in os.environ:
             _log.warning("%s is ignored: the first principal was made by init", name)
     try:
-        ctx.exit(app.serve(data, read, click.echo))
+        ctx.exit(app.serve(data, read, click.echo, config))
     except (AuditError, VaultError, OSError) as error:
         if not as_json:
             raise  # to be worded as that of any other command

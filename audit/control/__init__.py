@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audit.backup.cut import Cut
+    from audit.control.stream_messages import Assignment, Followed
     from audit.keys import KeyMaterial, Rotated
     from audit.matters import Held, Matter, Wanted
     from audit.production.keep import Kept
     from audit.production.question import Question as Asked
     from audit.production.standing import Standing
     from audit.query.records import Page, Question
+    from audit.relaying.standing import RelayStanding
+    from audit.runs import Run
     from audit.status import NodeStatus
     from audit.survey import Survey
     from audit.tokens import NewToken, Source
-    from vault.record import BackupRef, KeysRef
+    from vault.record import BackupRef, KeysRef, RelayRef
     from vault.state.other_rows import TokenRow
     from vault.state.rows import PrincipalRow
 
@@ -103,6 +106,40 @@ class BackupControl(Protocol):
 
     def record_directory_backup(self, backup: BackupRef) -> str:
         """Record a backup that is durable where somebody wants it; the record, ``stream/seq``."""
+
+
+class WorkerControl(Protocol):
+    """An open vault, for a worker: a process that carries records elsewhere."""
+
+    def follow(self, stream: str, first: int, sealed: int) -> tuple[Followed, Run]:
+        """Durable records of a stream from ``first`` on, exact bytes; waits up to half a second for one.
+
+        Nobody checked that each follows the one before. A record that was pruned comes as no bytes.
+
+        Args:
+            stream: Its name.
+            first: Seq of the first one wanted; past the end there are none.
+            sealed: Size of the newest checkpoint that the worker has.
+
+        Raises:
+            ControlFailed: There is no such stream.
+        """
+
+    def assignments(self) -> list[Assignment]:
+        """All streams, oldest first, and where each goes in Kafka."""
+
+    def assign_stream(self, relay: RelayRef) -> None:
+        """Record where a stream goes in Kafka.
+
+        Raises:
+            S3Error: OperationAborted; it was assigned by somebody else meanwhile.
+        """
+
+    def record_rewind(self, relay: RelayRef) -> None:
+        """Record that a topic and its cursor disagreed."""
+
+    def tell_relay(self, standing: RelayStanding) -> None:
+        """Tell how the relay stands. Records nothing."""
 
 
 class Control(KeyControl, BackupControl, Protocol):
@@ -266,3 +303,7 @@ class Control(KeyControl, BackupControl, Protocol):
             ControlFailed: One of them, or the stream, does not exist.
             LedgerCorrupt: One of them cannot be read.
         """
+
+
+class Served(Control, WorkerControl, Protocol):
+    """All that the server's end of the socket answers."""

@@ -20,10 +20,8 @@ from audit.control.messages import (
     BeginProduction,
     BeginScrub,
     CancelProduction,
-    ControlFailed,
     CutBackup,
     DisablePrincipal,
-    Entries,
     HoldBackup,
     KeepBackup,
     ListMatters,
@@ -48,10 +46,10 @@ from audit.control.messages import (
     WatchProduction,
     decode_reply,
     encode,
-    split_entries,
 )
 from audit.control.place import reachable
-from audit.errors import AlreadyRunning
+from audit.control.stream_messages import Entries, split_entries
+from audit.errors import AlreadyRunning, ControlFailed
 from audit.identity import Layout, load_identity
 from audit.keys import KeyMaterial, Rotated
 from audit.matters import Held, Matter
@@ -301,6 +299,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Let go."""
+        self.close()
+
+    def close(self) -> None:
         """Let go."""
         self._answers.close()
         self._connection.close()

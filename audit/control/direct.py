@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from audit.backup.cut import Cut, cut
+from audit.checkpoint import Checkpoint
 from audit.control import Credentials
-from audit.control.messages import ControlFailed
+from audit.control.stream_messages import FOLLOW_BYTES, Assignment, Followed
 from audit.discipline import host_discipline
+from audit.errors import ControlFailed
+from audit.note import parse_note
 from audit.production.keep import Asker, read
 from audit.survey import survey
 from audit.tokens import NO_SOURCE
 from vault.policy import SYSTEM
 from vault.record import Actor, Origin, Tail
+from vault.state import relaying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,15 +30,19 @@ if TYPE_CHECKING:
     from audit.production.question import Question as Asked
     from audit.production.standing import Standing
     from audit.query.records import Page, Question
+    from audit.relaying.standing import RelayStanding
+    from audit.runs import Run
     from audit.status import NodeStatus
     from audit.survey import Survey
     from audit.tokens import NewToken, Source
-    from vault.record import BackupRef, KeysRef
+    from vault.record import BackupRef, KeysRef, RelayRef
     from vault.state.other_rows import TokenRow
     from vault.state.rows import PrincipalRow
 
 
 _CLI: Final = Origin("cli")
+#: How long a follower waits for a record, in seconds: within it, the server can stop.
+FOLLOW_SECONDS: Final = 0.5
 
 
 def host_user(uid: int) -> Actor:
@@ -178,6 +186,43 @@ class NodeControl:
         tail = Tail(op="ledger.backup", actor=self._actor, origin=Origin("cli"), backup=backup)
         head = self._node.commit(tail).head
         return f"{head.stream}/{head.seq}"
+
+    def follow(self, stream: str, first: int, sealed: int) -> tuple[Followed, Run]:
+        """See :meth:`WorkerControl.follow`."""
+        node = self._node
+        found = next((strand for strand in node.stores.strands if strand.name == stream), None)
+        if found is None:
+            raise ControlFailed(f"this vault has no stream {stream}")
+        closed = found is not node.stores.current
+        if not closed:
+            found.feed.wait(first, FOLLOW_SECONDS)
+        note = node.checkpoint(stream)
+        size = Checkpoint.parse(parse_note(note).text).size if note is not None else 0
+        end = found.log.durable_end  # after the checkpoint was read: it covers no more
+        run = found.feed.take(first, FOLLOW_BYTES)
+        new = note.decode() if note is not None and size > sealed else ""
+        return Followed(end, len(run.lengths), closed, new, size if new else 0), run
+
+    def assignments(self) -> list[Assignment]:
+        """See :meth:`WorkerControl.assignments`."""
+        identity, found = self._node.identity, []
+        for stream in identity.streams:
+            row = relaying.found(self._node.stores.index, stream)
+            where = (row.topic, row.topic_id, row.partition, row.generation) if row is not None else ()
+            found.append(Assignment(stream, identity.origin_of(stream), *where))
+        return found
+
+    def assign_stream(self, relay: RelayRef) -> None:
+        """See :meth:`WorkerControl.assign_stream`."""
+        self._node.commit(Tail(op="relay.assign", actor=self._actor, origin=_CLI, relay=relay))
+
+    def record_rewind(self, relay: RelayRef) -> None:
+        """See :meth:`WorkerControl.record_rewind`."""
+        self._node.commit(Tail(op="relay.rewind", actor=self._actor, origin=_CLI, relay=relay))
+
+    def tell_relay(self, standing: RelayStanding) -> None:
+        """See :meth:`WorkerControl.tell_relay`."""
+        self._node.relaying.tell(standing)
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

@@ -17,7 +17,17 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from audit.errors import AuditError
+from audit.control.stream_messages import (
+    MAX_FOLLOWED_BYTES,
+    MAX_NAME,
+    AssignStream,
+    Entries,
+    Follow,
+    ListAssignments,
+    RecordRewind,
+    TellRelay,
+)
+from audit.errors import ControlFailed
 from audit.matters import Wanted
 from audit.production.places import ID
 from audit.production.question import Question as Asked
@@ -34,17 +44,9 @@ MAX_REQUEST_BYTES: Final = 64 * 1024
 #: One reply's line, in bytes: a list of many thousand principals, or a page of the longest records.
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 #: What follows a reply's line, in bytes: one bundle of the longest records, or all keys.
-MAX_PAYLOAD_BYTES: Final = max(WIDTH * (MAX_RECORD_BYTES + 2), MAX_FILE_BYTES)
-#: A principal's or stream's name, in characters.
-MAX_NAME: Final = 128
+MAX_PAYLOAD_BYTES: Final = max(WIDTH * (MAX_RECORD_BYTES + 2), MAX_FILE_BYTES, MAX_FOLLOWED_BYTES)
 #: A KEK as text, in characters.
 MAX_KEK_TEXT: Final = 64
-
-
-class ControlFailed(AuditError):
-    """The other end of the control socket could not do it, or is not there any more; says what and why."""
-
-    code = "control-failed"
 
 
 class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
@@ -183,14 +185,6 @@ class BeginScrub(msgspec.Struct, frozen=True, tag_field="op", tag="scrub.begin")
     whole: bool
 
 
-class Entries(msgspec.Struct, frozen=True, tag_field="op", tag="entries"):
-    """Asks for a bundle of a stream's entries as C2SP tlog-tiles has it; it comes as the payload."""
-
-    stream: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
-    index: Annotated[int, Meta(ge=0, lt=2**55)]
-    width: Annotated[int, Meta(ge=1, le=WIDTH)]
-
-
 class TakeKeys(msgspec.Struct, frozen=True, tag_field="op", tag="key.take"):
     """Asks for all that a key backup holds; it comes as the payload."""
 
@@ -254,6 +248,11 @@ Request = (
     | ShowMatter
     | Ask
     | Entries
+    | Follow
+    | ListAssignments
+    | AssignStream
+    | RecordRewind
+    | TellRelay
     | BeginProduction
     | WatchProduction
     | CancelProduction
@@ -327,20 +326,3 @@ def decode_reply(line: bytes) -> Reply:
         return _replies.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ControlFailed("the server's answer is not of the control socket's protocol") from error
-
-
-def split_entries(bundle: bytes, width: int) -> list[bytes]:
-    """Take a bundle of exactly ``width`` entries apart.
-
-    Raises:
-        ControlFailed: It is not such a bundle.
-    """
-    entries = []
-    position = 0
-    for _ in range(width):
-        start = position + 2
-        position = start + int.from_bytes(bundle[position:start], "big")
-        entries.append(bundle[start:position])
-    if position != len(bundle):
-        raise ControlFailed(f"the server sent {len(bundle)} bytes, which are not {width} records")
-    return entries

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +22,8 @@ from audit.control.messages import (
     BeginProduction,
     BeginScrub,
     CancelProduction,
-    ControlFailed,
     CutBackup,
     DisablePrincipal,
-    Entries,
     HoldBackup,
     KeepBackup,
     ListMatters,
@@ -53,7 +52,15 @@ from audit.control.messages import (
     encode,
 )
 from audit.control.place import reachable
-from audit.errors import AuditError
+from audit.control.stream_messages import (
+    AssignStream,
+    Entries,
+    Follow,
+    ListAssignments,
+    RecordRewind,
+    TellRelay,
+)
+from audit.errors import AuditError, ControlFailed
 from audit.query.records import Question
 from audit.tiles import WIDTH, entry_bundle
 from audit.tokens import Source
@@ -63,7 +70,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from audit.control import Control
+    from audit.control import Served
     from audit.node import Node
 
 #: How long a peer may think before its next request, in seconds.
@@ -76,7 +83,7 @@ _UCRED: Final = struct.Struct("3i")
 _log: Final = logging.getLogger(__name__)
 
 
-def answer(control: Control, line: bytes) -> bytes:
+def answer(control: Served, line: bytes) -> bytes:
     """Do what one line asks. Blocks; whatever the line holds, the result is one whole reply.
 
     Args:
@@ -94,10 +101,13 @@ def answer(control: Control, line: bytes) -> bytes:
     return encode(Reply(msgspec.Raw(msgspec.json.encode(result)), payload=len(payload))) + payload
 
 
-def _do(control: Control, request: Request) -> tuple[object, bytes]:
+def _do(control: Served, request: Request) -> tuple[object, bytes]:
     if isinstance(request, Entries):
         start = request.index * WIDTH
         return None, entry_bundle(control.records(request.stream, start, start + request.width))
+    if isinstance(request, Follow):
+        told, run = control.follow(request.stream, request.first, request.sealed)
+        return told, run.encode()
     if isinstance(request, TakeKeys):
         return None, msgspec.json.encode(control.key_material())
     if isinstance(request, ReadArchive):
@@ -105,7 +115,7 @@ def _do(control: Control, request: Request) -> tuple[object, bytes]:
     return _ANSWERS[type(request)](control, request), b""
 
 
-_ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
+_ANSWERS: Final[dict[type, Callable[[Served, Any], object]]] = {
     Status: lambda control, _: control.status(),
     TakeSurvey: lambda control, _: control.survey(),
     ListPrincipals: lambda control, _: control.principals(),
@@ -134,6 +144,10 @@ _ANSWERS: Final[dict[type, Callable[[Control, Any], object]]] = {
     CutBackup: lambda control, it: control.cut_backup(it.hold),
     KeepBackup: lambda control, it: control.keep_backup(it.hold, recycling=it.recycling),
     ReleaseBackup: lambda control, it: control.release_backup(it.hold),
+    ListAssignments: lambda control, _: control.assignments(),
+    AssignStream: lambda control, it: control.assign_stream(it.relay),
+    RecordRewind: lambda control, it: control.record_rewind(it.relay),
+    TellRelay: lambda control, it: control.tell_relay(it.standing),
     RecordDirectoryBackup: lambda control, it: control.record_directory_backup(it.backup),
 }
 
@@ -152,6 +166,7 @@ class ControlServer:
         self._peers: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self._pool = ThreadPoolExecutor(MAX_PEERS, "control")  # a follower waits in its thread
 
     async def start(self) -> None:
         """Begin to answer.
@@ -179,6 +194,7 @@ class ControlServer:
             for peer in self._peers:
                 peer.cancel()
             await asyncio.gather(*self._peers, return_exceptions=True)
+        self._pool.shutdown(wait=False)
 
     def _refusal(self, uid: int) -> str:
         """Why a peer may not ask at all, or an empty string."""
@@ -206,7 +222,7 @@ class ControlServer:
             if refusal:  # not before something was asked: who is still sending does not read
                 writer.write(encode(Reply(error=Problem(ControlFailed.code, refusal))))
                 return
-            working = asyncio.create_task(asyncio.to_thread(answer, control, line))
+            working = asyncio.get_running_loop().run_in_executor(self._pool, answer, control, line)
             try:
                 writer.write(await asyncio.shield(working))
             except asyncio.CancelledError:

@@ -175,7 +175,7 @@ _CENTRE: Final = (
         feature="the ledger keeps all its own, and what other systems bring to `/v1/ingest`, for good or for "
         "`ledger.keep_days`",
         state=PARTIAL,
-        why="there are no exporters to Kafka or a SIEM yet, where they would be analysed",
+        why="records go to Kafka; there are no exporters to a SIEM yet, where they would be analysed",
         tests=(
             "integration/test_ingest.py::test_gaps_late_and_conflicting_numbers_are_told_and_recorded",
             "integration/test_ingest.py::test_the_same_batch_on_four_connections_at_once_is_kept_once",

@@ -26,7 +26,7 @@ from audit.journal import tiers
 from audit.journal.batch import frame_bound, record_batch, records_of, require_fits
 from audit.journal.group import Group, outcome_of
 from audit.journal.members import Place, record_members
-from vault.errors import NoSpace, OutcomeUnknown, Unavailable, VaultError
+from vault.errors import Behind, NoSpace, OutcomeUnknown, Unavailable, VaultError
 from vault.measures import Counts
 from vault.ports import Committed
 from vault.record import VERSION, Head, splice
@@ -82,12 +82,12 @@ class Committer:
         leases: Leases on bodies.
         reserve_bytes: Disk kept free, see ``audit.journal.tiers``.
         seen: Foreign events that repeats are recognised by, as the records have them; the committer's own from here on.
+        behind: Says why no new writes are taken; nothing where they are.
         on_fatal: Called once, in the committer's thread, when the log is poisoned.
 
     Attributes:
         refused: Durable records of refusals, by outcome and reason with a colon between them.
-        turned_away: Operations of which nothing was written, by why: ``queue_full``, ``stopped``, ``no_space``,
-            ``fault``.
+        turned_away: Operations of which nothing was written, by why.
     """
 
     def __init__(
@@ -104,20 +104,20 @@ class Committer:
         reserve_bytes: int,
         on_fatal: Callable[[VaultError], None],
         seen: Seen | None = None,
+        behind: Callable[[], str] = str,
     ) -> None:
         self._journal = log
         self._state = state
         self._clock = clock
         self._stream = stream
-        self._seq = next_seq
-        self._prev = prev
+        self._seq, self._prev = next_seq, prev
         self._base = base
         self._leases = leases
         self._reserve = reserve_bytes
-        self._on_fatal = on_fatal
+        self._behind, self._on_fatal = behind, on_fatal
         self._seen = seen if seen is not None else Seen()
         self.refused = Counts()
-        self.turned_away = Counts.fromkeys(("queue_full", "stopped", "no_space", "fault"), 0)
+        self.turned_away = Counts.fromkeys(("queue_full", "stopped", "no_space", "behind", "fault"), 0)
         self._queue: deque[_Queued] = deque()
         self._wake = Condition()
         self._closing = False
@@ -170,9 +170,8 @@ class Committer:
         with self._wake:
             if self._poison is not None or self._closing:
                 self.turned_away["stopped"] += len(intents)
-                if self._poison is not None:
-                    raise Unavailable("the ledger's writer has stopped; the operator must restart the server")
-                raise Unavailable("the server is stopping; try again")
+                stopped = "the ledger's writer has stopped; the operator must restart the server"
+                raise Unavailable(stopped if self._poison is not None else "the server is stopping; try again")
             if len(self._queue) + len(intents) > MAX_QUEUE:
                 self.turned_away["queue_full"] += len(intents)
                 raise Unavailable("too many operations are waiting; try again later")
@@ -185,8 +184,7 @@ class Committer:
             self._wake.wait_for(lambda: self._queue or self._closing)
             taken: list[_Queued] = []
             limit = min(GROUP_BYTES, self._journal.max_payload)
-            size, queue = 0, self._queue
-            records = 0
+            size, records, queue = 0, 0, self._queue
             while queue and records < MAX_GROUP_RECORDS:
                 intent, _, need = queue[0]
                 if taken and size + need > limit:
@@ -266,7 +264,7 @@ class Committer:
             group.answer(number, committed)
 
     def _turn_away(self, group: Group, number: int, error: Unavailable, why: str = "no_space") -> None:
-        self.turned_away[why] += 1
+        self.turned_away["behind" if isinstance(error, Behind) else why] += 1
         group.answer(number, error)
 
     def _room(
@@ -277,11 +275,13 @@ class Committer:
         Where all together do not fit, those of the last tier still may.
         """
         admitted: list[tuple[int, Intent]] = []
+        behind = self._behind()
         for number, intent in waiting:
-            if tiers.admitted(intent.tail.op, free, self._reserve, refused=intent.refused is not None):
+            op, refused = intent.tail.op, intent.refused is not None
+            if (error := tiers.refusal(op, free, self._reserve, behind, refused=refused)) is None:
                 admitted.append((number, intent))
             else:
-                self._turn_away(group, number, NoSpace())
+                self._turn_away(group, number, error)
         last = [item for item in admitted if tiers.tier(item[1].tail.op, refused=False) == 0]
         try:
             only = len(last) == len(admitted)

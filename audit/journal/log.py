@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from audit.runs import Run
+
 #: Segments kept open for reading.
 OPEN_SEGMENTS: Final = 64
 #: Spare segments kept ready.
@@ -299,6 +301,11 @@ class CommitLog:
         """Exact bytes of record ``seq`` and of the next before ``end``, as many as one read gives; None as above."""
         found = self._holding(seq)
         return self._still(found, lambda: found.records(seq, end)) if found is not None else None
+
+    def run(self, seq: int, end: int, limit: int) -> Run | None:
+        """Record ``seq`` and the next before ``end``, about ``limit`` bytes of them; None as above."""
+        found = self._holding(seq)
+        return self._still(found, lambda: found.run(seq, end, limit)) if found is not None else None
 
     def tail(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """Durable records from ``from_seq`` on that are in the commit log, in order.

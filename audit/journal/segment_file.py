@@ -12,6 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from audit.journal.segment import BLOCK
+from audit.runs import Run
 from vault import device, durable
 from vault.errors import CorruptError, Unavailable
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How far apart records begin that one read takes together, in bytes.
 READ_BYTES: Final = 64 * 1024
+#: From how many times their own bytes on records are picked out one by one: bodies lie between them.
+_SPARSE: Final = 2
 
 
 class Segment:
@@ -76,6 +79,16 @@ class Segment:
         data = self._read(start, offsets[stop - 1] + lengths[stop - 1] - start)
         places = zip(offsets[first:stop], lengths[first:stop], strict=True)
         return [data[offset - start : offset - start + length] for offset, length in places]
+
+    def run(self, seq: int, end: int, limit: int) -> Run:
+        """Record ``seq`` and the next before ``end``, about ``limit`` bytes; by one read, unless bodies lie between."""
+        first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
+        start, stop = offsets[first], min(end - self.first_seq, len(offsets))
+        stop = max(bisect_right(offsets, start + limit, first, stop), first + 1)
+        span, those = offsets[stop - 1] + lengths[stop - 1] - start, lengths[first:stop]
+        if span > _SPARSE * sum(those):
+            return Run.of(self.records(seq, end))
+        return Run(array("I", [offset - start for offset in offsets[first:stop]]), those, self._read(start, span))
 
     def body(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of a record's body."""

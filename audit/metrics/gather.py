@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from audit.listener import Listener
     from audit.node import Node
+    from audit.relaying.standing import Relaying
     from audit.status import NodeStatus, Work
     from vault.service.windows import Windows
 
@@ -56,6 +57,7 @@ class Metrics:
         settled = node.stores.settled.end
         page.gauge("settle_debt_records", "Durable records not settled.", ({}, max(status.durable - settled, 0)))
         page.gauge("index_unsynced_rows", "Rows of the index in memory only.", ({}, node.stores.index.unsynced_rows))
+        _add_relay(page, node.relaying)
         process = Page("process")
         add_process(process)
         return page.text() + process.text()
@@ -180,3 +182,21 @@ def _add_work(page: Page, work: Work) -> None:
     page.gauge("eraser_kept_objects", "Bodies that index and ledger, or the gate, disagree about.", ({}, work.kept))
     page.counter("erased_objects_total", "Bodies erased.", ({}, work.erased))
     page.counter("pruned_records_total", "Records pruned: only their hashes are left.", ({}, work.pruned))
+
+
+def _add_relay(page: Page, relaying: Relaying) -> None:
+    if not relaying.configured:
+        return
+    page.gauge("relay_lag_records", "Durable records not known to be in Kafka.", ({}, relaying.lag_records))
+    page.gauge("relay_lag_seconds", "How long the first of them has waited.", ({}, relaying.lag_seconds()))
+    page.gauge("relay_refusing_writes", "Whether too many wait for new writes.", ({}, int(bool(relaying.behind))))
+    page.gauge("relay_silent_seconds", "Since the relay last told of itself.", ({}, relaying.silent_s))
+    told = [({"stream": standing.stream}, standing) for standing in relaying.standings]
+    page.gauge("relay_failing", "Whether it cannot go on.", *((of, int(bool(each.trouble))) for of, each in told))
+    for name, about in (
+        ("sessions", "Producers begun."),
+        ("transactions", "Transactions committed."),
+        ("aborted", "Transactions that were not, or may not have been."),
+        ("rewinds", "Times that topic and cursor disagreed."),
+    ):
+        page.counter(f"relay_{name}_total", about, *((of, getattr(each, name)) for of, each in told))

@@ -227,6 +227,11 @@ PRUNED: Final = fields(
     field("count", group("pruned_count", NAT)),
     field("digest", quoted("pruned_digest", HEX)),
 )
+RELAY: Final = fields(
+    *(field(name, STR) for name in ("stream", "topic", "topic_id")),
+    *(field(name, NAT) for name in ("partition", "generation")),
+    *(maybe(name, NAT) for name in ("first", "cursor", "readable")),
+)
 INGEST: Final = fields(
     field("source", STR),
     maybe("format", STR),

@@ -32,6 +32,7 @@ from audit.verify.forms import (
     PRINCIPAL,
     PRODUCTION,
     PRUNED,
+    RELAY,
     REQUEST,
     SERVER,
     STORED,
@@ -61,7 +62,7 @@ OPS: Final = frozenset(
     b"ingest.event ingest.gap ingest.batch "
     b"key.backup key.restore key.rotate matter.open matter.close matter.list matter.get "
     b"ledger.open ledger.start ledger.stop ledger.recover ledger.backup ledger.verified ledger.pruned "
-    b"server.reload clock.status".split()
+    b"relay.assign relay.rewind server.reload clock.status".split()
 )
 
 _RESERVED: Final = ("class", "event_hold", "matters", "approvals")
@@ -95,6 +96,7 @@ _FIELDS: Final = (
     ("pruned", False, PRUNED),
     ("ref", False, group("ref", NAT)),
     ("ingest", False, INGEST),
+    ("relay", False, RELAY),
 )
 
 #: Matches a record from its ``time`` on; ``records`` compares what stands before byte for byte. Groups are

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from audit.backup.create import create
-from audit.control.messages import ControlFailed
+from audit.errors import ControlFailed
 from tests.fault.judge import SETTINGS, problems, verified
 from tests.fault.load import Client, Load
 from tests.fault.small_disk import small_disk

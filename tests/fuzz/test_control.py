@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.control.direct import NodeControl, host_user
-from audit.control.messages import ControlFailed, decode_reply, split_entries
+from audit.control.messages import decode_reply
 from audit.control.server import answer
+from audit.control.stream_messages import split_entries
+from audit.errors import ControlFailed
 from tests.doubles.node import FakeNode
 
 JSON = st.recursive(

@@ -13,9 +13,10 @@ import pytest
 
 from audit.control import server as server_module
 from audit.control.client import Client
-from audit.control.messages import MAX_REQUEST_BYTES, ControlFailed, Status, decode_reply, encode
+from audit.control.messages import MAX_REQUEST_BYTES, Status, decode_reply, encode
 from audit.control.place import reachable
 from audit.control.server import ControlServer
+from audit.errors import ControlFailed
 from tests.doubles.node import IDENTITY, FakeNode
 from vault.errors import S3Error
 

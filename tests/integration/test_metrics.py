@@ -46,7 +46,14 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], st
     root = tmp_path_factory.mktemp("metrics")
     authority = Authority(root)
     cert, key = authority.issue("vault")
-    served = Server(root, {"STRONGROOM_AUDIT__TLS_CERT_FILE": str(cert), "STRONGROOM_AUDIT__TLS_KEY_FILE": str(key)})
+    served = Server(
+        root,
+        {
+            "STRONGROOM_KAFKA__BOOTSTRAP": "127.0.0.1:1",
+            "STRONGROOM_AUDIT__TLS_CERT_FILE": str(cert),
+            "STRONGROOM_AUDIT__TLS_KEY_FILE": str(key),
+        },
+    )
     s3 = boto3.client(
         "s3",
         endpoint_url=served.endpoint,

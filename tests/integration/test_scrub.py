@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 
 from audit.control.client import Client
-from audit.control.messages import ControlFailed
+from audit.errors import ControlFailed
 from tests.doubles.s3_server import Does, serving
 from tests.integration.served import PATIENCE, Server, command
 

@@ -130,6 +130,10 @@ TAILS = built(
     pruned=built(
         writer.PrunedRef, stream=TEXT, first=NUMBERS, end=NUMBERS, count=NUMBERS, digest=HASHES,
     ),
+    relay=built(
+        writer.RelayRef, stream=TEXT, topic=TEXT, topic_id=TEXT, partition=NUMBERS, generation=NUMBERS, first=NUMBERS,
+        cursor=NUMBERS, readable=NUMBERS,
+    ),
     ref=NUMBERS,
     ingest=st.one_of(EVENTS, BATCHES),
 )  # fmt: skip

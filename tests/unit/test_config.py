@@ -64,7 +64,15 @@ def test_variables_that_are_no_settings_are_let_be() -> None:
     [
         ("[s3]\nlisten_on = 'x'", "'s3.listen_on'; the nearest is 's3.listen'"),
         ("[ledgr]\nsegment_mib = 1", "'ledgr.segment_mib'; the nearest is 'ledger.segment_mib'"),
-        ("[kafka]\nbootstrap = 'x'", "there is no setting 'kafka.bootstrap'; README lists all settings"),
+        ("[mqtt]\nbroker = 'x'", "there is no setting 'mqtt.broker'; README lists all settings"),
+        ("[kafka]\ntls_ca_file = 'x'", "kafka.tls_ca_file and kafka.tls_cert_file need kafka.tls = true"),
+        ("[kafka]\ntls = true\ntls_cert_file = 'x'", "kafka.tls_cert_file and kafka.tls_key_file belong together"),
+        ("[kafka]\nsasl_mechanism = 'PLAIN'", "kafka.sasl_mechanism needs kafka.sasl_username and"),
+        ("[kafka]\nsasl_username = 'x'", "kafka.sasl_username and kafka.sasl_password_file need kafka.sasl_mechanism"),
+        ("[kafka]\nsasl_mechanism = 'OAUTHBEARER'", "kafka.sasl_mechanism: Invalid enum value 'OAUTHBEARER'"),
+        ("[kafka.librdkafka]\nacks = '1'", "kafka.librdkafka: acks is the relay's own"),
+        ("[kafka.librdkafka]\n'linger.ms' = 5", "kafka.librdkafka[...]: Expected `str`, got `int`"),
+        ("[relay]\ntopics = 'a b'", "relay.topics: Expected `str` matching regex"),
         ("verbose = 1", "'verbose' stands outside a table; README lists all settings"),
         ("segment_mib = 1", "'segment_mib' stands outside a table; the nearest is 'ledger.segment_mib'"),
         ("[s3.listen]\na = 1", "s3.listen: Expected `str`"),
@@ -132,14 +140,16 @@ def test_a_missing_file_and_a_file_of_any_size_are_refused(tmp_path: Path) -> No
 
 
 def test_every_number_carries_its_unit_in_its_name() -> None:
-    counts = {"limits.connections"}
+    counts = {"limits.connections", "relay.replication_factor", "relay.max_lag_records"}
     numbers = {
         f"{section}.{key}"
         for section, values in msgspec.to_builtins(Settings()).items()
         for key, value in values.items()
-        if not isinstance(value, str | bool)
+        if not isinstance(value, str | bool | dict)
     }
-    assert {name for name in numbers - counts if not re.search(r"_(s|mib|per_minute|hours|days)$", name)} == set()
+    assert {
+        name for name in numbers - counts if not re.search(r"_(s|seconds|mib|per_minute|hours|days)$", name)
+    } == set()
 
 
 @given(st.text())

@@ -36,6 +36,9 @@ def test_records_are_read_from_any_seq_to_the_watermark_or_the_end_asked_for(str
     assert list(stream.feed.read(first, 9999)) == RECORDS[first:]
 
 
+STREAM = "site-a.node-1"
+
+
 def test_a_single_record_is_read_from_either_half(stream: Stream) -> None:
     for seq in (0, 511, 512, 699):
         assert stream.feed.record(seq) == ENTRIES[seq].record
@@ -95,6 +98,21 @@ def test_a_commit_log_that_does_not_continue_the_ledger_is_noticed(tmp_path: Pat
     stream.stop()
 
 
+@pytest.mark.parametrize("limit", [1, 5_000, 1 << 30])
+def test_runs_are_the_records_whatever_lies_between_and_wherever_they_are(tmp_path: Path, limit: int) -> None:
+    """Small segments, bodies among the records, and half of it settled."""
+    stream = Stream(tmp_path)
+    stream.append(ENTRIES)
+    for _ in range(2):
+        taken: list[bytes] = []
+        while run := stream.feed.take(len(taken), limit).records():
+            taken += run
+        assert taken == [record for _, record in RECORDS]
+        stream.settle()
+    assert stream.feed.take(len(ENTRIES) + 1, limit).records() == []
+    stream.stop()
+
+
 def test_a_waiting_reader_is_woken_by_the_next_record(tmp_path: Path) -> None:
     stream = Stream(tmp_path)
     assert not stream.feed.wait(0, 0)
@@ -107,36 +125,37 @@ def test_a_waiting_reader_is_woken_by_the_next_record(tmp_path: Path) -> None:
 
 
 def test_a_cursor_begins_at_0_and_is_remembered(tmp_path: Path) -> None:
-    cursor = Cursor(tmp_path, "relay")
+    cursor = Cursor(tmp_path, "relay", STREAM)
     assert cursor.load() == 0
     cursor.move(17)
-    assert Cursor(tmp_path, "relay").load() == 17
-    Cursor(tmp_path, "relay-elastic").move(99)
+    assert Cursor(tmp_path, "relay", STREAM).load() == 17
+    Cursor(tmp_path, "relay-elastic", STREAM).move(99)
+    Cursor(tmp_path, "relay", "site-a.node-1-r1").move(1000)
     cursor.move(5)
-    assert Cursor(tmp_path, "relay").load() == 5
-    assert furthest(tmp_path) == 99
+    assert Cursor(tmp_path, "relay", STREAM).load() == 5
+    assert furthest(tmp_path, STREAM) == 99
 
 
 def test_cursors_of_nobody_are_at_0(tmp_path: Path) -> None:
-    assert furthest(tmp_path) == 0
+    assert furthest(tmp_path, STREAM) == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"v":1,"next":"x"}', b'{"v":1,"next":-0.5}', b"\xff"])
 def test_a_damaged_cursor_says_what_to_do(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "relay").write_bytes(data)
-    for load in (Cursor(tmp_path, "relay").load, lambda: furthest(tmp_path)):
+    (tmp_path / f"relay@{STREAM}").write_bytes(data)
+    for load in (Cursor(tmp_path, "relay", STREAM).load, lambda: furthest(tmp_path, STREAM)):
         with pytest.raises(LedgerCorrupt, match="remove it, and its consumer begins again"):
             load()
 
 
 @pytest.mark.parametrize("name", ["", ".", "../checkpoint", "a/b", "a.b", "A", "x" * 65, "-x"])
 def test_a_cursors_name_is_no_path(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="cannot be a cursor's name"):
-        Cursor(tmp_path, name)
+    with pytest.raises(ValueError, match="cannot be a consumer's name"):
+        Cursor(tmp_path, name, STREAM)
 
 
 def test_a_cursor_leaves_another_ones_half_written_file_alone(tmp_path: Path) -> None:
-    (tmp_path / "relay-elastic.0011223344556677.tmp").write_bytes(b"half")
-    (tmp_path / "relay.0011223344556677.tmp").write_bytes(b"half")
-    Cursor(tmp_path, "relay")
-    assert [path.name for path in tmp_path.iterdir()] == ["relay-elastic.0011223344556677.tmp"]
+    (tmp_path / f"relay-elastic@{STREAM}.0011223344556677.tmp").write_bytes(b"half")
+    (tmp_path / f"relay@{STREAM}.0011223344556677.tmp").write_bytes(b"half")
+    Cursor(tmp_path, "relay", STREAM)
+    assert [path.name for path in tmp_path.iterdir()] == [f"relay-elastic@{STREAM}.0011223344556677.tmp"]

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text()
-UNITS = {"_mib_s": "MiB/s", "_s": "s", "_mib": "MiB", "_per_minute": "1/min", "_hours": "h", "_days": "d"}
+UNITS = {
+    "_mib_s": "MiB/s",
+    "_s": "s",
+    "_mib": "MiB",
+    "_per_minute": "1/min",
+    "_hours": "h",
+    "_days": "d",
+    "_seconds": "s",
+}
 
 
 def rows(first: str) -> list[list[str]]:

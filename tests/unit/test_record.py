@@ -27,6 +27,7 @@ from vault.record import (
     PrincipalRef,
     ProductionRef,
     PrunedRef,
+    RelayRef,
     Request,
     ServerRef,
     Storage,
@@ -95,6 +96,7 @@ TAIL = Tail(
     ingest=IngestRef(
         "app", "json", "e1", 7, "then", "ann", "PUT", "b/k", 9, "ee" * 32, '{"é":1}', "e30=", "ff" * 32, (4, 6), 3, 1
     ),
+    relay=RelayRef("site-a.node-1", "strongroom.records", "AbCdEfGhIjKlMnOpQrStUv", 3, 2, 700, 811, 700),
 )
 #: The exact bytes are the evidence: nothing here may ever change, only be added to.
 GOLDEN = (
@@ -142,7 +144,9 @@ GOLDEN = (
     '"ref":811,'
     '"ingest":{"source":"app","format":"json","id":"e1","sequence":7,"time":"then","who":"ann","action":"PUT",'
     '"what":"b/k","size":9,"digest":"' + "ee" * 32 + '","event":"{\\"é\\":1}","base64":"e30=",'
-    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1}}'
+    '"manifest":"' + "ff" * 32 + '","missing":[4,6],"members":3,"duplicates":1},'
+    '"relay":{"stream":"site-a.node-1","topic":"strongroom.records","topic_id":"AbCdEfGhIjKlMnOpQrStUv","partition":3,'
+    '"generation":2,"first":700,"cursor":811,"readable":700}}'
 ).encode()
 LEAST = (
     b'{"v":1,"stream":"s","seq":0,"prev":"","time":"t","clock":"c","outcome":"success",'
@@ -240,7 +244,8 @@ def test_any_bytes_are_a_record_or_a_value_error(data: bytes) -> None:
 def test_operations_are_named_for_what_they_are_about() -> None:
     kinds = {op.split(".")[0] for op in record.OPS}
     named = (
-        "bucket object multipart request auth principal token record production key ledger server clock ingest matter"
+        "bucket object multipart request auth principal token record production key ledger server clock ingest matter "
+        "relay"
     )
     assert kinds == set(named.split())
     assert all(msgspec.json.encode(op) == f'"{op}"'.encode() for op in record.OPS)

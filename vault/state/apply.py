@@ -11,7 +11,7 @@ import msgspec
 
 from vault.record import OPS, SUCCESS, VERSION
 from vault.retention import from_ref
-from vault.state import backups, custody, ingest, lookup, matters, rows, tokens, verified
+from vault.state import backups, custody, ingest, lookup, matters, relaying, rows, tokens, verified
 from vault.state.rows import (
     ENABLED,
     BucketRow,
@@ -338,6 +338,7 @@ _EFFECTS: Final[dict[str, Callable[[Head, Tail, State], Changes]]] = {
     "ingest.batch": ingest.noted,
     "ledger.backup": backups.after,
     "ledger.verified": verified.after,
+    "relay.assign": relaying.assigned,
     "matter.open": matters.opened,
     "matter.close": matters.closed,
 }

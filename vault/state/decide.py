@@ -7,7 +7,7 @@ are in its body), so the ledger can be replayed against this very function.
 The room for each kind: here access and dispatch; :mod:`vault.state.buckets`, :mod:`vault.state.objects`,
 :mod:`vault.state.multipart`, :mod:`vault.state.principals`, :mod:`vault.state.tokens`,
 :mod:`vault.state.custody`, :mod:`vault.state.ingest`, :mod:`vault.state.matters`, :mod:`vault.state.verified`,
-:mod:`vault.state.backups` the rest; the lock gate is :mod:`vault.retention`.
+:mod:`vault.state.backups`, :mod:`vault.state.relaying` the rest; the lock gate is :mod:`vault.retention`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vault.state import (
     multipart,
     objects,
     principals,
+    relaying,
     rows,
     tokens,
     verified,
@@ -72,6 +73,8 @@ _RULES: Final[dict[str, Callable[[Case], Decision]]] = {
     "ingest.batch": ingest.admit,
     "ledger.backup": backups.told,
     "ledger.verified": verified.told,
+    "relay.assign": relaying.assign,
+    "relay.rewind": relaying.rewind,
     "matter.open": matters.open_,
     "matter.close": matters.close,
     "key.backup": custody.told,

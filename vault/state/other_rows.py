@@ -103,6 +103,17 @@ class VerifiedRow(Stored, frozen=True):
     anchor: str = ""
 
 
+class RelayRow(Stored, frozen=True):
+    """Where in Kafka a stream's records go (``vault.state.relaying``); ``seq`` is the position of the assignment."""
+
+    stream: str
+    topic: str
+    topic_id: str
+    partition: int
+    generation: int
+    seq: int
+
+
 class BackupRow(Stored, frozen=True):
     """What the ledger told last of backups of the data directory (``vault.state.backups``).
 

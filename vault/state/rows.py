@@ -22,6 +22,7 @@ escaped so that no name is a prefix of another's key.
     c                                   CustodyRow
     d                                   VerifiedRow
     s                                   BackupRow
+    r <stream>                          RelayRow
     m <name>                            MetaRow
 """
 
@@ -38,6 +39,7 @@ from vault.state.other_rows import (
     CustodyRow,
     MatterRow,
     MattersRow,
+    RelayRow,
     SourceRow,
     Stored,
     TokenRow,
@@ -178,6 +180,7 @@ Row = (
     | CustodyRow
     | VerifiedRow
     | BackupRow
+    | RelayRow
     | MetaRow
 )
 
@@ -197,6 +200,7 @@ _KINDS: Final[dict[int, type[Row]]] = {
     ord("c"): CustodyRow,
     ord("d"): VerifiedRow,
     ord("s"): BackupRow,
+    ord("r"): RelayRow,
     ord("m"): MetaRow,
 }
 #: Where the row of the vault's keys stands.
@@ -302,6 +306,11 @@ def token_key(token_id: str) -> bytes:
 def source_key(source: str) -> bytes:
     """Where a source of foreign events stands."""
     return b"n" + source.encode()
+
+
+def relay_key(stream: str) -> bytes:
+    """Where a stream's assignment to a topic of Kafka stands."""
+    return b"r" + stream.encode()
 
 
 def matter_key(matter_id: str) -> bytes:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _KINDS: Final = {
     "b": "buckets", "k": "keys", "v": "versions", "u": "uploads", "p": "parts", "a": "access keys", "i": "principals",
     "t": "tokens", "n": "sources of events", "h": "matters", "o": "open matters",
-    "d": "verifications", "s": "backups", "e": "bytes to be erased", "c": "standing of the vault's keys",
+    "d": "verifications", "r": "streams in Kafka", "s": "backups", "e": "bytes to be erased",
+    "c": "standing of the vault's keys",
 }  # fmt: skip
 
 

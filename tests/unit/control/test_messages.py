@@ -4,10 +4,8 @@ import pytest
 
 from audit.control.messages import (
     AddPrincipal,
-    ControlFailed,
     CutBackup,
     DisablePrincipal,
-    Entries,
     HoldBackup,
     KeepBackup,
     ListPrincipals,
@@ -23,8 +21,9 @@ from audit.control.messages import (
     decode_reply,
     decode_request,
     encode,
-    split_entries,
 )
+from audit.control.stream_messages import Entries, split_entries
+from audit.errors import ControlFailed
 from audit.tiles import entry_bundle
 from vault.record import BackupRef, KeysRef
 

@@ -7,7 +7,6 @@ from audit.control.direct import NodeControl, host_user
 from audit.control.messages import (
     AddPrincipal,
     DisablePrincipal,
-    Entries,
     ListPrincipals,
     RecordBackup,
     Reply,
@@ -17,9 +16,9 @@ from audit.control.messages import (
     TakeKeys,
     decode_reply,
     encode,
-    split_entries,
 )
 from audit.control.server import answer
+from audit.control.stream_messages import Entries, split_entries
 from audit.keys import KeyMaterial, Rotated
 from tests.doubles.node import IDENTITY, FakeNode
 from vault.state.rows import PrincipalRow

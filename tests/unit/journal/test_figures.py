@@ -15,7 +15,7 @@ from vault.record import ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NONE = {"queue_full": 0, "stopped": 0, "no_space": 0, "fault": 0}
+NONE = {"queue_full": 0, "stopped": 0, "no_space": 0, "behind": 0, "fault": 0}
 
 
 @pytest.fixture
@@ -75,4 +75,4 @@ def test_what_is_turned_away_is_counted_by_why(writer: Writer, monkeypatch: pyte
     writer.committer.stop()
     with pytest.raises(Unavailable):
         writer.send("bucket.create", object=ObjectRef("b5"))
-    assert writer.committer.turned_away == {"queue_full": 1, "stopped": 1, "no_space": 2, "fault": 1}
+    assert writer.committer.turned_away == NONE | {"queue_full": 1, "stopped": 1, "no_space": 2, "fault": 1}

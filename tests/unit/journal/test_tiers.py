@@ -63,7 +63,7 @@ def test_the_last_tier_is_for_what_must_always_be_possible() -> None:
         "production.cancel", "principal.disable", "token.revoke",
         "ledger.open", "ledger.start", "ledger.stop", "ledger.recover", "ledger.backup", "ledger.verified",
         "ledger.pruned", "server.reload", "clock.status",
-        "key.backup", "key.restore", "key.rotate",
+        "key.backup", "key.restore", "key.rotate", "relay.assign", "relay.rewind",
     }  # fmt: skip
     assert all(admitted(op, 0, 1 << 40, refused=False) for op in OPS if tier(op, refused=False) == 0)
 
