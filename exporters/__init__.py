@@ -1,1 +1,1 @@
-"""Workers that carry the ledger to Kafka, Elastic and Splunk. They read the feed; nothing imports them."""
+"""Workers that carry records elsewhere, each a process of its own: ``strongroom run NAME``."""

@@ -148,9 +148,11 @@ class Broker:
             time.sleep(_STEP_SECONDS)
 
     def answers(self) -> bool:
-        """Whether a broker answers on its port."""
+        """Whether a broker answers on its port; of one that speaks TLS, whether it takes connections."""
         try:
             with socket.create_connection((HOST, self.port), timeout=2) as connection:
+                if self._properties.exists() and "PLAINTEXT:SSL" in self._properties.read_text():
+                    return True
                 connection.sendall(_ASK)
                 answer = connection.recv(10, socket.MSG_WAITALL)
         except OSError:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from compose.lab import kafka
+from tests.integration.served import Server
 from tests.integration.verify.conftest import whole_log
+from tests.kafka.copies import STARTED
 from tests.kafka.judged import NUMBERS, judge
 from tests.kafka.relay import RelayTopics
 
@@ -59,9 +61,30 @@ def cluster(tmp_path: Path) -> Iterator[Starts]:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One broker for all tests that take topics of their own."""
+    """One broker for all tests that take topics of their own; it soon gives up on a transaction that takes too long."""
     with starting(tmp_path_factory.mktemp("brokers")) as start:
-        yield start(1, {})[0]
+        yield start(1, {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"})[0]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    if server.running:
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_relay_outlives_its_test() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What the names of a test's own topics begin with, where a relay makes them."""
+    return f"relayed-{next(NUMBERS)}"
 
 
 @pytest.fixture
