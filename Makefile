@@ -6,7 +6,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run pyz check lint test soak-ask bench bench-peers lock lock-upgrade check-lock clean
+.PHONY: help setup demo run pyz check lint test soak-ask soak-kafka bench bench-kafka bench-peers lock lock-upgrade check-lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ test: check-lock lint ## Everything but benches and soak
 soak-ask: setup ## Hold answers about 2,000,000 records against the ledger (some 15 minutes, 3 GB; RECORDS=… QUESTIONS=… SEED=…)
 	SOAK_RECORDS=$(or $(RECORDS),2000000) SOAK_QUESTIONS=$(or $(QUESTIONS),300) SOAK_SEED=$(or $(SEED),1) \
 	  $(BIN)/pytest -s tests/soak/test_asking.py
+
+soak-kafka: setup ## Kill relay, broker and server forty times while a million records come (some 10 minutes; RECORDS=… SEED=…)
+	SOAK_RECORDS=$(or $(RECORDS),1000000) SOAK_SEED=$(or $(SEED),1) \
+	  $(BIN)/pytest -s -p tests.kafka.conftest tests/soak/test_kafka.py
+
+bench-kafka: setup ## Measure events on their way over HTTP and ledger into a real Kafka (needs Java and Maven; BENCH as below)
+	$(BIN)/python -m tests.bench --only relay --records 6000000 --repeats 2 $(BENCH)
 
 bench: setup ## Measure against every goal (some 10 minutes, 15 GB of disk; BENCH=--quick: 2 minutes, BENCH=--help: more)
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import asking, batching, goals, indexing, ingesting, ledger, objects, settling, vaults
+from tests.bench import asking, batching, goals, indexing, ingesting, ledger, objects, relaying, settling, vaults
 from tests.bench.disk import disk
 from tests.bench.load import ROOT, Load
 from tests.bench.measure import Results, machine
@@ -29,6 +29,7 @@ BENCHES: Final = (
     "ledger",
     "ingest",
     "batch",
+    "relay",
     "restart",
     "ask",
     "index",
@@ -110,6 +111,11 @@ def _measure_records(home: Path, load: Load, results: Results, options: argparse
     if "batch" in wanted:
         with vaults.serve(vaults.make(home / "batch")) as (target, _):
             batching.batch(target, results, archives=max(10, options.records // 10_000), repeats=repeats)
+        results.print_new()
+    if "relay" in wanted and (options.only or shutil.which("mvn")):  # brokers come from Maven Central
+        (home / "relay").mkdir()
+        relaying.relay(home / "relay", results, count=options.records, repeats=repeats)
+        shutil.rmtree(home / "relay")
         results.print_new()
     if "restart" in wanted:
         vault = ledger.restart(home / "restart", results, count=options.records)

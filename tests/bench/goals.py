@@ -8,6 +8,8 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tests.bench import relaying
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,6 +81,10 @@ GOALS: Final = (
     Goal("ingest over HTTP, records a second", _INGEST, "records a second", 100_000, "/s"),
     Goal("ingest over HTTP, processor time", _INGEST, "server CPU µs a record", 12, "CPU µs", most=True),
     Goal("batch put, objects a second", _BATCH, "objects a second", 30_000, "/s"),
+    Goal("relay, committed in Kafka a second", relaying.WHAT, "committed in Kafka a second", 100_000, "/s"),
+    Goal("relay, with server and broker", relaying.WHAT, "CPU µs a record, all three", 18, "CPU µs", most=True),
+    Goal("relay, lag at 10,000 a second, p99", relaying.LAG, "99 of 100, ms", 250, "ms", most=True),
+    Goal("verify --kafka, records a second", relaying.READ, "records a second", 60_000, "/s"),
     Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
     Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),
     Goal("the same, mixed load and bodies", _MIXED, "full pass, records a second a core", 80_000, "/s", amount=1e6),
