@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, cast
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from audit.api.access import Asker, Client, text_of
 from audit.api.answers import NO_STORE, as_json
@@ -66,7 +66,7 @@ class QuestionModel(BaseModel):
     since: str = Field("", alias="from", max_length=_MAX_WORD, description="Stored at or after: RFC 3339, or a day.")
     until: str = Field("", alias="to", max_length=_MAX_WORD, description="Stored before: RFC 3339, or a day.")
     reason: str = Field(min_length=1, max_length=MAX_REASON, description="Why: the matter, the number of the request.")
-    only_matching: bool = Field(
+    only_matching: StrictBool = Field(
         default=False, description="Leave out records of others; then nobody can check that no version was left out."
     )
 

@@ -27,6 +27,8 @@ STREAM: Final = "site-a.node-1"
 #: How long anything may take on a busy machine, in seconds.
 PATIENCE: Final = 120
 _STEP: Final = 0.1
+#: How long a broker may take to answer, in seconds: one that was killed is waited for no longer.
+_ANSWER: Final = 8
 
 
 #: Relays of this test, which its end kills.
@@ -168,7 +170,7 @@ class Topic:
         found: list[Any] = []
         where = TopicPartition(self._name, partition)
         try:
-            low, high = consumer.get_watermark_offsets(where, timeout=PATIENCE)
+            low, high = consumer.get_watermark_offsets(where, timeout=_ANSWER)
             if low == high:
                 return []
             consumer.assign([TopicPartition(self._name, partition, low)])
@@ -195,7 +197,7 @@ def cursor(address: str, topics: str = "strongroom", stream: str = STREAM) -> di
     """The last cursor of a stream; empty where there is none."""
     try:
         messages = Topic(address, f"{topics}.cursors").messages()
-    except KafkaException:  # no such topic yet
+    except KafkaException:  # no such topic yet, or its leader is down: to be asked again
         return {}
     found = [message.value() for message in messages if message.key() == stream.encode()]
     return dict(json.loads(found[-1])) if found else {}
