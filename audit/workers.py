@@ -50,21 +50,13 @@ class Worker:
 
     def __init__(self, name: str, root: Path, config: Path | None) -> None:
         self.name = name
-        self.restarts = 0
         self._command = [
             sys.executable, "-P", "-m", "audit.cli.supervised", "run", name, "--data", str(root),
             *(("--config", str(config)) if config is not None else ()),
         ]  # fmt: skip
         self._stop = Event()
         self._trouble = ""
-        self._process: subprocess.Popen[bytes] | None = None
         self._thread = Thread(target=self._run, name=f"worker {name}", daemon=True)
-
-    @property
-    def pid(self) -> int:
-        """Of its process; 0 where it does not run."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else 0
 
     @property
     def trouble(self) -> str:
@@ -90,7 +82,6 @@ class Worker:
                 return
             lasted = time.monotonic() - began > LONGEST_SECONDS
             wait = AGAIN_SECONDS if lasted else min(2 * wait, LONGEST_SECONDS)
-            self.restarts += 1
             self._trouble = f"worker {self.name} ended with code {code}: its log says why; it is started again"
             _log.error("worker %s ended with code %d; it is started again in %.0f s", self.name, code, wait)
             self._stop.wait(wait)
@@ -102,7 +93,6 @@ class Worker:
         except OSError as error:
             _log.error("worker %s cannot be started: %s", self.name, error.strerror)
             return 127
-        self._process = process
         with process:
             began = time.monotonic()
             while process.poll() is None and not self._stop.wait(_LOOK_SECONDS):

@@ -38,8 +38,6 @@ _REFUSALS: Final = frozenset(
     }
 )  # fmt: skip
 
-_log: Final = logging.getLogger(__name__)
-
 
 class Troubles:
     """The last trouble that librdkafka told of a connection: its calls that time out do not say why."""

@@ -101,7 +101,7 @@ class Position:
             back *= _BACK_FACTOR
         return Held(None, gone=low > 0)
 
-    def cursors(self, topic: str, partitions: int = 1) -> dict[str, Cursor]:
+    def cursors(self, topic: str) -> dict[str, Cursor]:
         """The last cursor of each stream.
 
         Raises:
@@ -109,11 +109,10 @@ class Position:
             BrokerRefused: They do not let us.
         """
         found = {}
-        for partition in range(partitions):
-            for message in self._read(topic, partition, *self._bounds(topic, partition)):
-                cursor = Cursor.decode(message.value())
-                if cursor is not None and message.key() is not None:
-                    found[message.key().decode(errors="replace")] = cursor
+        for message in self._read(topic, 0, *self._bounds(topic, 0)):  # it has one partition
+            cursor = Cursor.decode(message.value())
+            if cursor is not None and message.key() is not None:
+                found[message.key().decode(errors="replace")] = cursor
         return found
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:

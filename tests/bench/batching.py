@@ -30,8 +30,6 @@ WHAT: Final = "batch put: tars of 1,000 objects of 1 KiB, 2 connections"
 CONNECTIONS: Final = 2
 MEMBERS: Final = 1000
 _SIZE: Final = 1024
-#: Processor seconds in a second of a server that has nothing to do, at most.
-_IDLE: Final = 0.1
 
 
 def batch(target: Target, results: Results, *, archives: int, repeats: int) -> None:
@@ -48,7 +46,7 @@ def batch(target: Target, results: Results, *, archives: int, repeats: int) -> N
     """
     process, each = Process(target.pid), max(1, archives // CONNECTIONS)
     _send(target.address, [_request(target, f"warm/{number}") for number in range(10)])
-    _wait_until_idle(process)
+    process.wait_until_idle()
     for run in range(repeats):
         requests = [
             [_request(target, f"{run}/{lane}/{number}") for number in range(each)] for lane in range(CONNECTIONS)
@@ -60,17 +58,9 @@ def batch(target: Target, results: Results, *, archives: int, repeats: int) -> N
         if stored != each * CONNECTIONS * MEMBERS:
             raise Failed(f"{stored} objects were stored of {each * CONNECTIONS * MEMBERS}")
         figures = {"objects a second": stored / took, "server CPU µs an object": used * 1e6 / stored}
-        _wait_until_idle(process)
+        process.wait_until_idle()
         figures["the same with the view and settling, after it"] = (process.cpu_seconds() - cpu) * 1e6 / stored
         results.add(WHAT, figures)
-
-
-def _wait_until_idle(process: Process) -> None:
-    """Wait until what a burst put off is done: a server that nobody asks anything takes next to no processor time."""
-    used = -_IDLE
-    while process.cpu_seconds() - used >= _IDLE:
-        used = process.cpu_seconds()
-        time.sleep(1)
 
 
 def _request(target: Target, name: str) -> bytes:

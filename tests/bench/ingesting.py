@@ -26,8 +26,6 @@ CONNECTIONS: Final = 4
 EVENTS: Final = 500
 EVENT_BYTES: Final = 400
 _SOURCE: Final = "bench"
-#: Processor seconds in a second of a server that has nothing to do, at most.
-_IDLE: Final = 0.1
 _PADDING: Final = "0123456789abcdef " * (EVENT_BYTES // 16)
 
 
@@ -49,7 +47,7 @@ def ingest(vault: Vault, results: Results, *, count: int, repeats: int) -> None:
         address = server.audit.partition("://")[2]
         process, each = Process(server.pid), max(1, count // EVENTS // CONNECTIONS)
         _send(address, [_request(address, token, f"warm-{number}") for number in range(20)])
-        _wait_until_idle(process)
+        process.wait_until_idle()
         for run in range(repeats):
             requests = [
                 [_request(address, token, f"{run}-{lane}-{number}") for number in range(each)]
@@ -62,17 +60,9 @@ def ingest(vault: Vault, results: Results, *, count: int, repeats: int) -> None:
             if stored != each * CONNECTIONS * EVENTS:
                 raise Failed(f"{stored} events were kept of {each * CONNECTIONS * EVENTS}")
             figures = {"records a second": stored / took, "server CPU µs a record": used * 1e6 / stored}
-            _wait_until_idle(process)
+            process.wait_until_idle()
             figures["the same with the view and settling, after it"] = (process.cpu_seconds() - cpu) * 1e6 / stored
             results.add(WHAT, figures)
-
-
-def _wait_until_idle(process: Process) -> None:
-    """Wait until what a burst put off is done: a server that nobody asks anything takes next to no processor time."""
-    used = -_IDLE
-    while process.cpu_seconds() - used >= _IDLE:
-        used = process.cpu_seconds()
-        time.sleep(1)
 
 
 def _request(address: str, token: str, name: str) -> bytes:

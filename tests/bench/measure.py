@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+#: Processor seconds in a second of a server that has nothing to do, at most.
+_IDLE: Final = 0.1
 
 
 class Process:
@@ -35,6 +40,13 @@ class Process:
         """Processor time taken so far, in user mode and in the kernel; it advances in steps of 10 ms."""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_until_idle(self) -> None:
+        """Wait until what a burst put off is done: a server that nobody asks takes next to no processor time."""
+        used = -_IDLE
+        while self.cpu_seconds() - used >= _IDLE:
+            used = self.cpu_seconds()
+            time.sleep(1)
 
     def given_bytes(self) -> int:
         """Bytes given to write calls, on files and on sockets."""
