@@ -57,10 +57,10 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
-#: Records that the view may have still to read in a burst; a question that comes meanwhile has it read them at once.
-UNREAD_RECORDS: Final = 262_144
-#: Segments that may wait to be settled in a burst, where the disk has room for twice as many.
-UNSETTLED_SEGMENTS: Final = 8
+#: Bytes of segments that may wait to be settled: a start reads them all, which takes it some ten seconds.
+UNSETTLED_BYTES: Final = 1 << 30
+#: Seconds after a question in which the view reads in a burst, too: who asks will ask again.
+ASKED_SECONDS: Final = 300.0
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
 CLOCK_RECORDS: Final = 100_000
 #: How long a job that was told to end may take, in seconds: its disk, or the anchor, may hang.
@@ -288,18 +288,24 @@ class Background:
         burst = Burst(lambda: log.durable_end)
 
         def step() -> bool:
-            few = len(log.closed()) < UNSETTLED_SEGMENTS
-            if burst.lasts() and few and has_room(self._spares, 2 * UNSETTLED_SEGMENTS * log.segment_bytes):
+            waiting = (len(log.closed()) + 1) * log.segment_bytes
+            if burst.lasts() and waiting <= UNSETTLED_BYTES and has_room(self._spares, 2 * waiting):
                 return False
-            return settler.step()
+            if settler.step():
+                return True
+            burst.done()
+            return False
 
         return step
 
     def _view(self) -> bool:
-        unread = self._query.unread
-        if self._seen_by_view.lasts() and unread is not None and unread < UNREAD_RECORDS:
+        asked = self._query.asked_within(ASKED_SECONDS)
+        if self._seen_by_view.lasts() and self._query.unread is not None and not asked:
             return False
-        return self._query.step() or self._query.merge()
+        if self._query.step():
+            return True
+        self._seen_by_view.done()
+        return self._query.merge()
 
     def _sync_index(self) -> bool:
         due = time.monotonic() - self._synced_at >= self._settings.index.sync_interval_s

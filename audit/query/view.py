@@ -17,6 +17,7 @@ Not handled here: filters (``audit.query.filter``), and handing out records (``a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from binascii import hexlify
@@ -89,6 +90,7 @@ class View:
         self._broken = ""
         self._engine: Engine | None = None
         self._parts = _Parts()
+        self._asked_at = -math.inf
 
     @property
     def end(self) -> int:
@@ -99,6 +101,10 @@ class View:
     def unread(self) -> int | None:
         """Durable records that are not in the view; None before the first step, when nobody has looked yet."""
         return max(self._strands[-1].end - self._parts.end, 0) if self._engine is not None else None
+
+    def asked_within(self, seconds: float) -> bool:
+        """Whether somebody waited for records in it during the last so many seconds."""
+        return time.monotonic() - self._asked_at < seconds
 
     def step(self) -> bool:
         """Take the next records from the feed, if there are any.
@@ -155,7 +161,8 @@ class View:
         Raises:
             ViewFailed: As :meth:`step`.
         """
-        deadline = time.monotonic() + seconds
+        self._asked_at = time.monotonic()
+        deadline = self._asked_at + seconds
         while (self.end < position or self._broken) and time.monotonic() < deadline:
             self.step()
             if self._broken:
