@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import sys
 from typing import TYPE_CHECKING
 
 import httpx
@@ -60,6 +62,26 @@ def test_while_a_broker_is_down_records_wait_and_somebody_is_told(tmp_path: Path
     until(lambda: not any("Kafka does not answer" in line for line in warnings(server)), "its end")
     assert told.count("Kafka does not answer") <= 3, told  # one line, not one for each try
     require_same(server, broker.address)
+    server.stop()
+
+
+def test_messages_that_are_given_up_while_a_broker_hangs_come_all_the_same(tmp_path: Path, cluster: Starts) -> None:
+    (broker,) = cluster(1, {})
+    server = Server(tmp_path)
+    feeder = Feeder(server)
+    program = [sys.executable, "-m", "tests.kafka.impatient"]
+    relay = Relay(server, relay_environment(broker.address) | {"PYTHONPATH": os.getcwd()}, program=program)  # noqa: PTH109
+    feeder.send(100)
+    caught_up(server, broker.address)
+    broker.pause()
+    feeder.send(5000)
+    until(lambda: "a transaction ended: " in relay.errors, "that they were given up")
+    feeder.send(100)
+    broker.go_on()
+    caught_up(server, broker.address)
+    require_same(server, broker.address)
+    assert relay.stop() == 0
+    assert "timed out" in relay.errors
     server.stop()
 
 
