@@ -19,7 +19,7 @@ from tests.bench.verifying import verify
 from tests.demo.firm import isolate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 BENCHES: Final = (
     "small",
@@ -30,6 +30,8 @@ BENCHES: Final = (
     "ingest",
     "batch",
     "relay",
+    "relay-puts",
+    "relay-outage",
     "restart",
     "ask",
     "index",
@@ -98,6 +100,24 @@ def _measure(home: Path, load: Load, results: Results, options: argparse.Namespa
     _measure_records(home, load, results, options)
 
 
+def _measure_relay(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
+    if not options.only and not shutil.which("mvn"):  # brokers come from Maven Central
+        return
+    measures: dict[str, Callable[[Path], None]] = {
+        "relay": lambda place: relaying.relay(place, results, count=options.records, repeats=options.repeats),
+        "relay-puts": lambda place: relaying.puts(
+            place, load, results, repeats=options.repeats, seconds=options.seconds
+        ),
+        "relay-outage": lambda place: relaying.outage(place, results),
+    }
+    for name, measure in measures.items():
+        if name in (options.only or BENCHES):
+            (home / name).mkdir()
+            measure(home / name)
+            shutil.rmtree(home / name)
+            results.print_new()
+
+
 def _measure_records(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
     wanted: Sequence[str] = options.only or BENCHES
     repeats = options.repeats
@@ -112,11 +132,7 @@ def _measure_records(home: Path, load: Load, results: Results, options: argparse
         with vaults.serve(vaults.make(home / "batch")) as (target, _):
             batching.batch(target, results, archives=max(10, options.records // 10_000), repeats=repeats)
         results.print_new()
-    if "relay" in wanted and (options.only or shutil.which("mvn")):  # brokers come from Maven Central
-        (home / "relay").mkdir()
-        relaying.relay(home / "relay", results, count=options.records, repeats=repeats)
-        shutil.rmtree(home / "relay")
-        results.print_new()
+    _measure_relay(home, load, results, options)
     if "restart" in wanted:
         vault = ledger.restart(home / "restart", results, count=options.records)
         verify(vault, results, "a mixed load", repeats=1)

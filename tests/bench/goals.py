@@ -68,6 +68,7 @@ _MIXED: Final = "verify: a mixed load"
 _VIEW: Final = "view of records, built anew"
 _FRESH: Final = "ask: what was just recorded, while others come"
 _HEAD: Final = "index: HEAD among all versions"
+_LAG: Final = relaying.LAG.format(relaying.LAG_RATE)
 _PRODUCED: Final = "production of versions of 1 KiB"
 
 GOALS: Final = (
@@ -83,7 +84,10 @@ GOALS: Final = (
     Goal("batch put, objects a second", _BATCH, "objects a second", 30_000, "/s"),
     Goal("relay, committed in Kafka a second", relaying.WHAT, "committed in Kafka a second", 100_000, "/s"),
     Goal("relay, with server and broker", relaying.WHAT, "CPU µs a record, all three", 18, "CPU µs", most=True),
-    Goal("relay, lag at 10,000 a second, p99", relaying.LAG, "99 of 100, ms", 250, "ms", most=True),
+    Goal("relay, lag at 10,000 a second, p99", _LAG, "99 of 100, ms", 250, "ms", most=True),
+    Goal("relay, lag at full rate, p99", relaying.FULL_LAG, "99 of 100, ms", 1000, "ms", most=True),
+    Goal("relay, PUT 1 KiB beside it, to none", relaying.PUTS, "with a relay, to without", 0.85, "times"),
+    Goal("relay, after an outage, to what comes", relaying.OUTAGE, "to those that came", 3, "times"),
     Goal("verify --kafka, records a second", relaying.READ, "records a second", 60_000, "/s"),
     Goal("verify, hash pass, a core", _VERIFY, "hash pass, records a second a core", 150_000, "/s", amount=1e6),
     Goal("verify, full pass, a core", _VERIFY, "full pass, records a second a core", 80_000, "/s", amount=1e6),

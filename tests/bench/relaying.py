@@ -1,6 +1,7 @@
 """The whole way: events over HTTP, durable in the ledger, committed in Kafka, all of it on this machine.
 
-Afterwards, what it takes to read them back and verify them (``strongroom verify --kafka``).
+Afterwards, what it takes to read them back and verify them (``strongroom verify --kafka``); what single PUTs lose by a
+relay; and how soon everything is there after the broker was away for a minute.
 """
 
 from __future__ import annotations
@@ -8,34 +9,35 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import httpx
-from confluent_kafka import Consumer, TopicPartition
-
-from audit.relaying.settings import KafkaSection
-from compose.lab import kafka
-from exporters.relay.position import Position
 from tests.bench import vaults
-from tests.bench.ingesting import CONNECTIONS, EVENTS, _request, _send
-from tests.bench.measure import Process
-from tests.demo.server import Failed
+from tests.bench.ingesting import CONNECTIONS, EVENTS, lanes, request, send
+from tests.bench.relayed import Copied, Relayed, relayed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.bench.load import Load
     from tests.bench.measure import Results
 
 WHAT: Final = "relay: 500 events of 400 bytes a request, 4 connections, into Kafka"
 READ: Final = "relay: read back and verified"
-LAG: Final = "relay: acknowledged until a read_committed consumer has it, 10,000 a second"
-_PORT: Final = 19_492
-_SOURCE: Final = "bench"
-_PATIENCE_S: Final = 120.0
+LAG: Final = "relay: acknowledged until who reads what is committed has it, {:,} a second"
+FULL_LAG: Final = "relay: the same, as many as come"
+PUTS: Final = "relay: PUT 1 KiB under COMPLIANCE, 32 at a time"
+OUTAGE: Final = "relay: 20,000 a second, the broker away for a minute"
+#: Records a second at which the lag is measured, and for how many seconds.
+LAG_RATE: Final = 10_000
+_LAG_SECONDS: Final = 20.0
+_OUTAGE_RATE: Final = 20_000
+_OUTAGE_SECONDS: Final = 60.0
+_MS: Final = 1000
 
 
 def relay(home: Path, results: Results, *, count: int, repeats: int) -> None:
-    """Send events, and wait until Kafka has them all.
+    """Send events as fast as they are taken, and wait until Kafka has them all; then some at a steady rate.
 
     Args:
         home: An existing directory.
@@ -46,103 +48,137 @@ def relay(home: Path, results: Results, *, count: int, repeats: int) -> None:
     Raises:
         Failed: Kafka does not get them, or they do not verify.
     """
-    (broker,) = kafka.start(home / "brokers", [_PORT])
-    try:
-        vault = vaults.make(home / "vault", {"KAFKA__BOOTSTRAP": broker.address})
-        with vault.serve() as server:
-            made = json.loads(
-                vault.run("principal", "add", "bench", "--role", "writer", "--json", "--data", vault.data)
-            )
-            token = vault.run("token", "add", made["access_key"], "--source", _SOURCE, "--data", vault.data).strip()
-            address = server.audit.partition("://")[2]
-            _send(address, [_request(address, token, f"warm-{number}") for number in range(20)])
-            _wait(server.audit, broker.address)
-            processes = {
-                "server": Process(server.pid), "relay": Process(_worker(server.pid)), "broker": Process(broker.pid)
-            }  # fmt: skip
-            for run in range(repeats):
-                requests = _lanes(address, token, count, run)
-                before = {name: process.cpu_seconds() for name, process in processes.items()}
-                started = time.monotonic()
-                with ThreadPoolExecutor(CONNECTIONS) as pool:
-                    stored = sum(pool.map(lambda lane: _send(address, lane), requests))
-                acknowledged = time.monotonic() - started
-                _wait(server.audit, broker.address)
-                took = time.monotonic() - started
-                used = {
-                    f"{name} CPU µs a record": (process.cpu_seconds() - before[name]) * 1e6 / stored
-                    for name, process in processes.items()
-                }
-                total = {"CPU µs a record, all three": sum(used.values())}
-                rates = {"acknowledged a second": stored / acknowledged, "committed in Kafka a second": stored / took}
-                results.add(WHAT, {**rates, **used, **total})
-            with closing(_Reader(broker.address)) as reader:
-                _lag(results, address, token, reader)
+    with relayed(home) as it:
+        for run in range(repeats):
+            it.processes["server"].wait_until_idle()
+            _full(it, results, str(run), count)
+        it.processes["server"].wait_until_idle()
+        _lags(it, results, LAG.format(LAG_RATE), _paced(it, "lag", LAG_RATE, lambda: _LAG_SECONDS))
         started = time.monotonic()
-        said = json.loads(vault.run("verify", "--kafka", broker.address, "--json"))
+        said = json.loads(it.vault.run("verify", "--kafka", it.broker.address, "--json"))
         results.add(READ, {"records a second": said["size"] / (time.monotonic() - started), "records": said["size"]})
-    finally:
-        broker.wipe()
 
 
-def _lanes(address: str, token: str, count: int, run: int) -> list[list[bytes]]:
-    each = max(1, count // EVENTS // CONNECTIONS)
-    return [
-        [_request(address, token, f"{run}-{lane}-{number}") for number in range(each)] for lane in range(CONNECTIONS)
-    ]
+def _full(it: Relayed, results: Results, name: str, count: int) -> None:
+    requests = lanes(it.address, it.token, name, count)
+    answers: list[tuple[float, int]] = []
+    before = {part: process.cpu_seconds() for part, process in it.processes.items()}
 
+    def used(part: str) -> float:
+        return (it.processes[part].cpu_seconds() - before[part]) * 1e6 / stored
 
-def _wait(audit: str, address: str) -> None:
-    """Wait until Kafka has every record that is durable now."""
-    count, deadline = json.loads(httpx.get(f"{audit}/readyz").content)["durable"], time.monotonic() + _PATIENCE_S
-    with Position(KafkaSection(bootstrap=address)) as position:
-        while max((cursor.next for cursor in position.cursors("strongroom.cursors").values()), default=0) < count:
-            if time.monotonic() > deadline:
-                raise Failed(f"Kafka does not get {count} records")
-            time.sleep(0.02)
-
-
-def _lag(results: Results, address: str, token: str, reader: _Reader) -> None:
-    """Five hundred events each 50 ms, and when a consumer has the last of each."""
-    waited = []
-    for number in range(200):
-        began = time.monotonic()
-        _send(address, [_request(address, token, f"lag-{number}")])
+    with Copied(it.broker.address) as copied:
+        started = time.monotonic()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            stored = sum(pool.map(lambda lane: send(it.address, lane, _note(answers)), requests))
         acknowledged = time.monotonic()
-        reader.wait(b'"lag-%d-%04d' % (number, EVENTS - 1))
-        waited.append((time.monotonic() - acknowledged) * 1000)
-        time.sleep(max(0.0, 0.05 - (time.monotonic() - began)))
-    waited.sort()
-    results.add(LAG, {"median, ms": waited[len(waited) // 2], "99 of 100, ms": waited[int(len(waited) * 0.99)]})
+        took = copied.wait(max(end for _, end in answers)) - started
+        figures = {f"{part} CPU µs a record": used(part) for part in it.processes}
+        figures["CPU µs a record, all three"] = sum(figures.values())
+        rates = {
+            "acknowledged a second": stored / (acknowledged - started),
+            "committed in Kafka a second": stored / took,
+        }
+        lags = [(copied.when(end) - moment) * _MS for moment, end in answers]
+    it.processes["server"].wait_until_idle()
+    figures["the same with the view and settling, after it"] = sum(used(part) for part in it.processes)
+    results.add(WHAT, {**rates, **figures})
+    results.add(FULL_LAG, _spread(lags))
 
 
-def _worker(server: int) -> int:
-    """The relay that a server has started."""
-    for task in Path(f"/proc/{server}/task").iterdir():
-        for pid in map(int, (task / "children").read_text().split()):
-            if b"supervised" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-    raise Failed("the server has no relay")
+def _note(answers: list[tuple[float, int]]) -> Callable[[int], None]:
+    return lambda end: answers.append((time.monotonic(), end))
 
 
-class _Reader:
-    """A ``read_committed`` consumer at the end of the topic."""
+def _paced(it: Relayed, name: str, rate: int, seconds: Callable[[], float]) -> Iterator[bytes]:
+    """Requests at a steady rate, each made when it is due; ``seconds`` says anew each time when the last one is."""
+    started, number = time.monotonic(), 0
+    while (due := number * EVENTS / rate) < seconds():
+        following = request(it.address, it.token, f"{name}-{number}")
+        time.sleep(max(0.0, started + due - time.monotonic()))
+        yield following
+        number += 1
 
-    def __init__(self, address: str) -> None:
-        config = {"bootstrap.servers": address, "group.id": "bench", "isolation.level": "read_committed"}
-        self._consumer = Consumer({**config, "enable.auto.commit": False, "fetch.wait.max.ms": 10})
-        where = TopicPartition("strongroom.records", 0)
-        _, where.offset = self._consumer.get_watermark_offsets(where)
-        self._consumer.assign([where])
 
-    def close(self) -> None:
-        self._consumer.close()
+def _lags(it: Relayed, results: Results, what: str, requests: Iterator[bytes]) -> None:
+    answers: list[tuple[float, int]] = []
+    with Copied(it.broker.address) as copied:
+        copied.wait(it.durable())
+        send(it.address, requests, _note(answers))
+        copied.wait(answers[-1][1])
+        results.add(what, _spread([(copied.when(end) - moment) * _MS for moment, end in answers]))
 
-    def wait(self, event: bytes) -> None:
-        """Wait until a record with this in it comes."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline:
-            message = self._consumer.poll(1.0)
-            if message is not None and message.error() is None and event in (message.value() or b""):
-                return
-        raise Failed("a record does not come")
+
+def _spread(milliseconds: list[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    return {"median, ms": ordered[len(ordered) // 2], "99 of 100, ms": ordered[int(len(ordered) * 0.99)]}
+
+
+def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: float) -> None:
+    """PUTs to a vault with a relay and to one without, in turns.
+
+    Args:
+        home: An existing directory.
+        load: Makes it.
+        results: Where figures go.
+        repeats: Turns.
+        seconds: Length of each.
+
+    Raises:
+        Failed: Kafka does not get the records.
+    """
+    alone = vaults.make(home / "alone")
+    with relayed(home) as it, vaults.serve(alone) as (without, _):
+        with_relay = vaults.target(it.vault, it.server)
+        for turn in range(repeats):
+            rates = {}
+            for name, target in (("with a relay", with_relay), ("without", without)):
+                run = load.run(target, "put", size=1024, conns=32, seconds=seconds, prefix=f"{turn}/")
+                rates[name] = run.per_second
+                results.add(PUTS, {f"{name}, a second": run.per_second, f"{name}, CPU µs": run.server_cpu_us_op})
+                it.processes["server"].wait_until_idle()
+            results.add(PUTS, {"with a relay, to without": rates["with a relay"] / rates["without"]})
+
+
+def outage(home: Path, results: Results) -> None:
+    """Events at a steady rate, while the broker is killed and comes back after a minute.
+
+    Args:
+        home: An existing directory.
+        results: Where figures go.
+
+    Raises:
+        Failed: Kafka does not get them.
+    """
+    with relayed(home) as it, Copied(it.broker.address) as copied, ThreadPoolExecutor(1) as pool:
+        copied.wait(it.durable())
+        answers: list[tuple[float, int]] = []
+        until = [float("inf")]
+        sending = pool.submit(send, it.address, _paced(it, "outage", _OUTAGE_RATE, lambda: until[0]), _note(answers))
+        try:
+            time.sleep(5)
+            it.broker.crash()
+            time.sleep(_OUTAGE_SECONDS)
+            had = copied.count
+            it.broker.begin()
+            back = time.monotonic()
+            it.broker.wait()
+            copied.wait(had + 1)
+            began = copied.when(had + 1)
+            while copied.count < answers[-1][1] - _OUTAGE_RATE // 4:  # what comes within a quarter of a second
+                time.sleep(0.01)
+            took, came = time.monotonic() - began, copied.count - had
+        finally:
+            until[0] = 0.0
+            sending.result()
+        results.add(
+            OUTAGE,
+            {
+                "records behind": answers[-1][1] - had,
+                "seconds until the first of them": began - back,
+                "seconds until all": took,
+                "records a second meanwhile": came / took,
+                "to those that came": came / took / _OUTAGE_RATE,
+            },
+        )
+        copied.wait(it.durable())

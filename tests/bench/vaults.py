@@ -29,12 +29,17 @@ def make(home: Path, settings: Mapping[str, str] | None = None) -> Vault:
 @contextmanager
 def serve(vault: Vault) -> Iterator[tuple[Target, Server]]:
     """Serve a vault and see that it has the bucket."""
+    with vault.serve() as server:
+        yield target(vault, server), server
+
+
+def target(vault: Vault, server: Server) -> Target:
+    """A vault that is served, as the load sees it; with the bucket."""
     lines = (vault.data / "root.credentials").read_text().splitlines()
     access_key, secret_key = (line.partition(" = ")[2] for line in lines)
-    with vault.serve() as server:
-        target = Target("strongroom", server.pid, server.s3.partition("://")[2], access_key, secret_key)
-        ensure_bucket(target)
-        yield target, server
+    made = Target("strongroom", server.pid, server.s3.partition("://")[2], access_key, secret_key)
+    ensure_bucket(made)
+    return made
 
 
 def client(target: Target) -> Any:
