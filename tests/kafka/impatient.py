@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from exporters.relay import command, session
+from exporters.relay import command, connection, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run it."""
-    real = session.librdkafka
-
     def librdkafka(section: KafkaSection, troubles: Callable[..., None], **more: object) -> dict[str, Any]:
-        return real(section, troubles, **more) | {"message.timeout.ms": 1000}
+        return connection.librdkafka(section, troubles, **more) | {"message.timeout.ms": 1000}
 
     with mock.patch.object(session, "librdkafka", librdkafka):
         command.relay()
