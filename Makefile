@@ -6,7 +6,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run pyz check lint test soak-ask soak-kafka bench bench-kafka bench-peers lock lock-upgrade check-lock clean
+.PHONY: help setup demo demo-kafka run pyz check lint test soak-ask soak-kafka bench bench-kafka bench-peers lock lock-upgrade check-lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ $(BIN)/strongroom: .venv/.locked pyproject.toml
 
 demo: setup ## Show the whole system at work, from an empty directory
 	$(BIN)/python -m tests.demo
+
+demo-kafka: setup ## Show records on their way into a real Kafka, through an outage and a kill (needs Java 17 and Maven)
+	$(BIN)/python -m tests.demo.relayed
 
 run: setup ## Serve S3 on 127.0.0.1:9000 and audit on 127.0.0.1:9001 from ./data, made on first use
 	@test -e data/vault.json || $(BIN)/strongroom init --data data

@@ -6,7 +6,6 @@ import json
 import time
 from bisect import bisect_left
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -21,6 +20,7 @@ from tests.demo.server import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from compose.lab.kafka import Broker
@@ -62,28 +62,16 @@ def relayed(home: Path) -> Iterator[Relayed]:
     try:
         vault = vaults.make(home / "vault", {"KAFKA__BOOTSTRAP": broker.address})
         with vault.serve() as server:
-            relay = _worker(server.pid)
-            processes = {"server": Process(server.pid), "relay": Process(relay), "broker": Process(broker.pid)}
-            made = Relayed(vault, broker, server, ingesting.source(vault), processes)
+            made = Relayed(vault, broker, server, ingesting.source(vault), {})
             with Copied(broker.address) as copied:
                 warm = [ingesting.request(made.address, made.token, f"warm-{at}") for at in range(100)]
                 ingesting.send(made.address, warm)
                 copied.wait(made.durable())
+            pids = {"server": server.pid, "relay": server.worker(), "broker": broker.pid}
+            made.processes.update((name, Process(pid)) for name, pid in pids.items())
             yield made
     finally:
         broker.wipe()
-
-
-def _worker(server: int) -> int:
-    """The relay that a server has started."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        for task in Path(f"/proc/{server}/task").iterdir():
-            for pid in map(int, (task / "children").read_text().split()):
-                if b"supervised" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return pid
-        time.sleep(0.1)
-    raise Failed("the server has no relay")
 
 
 class Copied:

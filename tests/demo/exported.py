@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tests.demo.telling import get, wait
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -36,6 +38,22 @@ def records(log: Path) -> dict[int, bytes]:
 def checkpoint_size(note: bytes) -> int:
     """How many records a checkpoint covers: its second line."""
     return int(note.split(b"\n")[1])
+
+
+def sealed(audit: str, stream: str) -> bytes:
+    """The first checkpoint that covers every record that is durable now.
+
+    Args:
+        audit: URL of the audit port.
+        stream: The log's name.
+    """
+    durable = msgspec.json.decode(get(f"{audit}/readyz"))["durable"]
+
+    def covering() -> bytes | None:
+        note = get(f"{audit}/v1/log/{stream}/checkpoint")
+        return note if checkpoint_size(note) >= durable else None
+
+    return wait(covering, f"a checkpoint over {durable} records")
 
 
 def sentence(record: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -34,6 +34,18 @@ class Server(NamedTuple):
     s3: str
     audit: str
 
+    def worker(self) -> int:
+        """The process of the worker that it has started: the relay.
+
+        Raises:
+            Failed: There is none.
+        """
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            for child in map(int, _content(task / "children").split()):
+                if b"supervised" in _content(Path(f"/proc/{child}/cmdline")):
+                    return child
+        raise Failed("the server has no relay")
+
 
 class Vault:
     """One data directory and everything beside it, under ``home``.
@@ -120,6 +132,14 @@ def run(arguments: list[str | Path], environ: Mapping[str, str], *, expect: int)
         command = " ".join(map(str, arguments))
         raise Failed(f"exit code {done.returncode} where {expect} must be: {command}\n{told}")
     return done.stdout
+
+
+def _content(path: Path) -> bytes:
+    """What the kernel says there; nothing where that thread or process has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

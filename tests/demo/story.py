@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
 import time
-import urllib.request
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tests.demo import tamper
 from tests.demo.attempts import DONE, attempts, make
 from tests.demo.day import day
-from tests.demo.exported import checkpoint_size, records, sentence
+from tests.demo.exported import checkpoint_size, records, sealed, sentence
 from tests.demo.firm import CONNECTIONS, MAIL_YEARS, TRADE_YEARS, Firm
 from tests.demo.server import COMMAND, Failed, Server, Vault, run
+from tests.demo.telling import Telling, say, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from tests.demo.attempts import Answered
     from tests.demo.day import Item
     from tests.demo.firm import Place
 
-T = TypeVar("T")
-
 #: Records that must have settled before the demo goes on.
 SETTLED: Final = 1_500
-#: How long the demo waits for a checkpoint, or for that, in seconds.
-PATIENCE_S: Final = 60
 #: Small segments of the commit log (the default is 32 MiB), so that records settle while somebody watches.
 SETTINGS: Final = {"LEDGER__SEGMENT_MIB": "1"}
 
@@ -50,7 +44,7 @@ class Story:
         self.checkpoint = home / "saved-checkpoint"
         self.vkey = home / "saved-public-key"
         self.verifier = home / "strongroom-verify.pyz"
-        self._steps = 0
+        self._telling = Telling(home)
 
     def tell(self) -> None:
         """Go through all steps.
@@ -58,12 +52,12 @@ class Story:
         Raises:
             Failed: One did not go as it must.
         """
-        self._step("Make a vault and start its server")
+        self._telling.step("Make a vault and start its server")
         made = msgspec.json.decode(self.vault.run("init", "--data", self.vault.data, "--json"))
         stream: str = made["stream"]
         self.vkey.write_text(self.vault.run("log", "vkey", stream, "--data", self.vault.data))
         with self.vault.serve() as server:
-            _say(f"vault {made['vault']} on {server.s3}; its log is {stream}")
+            say(f"vault {made['vault']} on {server.s3}; its log is {stream}")
             firm = Firm(self.vault, server)
             answered = self._attack(firm, *self._store(firm))
             self._seal(server, stream)
@@ -73,59 +67,48 @@ class Story:
         self._verify_export()
         self._tamper()
 
-    def _step(self, title: str) -> None:
-        self._steps += 1
-        print(f"\n{self._steps}. {title}", flush=True)
-
     def _store(self, firm: Firm) -> tuple[dict[str, tuple[Item, Place]], Sequence[Place]]:
         """Store the day; the first record of each kind with its place, and the drafts."""
         items = day()
-        self._step(f"Store a trading day: {len(items) + 2} objects over S3, {CONNECTIONS} at a time")
+        self._telling.step(f"Store a trading day: {len(items) + 2} objects over S3, {CONNECTIONS} at a time")
         firm.open_buckets()
         started = time.monotonic()
         places = firm.store(items)
         took = time.monotonic() - started
         drafts = firm.store_drafts()
         count = Counter(item.kind for item in items)
-        _say(f"{count['ticket']} order tickets, {count['fix']} FIX messages: COMPLIANCE for {TRADE_YEARS} years")
-        _say(f"{count['mail']} e-mails: COMPLIANCE for {MAIL_YEARS} years, by their bucket's default")
-        _say("1 trade blotter (PDF) in a strict bucket; 2 drafts under GOVERNANCE, one also under a legal hold")
-        _say(f"{len(items) / took:.0f} objects a second, each durable before it was answered")
+        say(f"{count['ticket']} order tickets, {count['fix']} FIX messages: COMPLIANCE for {TRADE_YEARS} years")
+        say(f"{count['mail']} e-mails: COMPLIANCE for {MAIL_YEARS} years, by their bucket's default")
+        say("1 trade blotter (PDF) in a strict bucket; 2 drafts under GOVERNANCE, one also under a legal hold")
+        say(f"{len(items) / took:.0f} objects a second, each durable before it was answered")
         pairs = list(zip(items, places, strict=True))
         return {item.kind: (item, place) for item, place in reversed(pairs)}, drafts
 
     def _attack(self, firm: Firm, first: dict[str, tuple[Item, Place]], drafts: Sequence[Place]) -> list[Answered]:
         wanted = attempts(firm, {kind: place for kind, (_, place) in first.items()}, drafts)
-        self._step(f"Try to remove or weaken them: {len(wanted)} attempts, most of them by root")
+        self._telling.step(f"Try to remove or weaken them: {len(wanted)} attempts, most of them by root")
         answered = make(firm, wanted)
         _check_unharmed(firm, first.values())
-        _say(f"{len(wanted) - 1} refused; 1 allowed: the owner of a bucket may bypass GOVERNANCE, and only that")
-        _say("the records under attack, read back: unchanged")
+        say(f"{len(wanted) - 1} refused; 1 allowed: the owner of a bucket may bypass GOVERNANCE, and only that")
+        say("the records under attack, read back: unchanged")
         return answered
 
     def _seal(self, server: Server, stream: str) -> None:
-        self._step("Seal: save a checkpoint outside the vault, and export the log")
-        wanted = msgspec.json.decode(_get(f"{server.audit}/readyz"))["durable"]
-        url = f"{server.audit}/v1/log/{stream}/checkpoint"
-
-        def sealed() -> bytes | None:
-            note = _get(url)
-            return note if checkpoint_size(note) >= wanted else None
-
-        note = _wait(sealed, f"a checkpoint over {wanted} records")
+        self._telling.step("Seal: save a checkpoint outside the vault, and export the log")
+        note = sealed(server.audit, stream)
         self.checkpoint.write_bytes(note)
         self.vault.run("log", "export", stream, self.exported, "--data", self.vault.data)
-        _say(f"the checkpoint, one signed hash, covers {checkpoint_size(note)} records")
+        say(f"the checkpoint, one signed hash, covers {checkpoint_size(note)} records")
 
     def _show(self, firm: Firm, answered: Sequence[Answered]) -> None:
-        self._step("What the log says of the attempts: number, operation, who, what, outcome (why)")
+        self._telling.step("What the log says of the attempts: number, operation, who, what, outcome (why)")
         kept = records(self.exported)
         for attempt, seq in answered:
             record = msgspec.json.decode(kept[seq])
             if (record["outcome"] == "success", record.get("reason", "")) != (attempt.answer == DONE, attempt.reason):
                 raise Failed(f"{attempt.what}: its record says something else: {kept[seq].decode()}")
-            _say(f"{attempt.what} → {attempt.answer}")
-            _say(f"  {sentence(record, firm.names)}")
+            say(f"{attempt.what} → {attempt.answer}")
+            say(f"  {sentence(record, firm.names)}")
 
     def _wait_for_settling(self, stream: str) -> list[Path]:
         """Segments of the settled ledger, once there are enough."""
@@ -135,25 +118,25 @@ class Story:
             found = list(ledger.glob("*.zst"))
             return found if _settled_end(found) >= SETTLED else None
 
-        return _wait(settled, f"{SETTLED} records to settle")
+        return wait(settled, f"{SETTLED} records to settle")
 
     def _verify_vault(self, settled: Sequence[Path]) -> None:
-        self._step("Stop the server, and re-read every byte of the vault")
-        _say(f"paths in {self.vault.home}")
+        self._telling.step("Stop the server, and re-read every byte of the vault")
+        say(f"paths in {self.vault.home}")
         self._say_good(self._verify(COMMAND, "verify", self.vault.data))
         end, kept = _settled_end(settled), records(self.exported)
         plain, packed = sum(len(kept[seq]) + 1 for seq in range(end)), sum(path.stat().st_size for path in settled)
-        _say(f"{end} records had settled, compressed {plain / packed:.1f} times")
+        say(f"{end} records had settled, compressed {plain / packed:.1f} times")
 
     def _verify_export(self) -> None:
-        self._step(f"Verify the exported log as a stranger: plain Python, and {self.verifier.name}")
+        self._telling.step(f"Verify the exported log as a stranger: plain Python, and {self.verifier.name}")
         build: list[str | Path] = [sys.executable, "-m", "audit.verify.build", self.verifier]
-        self._show_command(build)
+        self._telling.show(build)
         run(build, {}, expect=0)
         self._say_good(self._verify(*self._stranger(), self.exported))
 
     def _tamper(self) -> None:
-        self._step("Change one byte in a copy, and verify that")
+        self._telling.step("Change one byte in a copy, and verify that")
         seq = checkpoint_size(self.checkpoint.read_bytes()) // 2
         copy = self.vault.home / "forged-log"
         bundle = tamper.of_record(self.exported, copy, seq)
@@ -169,25 +152,15 @@ class Story:
     def _verify(self, *command: str | Path, expect: int = 0) -> dict[str, Any]:
         """Run a verification, shown as somebody would type it, and return what it reports."""
         whole = [*command, "--vkey", self.vkey, "--checkpoint", self.checkpoint]
-        self._show_command(whole)
+        self._telling.show(whole)
         report: dict[str, Any] = msgspec.json.decode(run([*whole, "--json"], {}, expect=expect))
         return report
-
-    def _show_command(self, command: Sequence[str | Path]) -> None:
-        """Print a command, its paths relative to where the demo is and works."""
-        words = [str(word) for word in command]
-        words[0] = os.path.relpath(words[0]) if Path(words[0]).is_relative_to(Path.cwd()) else Path(words[0]).name
-        print(f"   $ {shlex.join(words)}".replace(f"{self.vault.home}/", ""), flush=True)
 
     def _say_good(self, report: dict[str, Any]) -> None:
         size = checkpoint_size(self.checkpoint.read_bytes())
         if not report["anchored"] or report["logs"][0]["anchored_size"] < size:
             raise Failed("the verifier does not take what was saved outside as an anchor")
-        _say(f"GOOD: {report['size']} records, of which the saved checkpoint vouches for {size}")
-
-
-def _say(text: str) -> None:
-    print(f"   {text}", flush=True)
+        say(f"GOOD: {report['size']} records, of which the saved checkpoint vouches for {size}")
 
 
 def _say_bad(seq: int | None, changed: Path, copy: Path, report: dict[str, Any]) -> None:
@@ -195,9 +168,9 @@ def _say_bad(seq: int | None, changed: Path, copy: Path, report: dict[str, Any])
     bad, name = report["first_bad"], str(changed.relative_to(copy))
     if not bad["place"].startswith(name) or seq not in {None, bad["seq"]}:
         raise Failed(f"one byte of {name} was changed, and the verifier names {bad['place']}, record {bad['seq']}")
-    _say(f"one byte changed in {name}: BAD")
-    _say(f"  record {bad['seq']}, {bad['place']}:")
-    _say(f"  {bad['why']}")
+    say(f"one byte changed in {name}: BAD")
+    say(f"  record {bad['seq']}, {bad['place']}:")
+    say(f"  {bad['why']}")
 
 
 def _check_unharmed(firm: Firm, stored: Iterable[tuple[Item, Place]]) -> None:
@@ -209,24 +182,3 @@ def _check_unharmed(firm: Firm, stored: Iterable[tuple[Item, Place]]) -> None:
 def _settled_end(segments: Iterable[Path]) -> int:
     """How many records are settled: the end in the last one's name, ``<first seq>-<end seq>.ndjson.zst``."""
     return max((int(path.name[17:33]) for path in segments), default=0)
-
-
-def _get(url: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=PATIENCE_S) as answer:
-        data: bytes = answer.read()
-    return data
-
-
-def _wait(ask: Callable[[], T | None], what: str) -> T:
-    """Ask until there is an answer.
-
-    Raises:
-        Failed: There is none for too long.
-    """
-    end = time.monotonic() + PATIENCE_S
-    while (found := ask()) is None:
-        if time.monotonic() > end:
-            raise Failed(f"waited {PATIENCE_S} s in vain for {what}")
-        time.sleep(0.1)
-    return found

@@ -32,9 +32,14 @@ def of_object(data_directory: Path, copy: Path) -> Path:
 
 
 def flip(path: Path, offset: int) -> None:
-    """Flip the lowest bit of one byte."""
+    """Flip the lowest bit of one byte of a file."""
     with path.open("r+b") as file:
         file.seek(offset)
-        byte = file.read(1)[0]
+        byte = file.read(1)
         file.seek(offset)
-        file.write(bytes((byte ^ 1,)))
+        file.write(flipped(byte, 0))
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """The same bytes, with the lowest bit of one of them flipped."""
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]

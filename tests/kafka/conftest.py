@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.integration.served import Server
 from tests.integration.verify.conftest import whole_log
 from tests.kafka.copies import STARTED
 from tests.kafka.judged import NUMBERS, judge
+from tests.kafka.ports import free_ports
 from tests.kafka.relay import RelayTopics
 
 if TYPE_CHECKING:
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
     #: Starts so many brokers, which are one cluster, with these settings of Kafka's own.
     Starts = Callable[[int, dict[str, str]], list[Broker]]
 
-#: Ports of controllers are higher, and must be ports still.
-_HIGHEST: Final = 65_535 - kafka.CONTROLLER
-_LOWEST: Final = 20_000
+
+def require_java() -> None:
+    """Skip where there can be no broker."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
 
 
 @contextmanager
 def starting(home: Path) -> Iterator[Starts]:
     """Starts brokers; all are gone at the end."""
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
+    require_java()
     started: list[Broker] = []
 
     def start(count: int, settings: dict[str, str]) -> list[Broker]:
@@ -116,24 +117,3 @@ def export(log: LogBuilder, tmp_path: Path) -> Path:
 def vkey(log: LogBuilder, tmp_path: Path) -> Path:
     (tmp_path / "vkey").write_text(f"{log.vkey()}\n")
     return tmp_path / "vkey"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports for brokers, whose controllers' are free as well."""
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as any_port:
-            any_port.bind((kafka.HOST, 0))
-            port = _LOWEST + any_port.getsockname()[1] % (_HIGHEST - _LOWEST)
-        if port not in found and _free(port) and _free(port + kafka.CONTROLLER):
-            found.append(port)
-    return found
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as tried:
-        try:
-            tried.bind((kafka.HOST, port))
-        except OSError:
-            return False
-        return True
