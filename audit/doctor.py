@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROBLEM: Final = "problem"
 ADVICE: Final = "advice"
+STATE: Final = "state"
 #: Free space is short when it is below this many times the reserve: time enough to do something about it.
 _HEADROOM: Final = 4
 #: Records that may wait for their checkpoint before somebody should look.

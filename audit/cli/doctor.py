@@ -11,7 +11,8 @@ from audit import tls
 from audit.anchor.place import anchor_url, unreachable
 from audit.cli import NO, options
 from audit.control.client import open_control
-from audit.doctor import examine
+from audit.doctor import PROBLEM, STATE, examine
+from audit.examiners import examine_all
 from audit.identity import Layout, load_identity
 from audit.index_check import check_index
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 def doctor(ctx: click.Context, data: Path, config: Path | None, *, whole: bool, as_json: bool) -> None:
     """Say what should be done about a vault, one finding a line. Exit code 1 where there is something.
 
-    Asks the running server; where none runs, the vault is opened as a start would, and that is recorded.
+    Asks the running server; where none runs, the vault is opened as a start would, and that is recorded. Where
+    kafka.bootstrap is set it looks at the topics too, and says of each stream what is there, and how much waits.
     """
     settings, layout = options.settings(config), Layout(data)
     with open_control(data, lambda: settings) as control:
@@ -51,21 +53,26 @@ def doctor(ctx: click.Context, data: Path, config: Path | None, *, whole: bool, 
             problems = [*problems, *filter(None, [verdict.problem])]
             if verdict.difference is not None:
                 click.echo(f"index: {verdict.difference.rows} rows, {verdict.applied} records compared", err=True)
+        others, shown = examine_all(control, settings)
+        problems = [*problems, *(finding.text for finding in others if finding.kind == PROBLEM)]
         found = examine(
             control.status(),
             control.principals(),
             settings,
             problems,
-            advice,
+            [*advice, *(finding.text for finding in others if finding.kind != PROBLEM)],
             survey=control.survey(),
             tokens=control.tokens(),
             now=time.time_ns(),
         )
     if as_json:
-        options.write_json([finding._asdict() for finding in found])
+        told = [{"kind": STATE, "text": text, **details} for text, details in shown]
+        options.write_json([*(finding._asdict() for finding in found), *told])
     else:
         for finding in found:
             click.echo(f"{finding.kind}: {finding.text}")
+        for text, _ in shown:
+            click.echo(f"{STATE}: {text}")
         if not found:
             click.echo("nothing to do")
     ctx.exit(NO if found else 0)

@@ -125,9 +125,6 @@ class WorkerControl(Protocol):
             ControlFailed: There is no such stream.
         """
 
-    def assignments(self) -> list[Assignment]:
-        """All streams, oldest first, and where each goes in Kafka."""
-
     def assign_stream(self, relay: RelayRef) -> None:
         """Record where a stream goes in Kafka.
 
@@ -293,6 +290,9 @@ class Control(KeyControl, BackupControl, Protocol):
         Raises:
             ScrubBusy: One is under way.
         """
+
+    def assignments(self) -> list[Assignment]:
+        """All streams, oldest first, how many records each has, and where it goes in Kafka."""
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """Exact bytes of a stream's durable records ``start`` to ``end`` (exclusive), in order.

@@ -48,7 +48,7 @@ from audit.control.messages import (
     encode,
 )
 from audit.control.place import reachable
-from audit.control.stream_messages import Entries, split_entries
+from audit.control.stream_messages import Assignment, Entries, ListAssignments, split_entries
 from audit.errors import AlreadyRunning, ControlFailed
 from audit.identity import Layout, load_identity
 from audit.keys import KeyMaterial, Rotated
@@ -229,6 +229,10 @@ class Client:
     def begin_scrub(self, *, whole: bool) -> int:
         """See :meth:`Control.begin_scrub`."""
         return self._result(BeginScrub(whole), int)
+
+    def assignments(self) -> list[Assignment]:
+        """See :meth:`Control.assignments`."""
+        return self._result(ListAssignments(), list[Assignment])
 
     def records(self, stream: str, start: int, end: int) -> Iterator[bytes]:
         """See :meth:`Control.records`."""

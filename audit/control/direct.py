@@ -204,12 +204,13 @@ class NodeControl:
         return Followed(end, len(run.lengths), closed, new, size if new else 0), run
 
     def assignments(self) -> list[Assignment]:
-        """See :meth:`WorkerControl.assignments`."""
-        identity, found = self._node.identity, []
+        """See :meth:`Control.assignments`."""
+        identity, stores, found = self._node.identity, self._node.stores, []
+        ends = {strand.name: strand.log.durable_end for strand in stores.strands}
         for stream in identity.streams:
-            row = relaying.found(self._node.stores.index, stream)
+            row = relaying.found(stores.index, stream)
             where = (row.topic, row.topic_id, row.partition, row.generation) if row is not None else ()
-            found.append(Assignment(stream, identity.origin_of(stream), *where))
+            found.append(Assignment(stream, identity.origin_of(stream), ends[stream], *where))
         return found
 
     def assign_stream(self, relay: RelayRef) -> None:

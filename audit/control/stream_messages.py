@@ -65,10 +65,19 @@ class ListAssignments(msgspec.Struct, frozen=True, tag_field="op", tag="relay.li
 
 
 class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stream of the vault, and where it goes in Kafka; ``generation`` is 0 where that is not assigned."""
+    """A stream of the vault, and where it goes in Kafka.
+
+    Attributes:
+        stream: Its name.
+        origin: Of its log.
+        durable: Number of its durable records.
+        topic: Where it goes; with it ``topic_id`` (UUID) and ``partition``.
+        generation: Of the assignment; 0 where there is none yet.
+    """
 
     stream: str
     origin: str
+    durable: int = 0
     topic: str = ""
     topic_id: str = ""
     partition: int = -1

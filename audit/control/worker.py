@@ -8,11 +8,9 @@ import msgspec
 
 from audit.control.client import Client
 from audit.control.stream_messages import (
-    Assignment,
     AssignStream,
     Follow,
     Followed,
-    ListAssignments,
     RecordRewind,
     TellRelay,
 )
@@ -35,10 +33,6 @@ class WorkerClient(Client):
         except msgspec.DecodeError as error:
             raise ControlFailed("the server answered something else than was asked") from error
         return followed, Run.decode(payload, followed.count)
-
-    def assignments(self) -> list[Assignment]:
-        """See :meth:`WorkerControl.assignments`."""
-        return self._result(ListAssignments(), list[Assignment])
 
     def assign_stream(self, relay: RelayRef) -> None:
         """See :meth:`WorkerControl.assign_stream`."""

@@ -193,6 +193,12 @@ def _add_relay(page: Page, relaying: Relaying) -> None:
     page.gauge("relay_silent_seconds", "Since the relay last told of itself.", ({}, relaying.silent_s))
     told = [({"stream": standing.stream}, standing) for standing in relaying.standings]
     page.gauge("relay_failing", "Whether it cannot go on.", *((of, int(bool(each.trouble))) for of, each in told))
+    page.gauge(
+        "relay_topic_offset",
+        "Of the stream's partition: the first offset that is there, and the one after the last. -1: not seen yet.",
+        *(({**of, "edge": "first"}, each.first_offset) for of, each in told),
+        *(({**of, "edge": "next"}, each.next_offset) for of, each in told),
+    )
     for name, about in (
         ("sessions", "Producers begun."),
         ("transactions", "Transactions committed."),

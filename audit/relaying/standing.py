@@ -44,6 +44,8 @@ class RelayStanding(msgspec.Struct, frozen=True, kw_only=True):
         sessions: Producers that were begun; ``transactions`` those of their transactions that were committed, and
             ``aborted`` those that were not.
         rewinds: Times that topic and cursor disagreed.
+        first_offset: Of its partition, the first that is there; -1 until the relay has seen it.
+        next_offset: The one after the last that can be read; -1 likewise.
     """
 
     stream: str
@@ -54,6 +56,8 @@ class RelayStanding(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int = 0
     aborted: int = 0
     rewinds: int = 0
+    first_offset: int = -1
+    next_offset: int = -1
 
 
 class Relaying:
@@ -153,7 +157,10 @@ class Relaying:
         silent = self.silent_s
         found = [f"relay: new writes are refused: {self._behind}"] if self._behind else []
         if silent > SILENT_SECONDS:
-            found.append(f"relay: it has not told of itself for {silent:.0f} s; {self.lag_records} records wait")
+            found.append(
+                f"relay: it has not told of itself for {silent:.0f} s; {self.lag_records} records wait: the server "
+                "starts it again where it ends, and its log says why"
+            )
         for standing in self.standings:
             found += [f"relay: {text}" for text in (standing.trouble, *standing.warnings) if text]
         return found

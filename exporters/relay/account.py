@@ -56,6 +56,10 @@ class Account:
         """What somebody should look at, in place of what was before."""
         self._standings[stream] = replace(self._standings[stream], warnings=warnings)
 
+    def offsets(self, stream: str, first: int, following: int) -> None:
+        """The first offset of a stream's partition that is there, and the one after the last that can be read."""
+        self._standings[stream] = replace(self._standings[stream], first_offset=first, next_offset=following)
+
     def well(self, stream: str, committed: int, *, now: bool = False) -> None:
         """A stream goes on, and so many of its records are in Kafka: told once a second, or now."""
         if self._said:

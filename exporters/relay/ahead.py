@@ -13,7 +13,7 @@ from audit.chain import Chain
 from audit.control.worker import WorkerClient
 from audit.errors import AuditError, ControlFailed
 from exporters.errors import CopyDisagrees
-from exporters.relay.copying import ahead_of_ledger
+from exporters.relay.disagreements import ahead_of_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path

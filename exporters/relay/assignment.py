@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporters.errors import CopyDisagrees, SessionOver, TopicRecreated, TopicUnfit
 from exporters.relay.cursor import Cursor
+from exporters.relay.disagreements import recreated
 from exporters.relay.session import Session
 from vault.record import RelayRef
 
@@ -83,11 +84,7 @@ class Assigner:
         if known.generation and (known.topic, known.topic_id) == (name, look.topic_id):
             return known
         if known.generation and not self._accept:
-            raise TopicRecreated(
-                f"stream {known.stream} goes to topic {known.topic} with id {known.topic_id}, and {name} has id "
-                f"{look.topic_id}: somebody deleted the one it was, or named another. To have this one written from "
-                "the first record on: strongroom run relay --accept-topic"
-            )
+            raise TopicRecreated(recreated(assigned, name, look.topic_id))
         made = self._claim(known._replace(topic=name, topic_id=look.topic_id), look, position)
         server.assign_stream(made.said(0))
         return made

@@ -45,15 +45,16 @@ def relay(ctx: click.Context, data: Path, config: Path | None, *, accept_topic: 
     Exit code 3: the topic is another one than it was, what it holds is not the ledger's, or another relay took over;
     2: the configuration cannot be used.
     """
-    from exporters.relay.relay import Relay  # noqa: PLC0415 - loads both clients of Kafka, which a help text can do without
+    # Both load the clients of Kafka, which a help text can do without.
+    from exporters.relay.connection import silence  # noqa: PLC0415
+    from exporters.relay.relay import Relay  # noqa: PLC0415
 
     settings = options.settings(config)
     if not settings.kafka.bootstrap:
         raise ConfigInvalid("kafka.bootstrap is not set: name the brokers, HOST:PORT with commas between them")
     as_json = write_lines(settings.log)
     if settings.log.level != "debug":
-        for library in ("kafka", "librdkafka"):  # what their chatter comes to is told in words of ours, once
-            logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+        silence()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

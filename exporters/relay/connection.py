@@ -121,6 +121,12 @@ def kafka_python(section: KafkaSection) -> dict[str, Any]:
     return found
 
 
+def silence() -> None:
+    """Keep both libraries from the log: what their chatter comes to is told in words of ours, once."""
+    for library in ("kafka", "librdkafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
 def made(client: Callable[[dict[str, Any]], Any], config: dict[str, Any]) -> Any:  # noqa: ANN401 - what the caller makes
     """Make a client.
 

@@ -12,9 +12,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from audit.chain import seq_of
 from exporters.errors import BrokerUnavailable, CopyDisagrees, SessionOver
 from exporters.relay.admin import PATIENCE_SECONDS
+from exporters.relay.disagreements import ahead_of_ledger, no_record, not_the_ledgers
 from exporters.relay.session import MAX_BYTES, MAX_RECORDS
 from vault.merkle import leaf_hash
 
@@ -87,10 +87,9 @@ class Copying:
         held = position.held(names.records, place.partition, place.stream)
         found = position.cursors(names.cursors).get(place.stream)
         cursor = found.next if found is not None and found.topic == place.topic_id else -1
-        readable = seq_of(held.last) + 1 if held.last is not None else -1
+        readable, first = held.readable, held.following(cursor)
         if readable == 0:
-            raise CopyDisagrees(f"what stands last of {place.stream} in {self._where} is no record: others write there")
-        first = readable if readable > 0 else max(cursor, 0) if held.gone else 0
+            raise CopyDisagrees(no_record(place.stream, self._where))
         before = self._before(server, first, held.last)
         if first != max(cursor, 0):
             self._account.count(place.stream, rewinds=1)
@@ -119,10 +118,7 @@ class Copying:
             raise CopyDisagrees(ahead_of_ledger(self._place.stream, first, followed.end))
         before = run.records()[0]
         if last is not None and before and before != last:
-            raise CopyDisagrees(
-                f"record {first - 1} of {self._place.stream} in {self._where} is not the ledger's: another vault, or "
-                "somebody else, writes there; `strongroom verify --kafka` says where they part"
-            )
+            raise CopyDisagrees(not_the_ledgers(self._place.stream, first - 1, self._where))
         return before
 
     def carry(self, ahead: Ahead, stop: Event) -> None:
@@ -192,11 +188,4 @@ class Copying:
         if look.topic_id != self._place.topic_id:
             raise SessionOver(f"{self._place.topic} is not the topic that it was")
         self._account.warn(self._place.stream, look.warnings)
-
-
-def ahead_of_ledger(stream: str, copied: int, held: int) -> str:
-    """What to say where Kafka has more records than the ledger."""
-    return (
-        f"Kafka has {copied} records of {stream}, and the ledger {held}: the data directory is older than what was "
-        "published. Restore the newest one, or open a new stream with `strongroom recover`"
-    )
+        self._account.offsets(self._place.stream, *look.offsets[self._place.partition])

@@ -1,8 +1,9 @@
-"""What Kafka holds of a stream, as a ``read_committed`` consumer sees it: its last record, and the cursors.
+"""What Kafka holds of a stream, as a ``read_committed`` consumer sees it: its first and last record, and the cursors.
 
 It is looked at after ``init_transactions``, which ended whatever an earlier producer of the same transactional id had
 begun; so what can be read then is all that there is of ours. Where another producer's open transaction hides the end
-of a partition, nothing is known: to go on from what can be read would write records twice.
+of a partition, nothing is known: to go on from what can be read would write records twice. Who only wants to see what
+is there takes what can be read now (``whole=False``).
 
 Not handled here: what follows from it (``exporters.relay.assignment``, ``exporters.relay.relay``).
 """
@@ -10,16 +11,18 @@ Not handled here: what follows from it (``exporters.relay.assignment``, ``export
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from audit.chain import seq_of
 from exporters.errors import BrokerUnavailable
 from exporters.relay.connection import ANSWER_SECONDS, Troubles, error_of, let_go, librdkafka, made
 from exporters.relay.cursor import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from audit.relaying.settings import KafkaSection
 
@@ -37,11 +40,31 @@ class Held(NamedTuple):
 
     Attributes:
         last: Exact bytes of the last record that can be read; None where none can.
-        gone: The partition began with records that are no longer there.
+        low: The first offset that is there; ``end`` the one after the last that can be read.
+        end: See ``low``.
     """
 
     last: bytes | None
-    gone: bool
+    low: int
+    end: int
+
+    @property
+    def gone(self) -> bool:
+        """Whether the partition began with records that are no longer there."""
+        return self.low > 0
+
+    @property
+    def readable(self) -> int:
+        """Seq after the last record that can be read; 0 where that is none, -1 where nothing can be read."""
+        return seq_of(self.last) + 1 if self.last is not None else -1
+
+    def following(self, cursor: int) -> int:
+        """Seq that a copy goes on with.
+
+        Args:
+            cursor: What the cursor says; -1 where there is none.
+        """
+        return self.readable if self.readable > 0 else max(cursor, 0) if self.gone else 0
 
 
 class Position:
@@ -49,12 +72,14 @@ class Position:
 
     Args:
         section: How Kafka is reached.
+        whole: Wait for what an open transaction hides, or say that it does.
 
     Raises:
         ConfigInvalid: It cannot be, as it is set up.
     """
 
-    def __init__(self, section: KafkaSection) -> None:
+    def __init__(self, section: KafkaSection, *, whole: bool = True) -> None:
+        self._whole = whole
         self._troubles = Troubles()
         self._consumers: list[Any] = []
         self._committed = self._consumer(section, "read_committed")
@@ -97,9 +122,20 @@ class Position:
                 if message.key() == stream.encode():
                     last = message.value()
             if last is not None:
-                return Held(last, gone=low > 0)
+                return Held(last, low, end)
             back *= _BACK_FACTOR
-        return Held(None, gone=low > 0)
+        return Held(None, low, end)
+
+    def first(self, topic: str, partition: int, stream: str) -> bytes | None:
+        """Exact bytes of the first record of a stream that is still there; None where there is none.
+
+        Raises:
+            BrokerUnavailable: As above.
+            BrokerRefused: They do not let us.
+        """
+        with closing(self._read(topic, partition, *self._bounds(topic, partition))) as messages:
+            key = stream.encode()
+            return next((message.value() for message in messages if message.key() == key), None)
 
     def cursors(self, topic: str) -> dict[str, Cursor]:
         """The last cursor of each stream.
@@ -124,7 +160,7 @@ class Position:
                 _, written = self._all.get_watermark_offsets(where, timeout=ANSWER_SECONDS)
             except KafkaException as error:
                 raise self._ours(error) from error
-            if end >= written:
+            if end >= written or not self._whole:
                 return low, end
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(
@@ -133,7 +169,7 @@ class Position:
                 )
             time.sleep(0.1)
 
-    def _read(self, topic: str, partition: int, first: int, end: int) -> Iterator[Any]:
+    def _read(self, topic: str, partition: int, first: int, end: int) -> Generator[Any]:
         """Messages from offset ``first`` on, before ``end``."""
         if first >= end:
             return

@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
+from kafka import TopicPartition, errors
+from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic, OffsetSpec
 
 from exporters.errors import TopicUnfit
 from exporters.relay.admin import Admin
@@ -60,12 +60,15 @@ class Look(NamedTuple):
         partitions: How many that topic has.
         message_bytes: Its ``max.message.bytes``.
         warnings: What somebody should look at.
+        offsets: Of each partition of the records' topic, the first offset that is there and the one after the last that
+            can be read; empty where they were not asked for.
     """
 
     topic_id: str
     partitions: int
     message_bytes: int
     warnings: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...] = ()
 
 
 class _Topic(NamedTuple):
@@ -140,8 +143,21 @@ class Topics:
         return self._judged(self._admin.ask(self._describe))
 
     def look_soon(self) -> Future[Look]:
-        """The same, and do not wait for it (``exporters.relay.admin``)."""
-        return self._admin.begin(lambda admin: self._judged(self._describe(admin)))
+        """The same with offsets, and do not wait for it (``exporters.relay.admin``)."""
+
+        def look(admin: KafkaAdminClient) -> Look:
+            found = self._judged(self._describe(admin))
+            return found._replace(offsets=self._offsets(admin, found.partitions))
+
+        return self._admin.begin(look)
+
+    def _offsets(self, admin: KafkaAdminClient, partitions: int) -> tuple[tuple[int, int], ...]:
+        asked = [TopicPartition(self.names.records, number) for number in range(partitions)]
+        first, following = (
+            admin.list_partition_offsets(dict.fromkeys(asked, edge), isolation_level="read_committed")
+            for edge in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
+        )
+        return tuple((first[each].offset, following[each].offset) for each in asked)
 
     def forget(self) -> None:
         """Give up on an answer that does not come."""
