@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run it."""
+
     def librdkafka(section: KafkaSection, troubles: Callable[..., None], **more: object) -> dict[str, Any]:
         return connection.librdkafka(section, troubles, **more) | {"message.timeout.ms": 1000}
 

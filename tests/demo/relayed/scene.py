@@ -108,7 +108,7 @@ def opened(home: Path) -> Iterator[Scene]:
         made = msgspec.json.decode(vault.run("init", "--data", vault.data, "--json"))
         with vault.serve() as server:
             yield Scene(vault, server, broker, made["stream"], Firm(vault, server))
-    except LabFailed as error:
+    except (LabFailed, KafkaException) as error:
         raise Failed(str(error)) from error
     finally:
         broker.wipe()

@@ -178,12 +178,22 @@ class Story:
         say(f"  {bad['why']}")
 
     def _remove(self, scene: Scene) -> None:
-        self._telling.step(f"Delete the first messages, up to offset {DELETED}, as retention does, and verify that")
+        self._telling.step(
+            f"Delete the first messages, up to offset {DELETED}, as retention does; verify, and ask the doctor"
+        )
         topics.remove(scene.broker.address, RECORDS, DELETED)
         report = self._judge(scene, "--vkey", self._vkey)
         (gone,) = (state for state in report["states"] if state["name"] == "head removed")
         say(f"GOOD, and it says what is no longer there: {gone['name']}, {gone['place']}")
         say(f"  {gone['detail']}")
+        command: list[str | Path] = ["doctor", "--data", scene.vault.data]
+        self._telling.show([COMMAND, *command])
+        said = msgspec.json.decode(scene.vault.run(*command, "--json", expect=1))
+        told = [f"{each['kind']}: {each['text']}" for each in said if f"{RECORDS}/0" in each["text"]]
+        if not any("no longer there" in line for line in told):
+            raise Failed(f"doctor does not name what is no longer there: {told}")
+        for line in told:
+            say(line)
 
     def _judge(self, scene: Scene, *options: str | Path, expect: int = 0) -> dict[str, Any]:
         """Run ``strongroom verify --kafka``, shown as somebody would type it, and return what it reports."""

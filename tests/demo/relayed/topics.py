@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 KINDS: Final = ("records", "checkpoints", "cursors")
+#: Of librdkafka's lines, errors alone: what it tells of clients that end is nothing to a reader of the demo.
+_QUIET: Final = {"log_level": 3}
 
 
 def messages(address: str, topic: str) -> list[Any]:
@@ -29,7 +31,7 @@ def messages(address: str, topic: str) -> list[Any]:
         KafkaException: The broker refuses.
     """
     consumer = Consumer({
-        "bootstrap.servers": address, "group.id": "demo", "isolation.level": "read_committed",
+        **_QUIET, "bootstrap.servers": address, "group.id": "demo", "isolation.level": "read_committed",
         "enable.auto.commit": False, "enable.partition.eof": True,
     })  # fmt: skip
     found: list[Any] = []
@@ -62,9 +64,9 @@ def forge(address: str, prefix: str, copy: str, seq: int) -> None:
         seq: Of the record.
     """
     mark = b'"seq":%d,' % seq
-    admin = AdminClient({"bootstrap.servers": address})
+    admin = AdminClient({**_QUIET, "bootstrap.servers": address})
     _wait(admin.create_topics([NewTopic(f"{copy}.{kind}", 1, 1) for kind in KINDS]).values())
-    producer = Producer({"bootstrap.servers": address})
+    producer = Producer({**_QUIET, "bootstrap.servers": address})
     for kind in KINDS:
         for message in messages(address, f"{prefix}.{kind}"):
             value = message.value()
@@ -79,7 +81,7 @@ def forge(address: str, prefix: str, copy: str, seq: int) -> None:
 
 def remove(address: str, topic: str, before: int) -> None:
     """Delete messages before an offset, as retention does, or whoever may."""
-    admin = AdminClient({"bootstrap.servers": address})
+    admin = AdminClient({**_QUIET, "bootstrap.servers": address})
     _wait(admin.delete_records([TopicPartition(topic, 0, before)]).values())
 
 
