@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from vault.errors import CorruptError
+from vault.forms import form, number, quoted, text
 from vault.record import LockRef
 
 VERSION: Final = 1
@@ -79,6 +80,8 @@ class _Manifest(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     prev: str = ""
 
 
+_KEY, _CONTENT, _PREVIOUS = text(), text(), text()
+_ORDINAL: Final = number()
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(ContentDocument).decode
 
@@ -141,3 +144,18 @@ def manifest_digest(
     return sha256(
         _encode(_Manifest(VERSION, bucket, key, ordinal, time, content, lock, marker, null, prev))
     ).hexdigest()
+
+
+def manifest_form(*, bucket: str, time: str, lock: LockRef | None, null: bool, chained: bool) -> bytes:
+    """A manifest that lacks key (with its quotes), ordinal and content: for ``%``, in this order, then to be digested.
+
+    Args:
+        bucket: As in :func:`manifest_digest`, like all that has the same name.
+        time: The same.
+        lock: The same.
+        null: The same.
+        chained: It also lacks ``prev``, at its end; else it has none.
+    """
+    previous = _PREVIOUS if chained else ""
+    manifest = _Manifest(VERSION, bucket, _KEY, _ORDINAL, time, _CONTENT, lock, null=null, prev=previous)
+    return form(_encode(manifest), quoted(_KEY), _ORDINAL, _CONTENT, *([previous] if chained else ()))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from vault.errors import S3Error, Unavailable, VaultError
 
@@ -43,7 +45,8 @@ class Intent:
         refused: Set where the front end refuses already: recorded, with no effect. It may never allow.
         batch: For ``ingest.batch``: events of another system, each of which becomes a record of its own.
         members: Operations decided in this order, seeing each other, each with a record of its own, all in one group:
-            durable together or not at all. The intent itself is none then; its tail says what they have in common.
+            durable together or not at all. The intent itself is none then; its tail says what those have in common that
+            come as :class:`Put`.
     """
 
     tail: Tail
@@ -52,16 +55,49 @@ class Intent:
     parts: Sequence[tuple[int, int]] = ()
     refused: S3Error | None = None
     batch: Batch | None = None
-    members: Sequence[Intent] = ()
+    members: Sequence[Intent | Put] = ()
 
 
-class MemberDone(NamedTuple):
-    """A durable record of one of an intent's members; fields as in :class:`Committed`, ``seq`` in its stream."""
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """A PUT of an object as one of many that are alike: what it has for itself beside their common tail.
+
+    That one has the operation, the actor, where from, what is asked for, the bucket, and of the storage all but what is
+    here. Digests, salt and root are in hex (``vault.state.puts`` makes an :class:`Intent` of it).
+
+    Attributes:
+        key: Its key.
+        name: The same as JSON.
+        size: Bytes of plaintext.
+        content: As in :class:`vault.record.ObjectRef`.
+        salt: As in :class:`vault.record.Storage`.
+        root: The same.
+        encoded: ``encode_tail`` of its whole tail, without the first byte.
+        sealed: The sealed content document, with which the body begins.
+        data: The rest of the body: ciphertext.
+    """
+
+    key: str
+    name: bytes
+    size: int
+    content: bytes
+    salt: bytes
+    root: bytes
+    encoded: bytes
+    sealed: bytes
+    data: bytes
+
+
+class MemberDone(msgspec.Struct, frozen=True):
+    """A durable record of one of an intent's members; fields as in :class:`Committed`, ``seq`` in its stream.
+
+    ``version_id`` is that of the version it made, empty where there is none; ``null`` marks S3's null version.
+    """
 
     seq: int
     position: int
     leaf: bytes
-    row: Row | None = None
+    version_id: str = ""
+    null: bool = False
     error: S3Error | None = None
 
 

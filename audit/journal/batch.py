@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from audit.journal.segment import frame_bytes
 from vault.errors import S3Error
 from vault.foreign import IngestRef
-from vault.ports import Committed
+from vault.ports import Committed, Put
 from vault.record import MAX_RECORD_BYTES, encode_tail, splice
 from vault.state.apply import apply
 from vault.state.ingest import plan
@@ -39,6 +39,8 @@ HEAD_BYTES: Final = 2048
 EVENT_HEAD_BYTES: Final = 640
 #: What the record of a gap may take at most beside what its batch's own has, in bytes.
 GAP_BYTES: Final = 1024
+#: What the frame of a PUT that is one of many may take beside the tail, of which a byte is lacking, and the body.
+_PUT_BYTES: Final = frame_bytes(1 + HEAD_BYTES, 0)
 
 _SEQ_PREV: Final = b'"seq":0,"prev":""'
 
@@ -141,8 +143,10 @@ def _around(head: Head, reason: str) -> tuple[bytes, bytes]:
     return front, back
 
 
-def frame_bound(intent: Intent) -> int:
+def frame_bound(intent: Intent | Put) -> int:
     """The most that an operation can take of a group, in bytes."""
+    if isinstance(intent, Put):
+        return _PUT_BYTES + len(intent.encoded) + len(intent.sealed) + len(intent.data)
     if intent.members:
         return sum(map(frame_bound, intent.members))
     own = frame_bytes(len(intent.encoded) + HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)

@@ -302,7 +302,7 @@ class Committer:
         if intent.members:
             denials = tiers.admitted(tail.op, free, self._reserve, refused=True)
             place = Place(self._stream, self._state, self._base)
-            return record_members(intent.members, now, group, place, denials=denials)
+            return record_members(intent, now, group, place, denials=denials)
         if intent.refused is not None:
             decision = Decision(error=intent.refused)
         else:
@@ -336,7 +336,7 @@ class Committer:
             committed.release = self._leases.take(row.seq)
         if changes:
             self._state.add(changes)
-        group.add(record, () if error is not None else intent.body, leaf)
+        group.add(record, intent.body, leaf, error)
         if error is None and tail.clock_state is not None:
             group.clock_state = tail.clock_state
         return committed

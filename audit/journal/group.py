@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vault.ports import Committed, MemberDone
 from vault.record import DENIED, FAILURE, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vault.errors import S3Error, VaultError
-    from vault.ports import Done
+    from vault.ports import Committed, Done
     from vault.record import ClockState
 
 _NO_BODY: Final = ()
@@ -41,7 +40,7 @@ class Group:
         begun: The write has begun: from here on the outcome is unknown until it is done.
     """
 
-    __slots__ = ("begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
+    __slots__ = ("_refusals", "begun", "clock_state", "committed", "leaves", "prev", "records", "seq", "waiting")
 
     def __init__(self, seq: int, prev: bytes, waiting: list[Done]) -> None:
         self.seq = seq
@@ -52,9 +51,13 @@ class Group:
         self.leaves: list[bytes] = []
         self.clock_state: ClockState | None = None
         self.begun = False
+        self._refusals: list[S3Error] = []
 
-    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes) -> None:
-        """Add a record with its body."""
+    def add(self, record: bytes, body: Sequence[bytes], leaf: bytes, error: S3Error | None = None) -> None:
+        """Add a record with its body, which one that tells of a refusal does not keep."""
+        if error is not None:
+            self._refusals.append(error)
+            body = _NO_BODY
         self.records.append((record, body))
         self.leaves.append(leaf)
         self.seq += 1
@@ -73,10 +76,8 @@ class Group:
 
     def count_refusals(self, counts: dict[str, int]) -> None:
         """Count its records that tell of a refusal, by outcome and reason with a colon between them."""
-        for committed in self.committed.values():
-            for each in committed.members or (committed,):
-                if isinstance(each, Committed | MemberDone) and each.error is not None:
-                    counts[f"{outcome_of(each.error)}:{each.error.reason}"] += 1
+        for error in self._refusals:
+            counts[f"{outcome_of(error)}:{error.reason}"] += 1
 
     def unanswered(self) -> list[tuple[Done, Committed | None]]:
         """Who is still to be told, and of what."""

@@ -1,8 +1,8 @@
 """The members of one request that are decided together: each an operation with its own record, all in one group.
 
-What a thousand members have in common (who asks, where, under which lock, and the clocks) is looked at once
-(``vault.state.puts``), and their heads, which differ in seq, ``prev`` and version, are one form that is filled in. What
-each member does to the state, the next one sees.
+What a thousand PUTs have in common (who asks, where, under which lock, and the clocks) is looked at once
+(``vault.state.puts``), and their records, which differ in seq, ``prev``, version and tail, are a form that is filled
+in. What each member does to the state, the next one sees.
 
 Not handled here: which operations a group takes (``audit.journal.committer``).
 """
@@ -18,12 +18,13 @@ from msgspec.structs import replace
 
 from audit.journal.group import outcome_of
 from vault.errors import NoSpace, Unavailable
-from vault.ports import Committed, MemberDone
-from vault.record import SUCCESS, VERSION, Head, encode_version, head_form, splice
+from vault.ports import Committed, MemberDone, Put
+from vault.record import SUCCESS, VERSION, Head, VersionRef, head_form, splice
 from vault.state.apply import apply
+from vault.state.decide import decide
 from vault.state.decision import Decision
-from vault.state.puts import Puts
-from vault.state.rows import key_key
+from vault.state.puts import Puts, intent_of
+from vault.state.rows import VersionRow, key_keys
 from vault.times import rfc3339
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from audit.journal.group import Group
     from vault.ports import Intent
-    from vault.record import LockRef
+    from vault.state.puts import Made
+    from vault.state.rows import Row
     from vault.storage.index import Sequenced
     from vault.times import Now
 
@@ -46,13 +48,11 @@ class Place(NamedTuple):
     base: int
 
 
-def record_members(
-    members: Sequence[Intent], now: Now, group: Group, place: Place, *, denials: bool
-) -> Committed | None:
+def record_members(intent: Intent, now: Now, group: Group, place: Place, *, denials: bool) -> Committed | None:
     """Decide the members of one request in order, and make a record of each.
 
     Args:
-        members: ``object.put``, all of them; at least one.
+        intent: Has members.
         now: The clocks of all their records.
         group: Takes the records.
         place: Where they go; its state takes what they change.
@@ -61,17 +61,11 @@ def record_members(
     Returns:
         What became of each; None where none has a record.
     """
-    records = _Records(now, group, place)
+    records = _Records(intent, now, group, place, denials=denials)
     outcomes: list[MemberDone | Unavailable] = []
-    places = [key_key(each.bucket, each.key) if (each := intent.tail.object) else b"" for intent in members]
-    place.state.prefetch(places)
-    for intent, where in zip(members, places, strict=True):
+    for member in intent.members:
         try:
-            decision = records.decide(intent, where)
-            if decision.error is None or denials:
-                outcomes.append(records.add(intent, decision))
-            else:
-                outcomes.append(NoSpace())
+            outcomes.append(records.put(member) if isinstance(member, Put) else records.decide(member))
         except Exception as fault:  # noqa: BLE001 - as in the committer: a member that trips over a fault stops no other
             # Nothing was sequenced for it: what was made of it is added at the end.
             _log.exception("a member could not be decided", extra={"request_id": intent.tail.origin.request_id})
@@ -83,12 +77,14 @@ def record_members(
 class _Records:
     """Decides members, and makes their records."""
 
-    def __init__(self, now: Now, group: Group, place: Place) -> None:
-        self._puts = Puts(place.state, now)
+    def __init__(self, intent: Intent, now: Now, group: Group, place: Place, *, denials: bool) -> None:
+        self._alike = intent.tail
+        self._now = now
         self._group = group
         self._state = place.state
         self._base = place.base
-        self._common = Head(
+        self._denials = denials
+        self._head = Head(
             v=VERSION,
             stream=place.stream,
             seq=0,
@@ -97,51 +93,83 @@ class _Records:
             clock=rfc3339(now.clock),
             outcome=SUCCESS,
         )
-        self._lock: LockRef | None = None
-        self._form = head_form(self._common)
-        self._last: tuple[Decision, bytes, MemberDone] | None = None
+        self._last: Head | tuple[int, bytes, Made] | None = None
+        puts = [member for member in intent.members if isinstance(member, Put)]
+        if puts:
+            self._prepare(puts)
 
-    def decide(self, intent: Intent, where: bytes) -> Decision:
-        """Decide the next member, whose key's row stands at ``where``; one that was refused has its outcome."""
-        return Decision(error=intent.refused) if intent.refused is not None else self._puts.decide(intent.tail, where)
+    def _prepare(self, puts: Sequence[Put]) -> None:
+        """Look once at what all of them need."""
+        self._puts = Puts(self._alike, self._state, self._now)
+        head = replace(self._head, version=VersionRef(0, "", "", null=self._puts.null), lock=self._puts.lock)
+        self._first, self._chained = head_form(head, chained=False), head_form(head, chained=True)
+        bucket = self._alike.object.bucket if self._alike.object is not None else ""
+        places = key_keys(bucket, [put.key for put in puts])
+        self._places = iter(places)
+        self._known: dict[bytes, Row | None] | None = self._state.look(places)
+        if len(set(places)) < len(places):  # what one of them does to a key, the next one sees
+            self._known = None
 
-    def add(self, intent: Intent, decision: Decision) -> MemberDone:
-        """Make the record of the member that was decided last, and add it and what it changes."""
-        group, error, version = self._group, decision.error, decision.version
+    def put(self, put: Put) -> MemberDone | NoSpace:
+        """Decide the next PUT, make its record, and add it and what it changes."""
+        where, known, group = next(self._places), self._known, self._group
+        made = self._puts.made(put, known.get(where) if known is not None else self._state.get(where))
+        if made is None:
+            return self.decide(intent_of(put, self._alike))
         seq, prev = group.seq, group.prev
         position = self._base + seq
-        changes = self._puts.effect(intent.tail, decision, position) if error is None else None
-        if changes is None or version is None:
-            head = self._head(decision, seq, prev)
-            changes = apply(replace(head, seq=position) if self._base else head, intent.tail, self._state)
-            record = splice(head, intent.encoded)
+        ordinal, version_id, manifest, previous, _ = made
+        if previous:
+            record = self._chained % (seq, hexlify(prev), ordinal, version_id, manifest, previous, put.encoded)
         else:
-            if decision.lock is not self._lock:
-                self._form, self._lock = head_form(replace(self._common, lock=decision.lock)), decision.lock
-            record = self._form % (seq, hexlify(prev), encode_version(version), intent.encoded[1:])
+            record = self._first % (seq, hexlify(prev), ordinal, version_id, manifest, put.encoded)
         leaf = sha256(b"\0" + record).digest()
-        if changes:
-            self._state.add(changes)
-        group.add(record, () if error is not None else intent.body, leaf)
-        done = MemberDone(seq, position, leaf, changes[0][1] if changes else decision.row, error)
-        self._last = decision, prev, done
+        done = MemberDone(seq, position, leaf, version_id.decode(), self._puts.null)
+        self._state.add(self._puts.changes(put, made, where, position))
+        group.add(record, (put.sealed, put.data), leaf)
+        self._last = seq, prev, made
         return done
 
-    def _head(self, decision: Decision, seq: int, prev: bytes) -> Head:
-        error = decision.error
-        return replace(
-            self._common,
-            seq=seq,
-            prev=prev.hex(),
+    def decide(self, intent: Intent) -> MemberDone | NoSpace:
+        """The same for any operation, as the committer does for one that comes alone."""
+        if intent.refused is not None:
+            decision = Decision(error=intent.refused)
+        else:
+            decision = decide(intent.tail, self._state, self._now)
+        group, error = self._group, decision.error
+        if error is not None and not self._denials:
+            return NoSpace()
+        head = replace(
+            self._head,
+            seq=group.seq,
+            prev=group.prev.hex(),
             outcome=outcome_of(error),
             reason=error.reason if error is not None else "",
             version=decision.version,
             lock=decision.lock,
         )
+        position = self._base + head.seq
+        changes = apply(replace(head, seq=position) if self._base else head, intent.tail, self._state)
+        record = splice(head, intent.encoded)
+        leaf = sha256(b"\0" + record).digest()
+        row = changes[0][1] if changes else None
+        made = (row.version_id, row.null) if isinstance(row, VersionRow) else ("", False)
+        done = MemberDone(head.seq, position, leaf, *made, error)
+        if changes:
+            self._state.add(changes)
+            self._known = None
+        group.add(record, intent.body, leaf, error)
+        self._last = head
+        return done
 
     def committed(self, outcomes: Sequence[MemberDone | Unavailable]) -> Committed | None:
         """What became of all; None where none has a record."""
-        if self._last is None:
+        last, group = self._last, self._group
+        if last is None:
             return None
-        decision, prev, done = self._last
-        return Committed(self._head(decision, done.seq, prev), done.leaf, done.position, members=outcomes)
+        if isinstance(last, tuple):
+            seq, prev, (ordinal, version_id, manifest, previous, _) = last
+            ids = version_id.decode(), manifest.decode(), previous.decode()
+            version = VersionRef(ordinal, *ids, null=self._puts.null)
+            last = replace(self._head, seq=seq, prev=prev.hex(), version=version, lock=self._puts.lock)
+        return Committed(last, group.prev, self._base + last.seq, members=outcomes)

@@ -16,6 +16,7 @@ from audit.stores import Stores
 from audit.strand import Strand
 from tests.doubles.ledger import MemoryLedger, MemoryState
 from tests.doubles.memory import memory_directory
+from tests.doubles.puts import together
 from tests.doubles.writer import SERVER, Writer
 from vault import durable
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
@@ -34,7 +35,7 @@ from vault.record import (
     splice,
 )
 from vault.state import lookup, rows
-from vault.state.rows import MetaRow, VersionRow
+from vault.state.rows import MetaRow
 from vault.storage.blobs import BlobStore
 from vault.storage.index import Index, Sequenced
 from vault.storage.packs import PackStore
@@ -133,18 +134,18 @@ def test_operations_are_decided_in_order_each_seeing_those_before_it(ports: Port
         assert committed.leaf == sha256(b"\0" + splice(committed.head, intent.encoded)).digest()
 
 
-def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports: Ports) -> None:
+@pytest.mark.parametrize("alike", [True, False])
+def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports: Ports, *, alike: bool) -> None:
     refusal = S3Error("InvalidRequest", reason="archive_kind")
     named = ObjectRef("b", "link")
     some = [
         put(if_none_match=True), put(if_none_match=True), asked("object.put", object=named, refused=refusal),
-        put("other", if_none_match=True), asked("object.put", object=ObjectRef("missing", "k")), put("last"),
+        put("other", if_none_match=True), asked("object.put", object=ObjectRef("missing", "k")),
+        put("last", if_none_match=True),
     ]  # fmt: skip
+    many = together(some) if alike else Intent(some[0].tail, b"", members=some)
     before, committed, after = (
-        answered(outcome)
-        for outcome in ports.submit(
-            asked("clock.status"), Intent(some[0].tail, b"", members=some), asked("clock.status")
-        )
+        answered(outcome) for outcome in ports.submit(asked("clock.status"), many, asked("clock.status"))
     )
     made = [each for each in committed.members if isinstance(each, MemberDone)]
     assert [each.error.reason if each.error else "" for each in made] == [
@@ -155,8 +156,10 @@ def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports:
     assert (committed.head.seq, committed.leaf, committed.position) == (made[-1].seq, made[-1].leaf, made[-1].position)
     assert committed.leaf == sha256(b"\0" + splice(committed.head, some[-1].encoded)).digest()
     assert (committed.head.prev, after.head.prev) == (made[-2].leaf.hex(), made[-1].leaf.hex())
-    for each in (made[0], made[3], made[5]):
-        assert isinstance(each.row, VersionRow)
+    for key, each in (("k", made[0]), ("other", made[3]), ("last", made[5])):
+        row = lookup.version_by_id(ports.state, "b", key, each.version_id)
+        assert row is not None
+        assert (row.seq, row.null) == (each.position, each.null)
         assert ports.bodies.read(each.position, 0, len(BODY)) == BODY
     assert lookup.key_row(ports.state, "b", "other") is not None
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 from vault.errors import CorruptError, S3Error, Unavailable, VaultError
-from vault.ports import Committed, MemberDone
+from vault.ports import Committed, MemberDone, Put
 from vault.record import DENIED, FAILURE, MAX_RECORD_BYTES, SUCCESS, VERSION, Head, Tail, decode, splice
 from vault.state import rows
 from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
+from vault.state.puts import intent_of
 from vault.state.rows import PrincipalRow, VersionRow
 from vault.times import NS, Now, parse_rfc3339, rfc3339
 
@@ -55,6 +56,13 @@ def head_of(decision: Decision, now: Now, seq: int, prev: bytes = b"") -> Head:
         version=decision.version,
         lock=decision.lock,
     )
+
+
+def member_done(made: Committed) -> MemberDone:
+    """What is told of an operation that was decided with others, of what is told of it alone."""
+    row = made.row if isinstance(made.row, VersionRow) and made.error is None else None
+    version = (row.version_id, row.null) if row is not None else ("", False)
+    return MemberDone(made.head.seq, made.position, made.leaf, *version, made.error)
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ class MemoryLedger:
     max_payload = 16 * 1024 * 1024
 
     def submit(self, intents: Sequence[Intent], done: Sequence[Done]) -> None:
-        each = [member for intent in intents for member in intent.members or (intent,)]
+        each = [member for intent in intents for member in intent.members or (intent,)]  # of a PUT one byte is lacking
         if any(len(intent.encoded) + HEAD_BYTES > MAX_RECORD_BYTES for intent in each):
             raise S3Error("MaxMessageLengthExceeded")
         try:
@@ -149,8 +157,10 @@ class MemoryLedger:
 
     def _commit(self, intent: Intent) -> Committed:
         if intent.members:
-            made = [self._commit(member) for member in intent.members]
-            members = [MemberDone(each.head.seq, each.position, each.leaf, each.row, each.error) for each in made]
+            alike = intent.tail
+            some = [intent_of(each, alike) if isinstance(each, Put) else each for each in intent.members]
+            made = [self._commit(member) for member in some]
+            members = [member_done(each) for each in made]
             return Committed(made[-1].head, made[-1].leaf, made[-1].position, members=members)
         tail = intent.tail
         seq = len(self.records)

@@ -17,6 +17,7 @@ from vault.errors import CorruptError
 from vault.state import rows
 from vault.state.rows import MetaRow
 from vault.storage import index as index_
+from vault.storage import long_keys
 from vault.storage.index import Index, Sequenced
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import lmdb
 
 #: Where a key stands under its first bytes and a digest, there are neighbours with the same first bytes.
-HEAD = index_._HEAD
+HEAD = long_keys.HEAD
 LONG = b"m" + b"p" * (HEAD - 1)
 PREFIXES = [b"mm", b"mp", LONG[:-1], LONG, LONG[:-2] + b"\0\xff", b"mo" + "ключ/".encode() * 60]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.ledger import member_done
 from tests.doubles.memory import memory_directory
+from tests.doubles.puts import together
 from tests.doubles.writer import SERVER, START, Writer
 from vault.errors import S3Error
 from vault.ports import Committed, Intent, MemberDone
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
 
     from vault.state.rows import Row
 
-BODY: Final = b"twelve bytes"
-BYTES: Final = Storage(1, "log", "d", "a" * 32, 12, 65_536, 0, "b" * 64)
+#: A sealed document, and ciphertext of some length.
+BODY: Final = (b"twelve bytes", b"and five and twenty more.")
+BYTES: Final = Storage(1, "log", "d", "a" * 32, 12, 65_536, 25, "b" * 64)
 BUCKETS: Final = ("plain", "versioned", "locked", "default", "strict", "missing", "100%b")
 ADA, BOB = Actor("ada", roles=("root",)), Actor("bob", roles=("reader",))
 ASKED: Final = (
@@ -44,7 +48,7 @@ ASKED: Final = (
     Request(hold=False, http="100%d %b"),
     Request(if_match="1"),
 )
-KEYS: Final = st.sampled_from(["a", "b", "c/ü", 'quoted"\\', "100%d"])
+KEYS: Final = st.sampled_from(["a", "b", "c/ü", 'quoted"\\', "100%d", "nul\0", "long" * 150])
 MEMBER: Final = st.tuples(KEYS, st.sampled_from([0, 7, 10**12]), st.booleans())
 #: Of each request: who, where, what is asked for, and its members.
 REQUESTS: Final = st.lists(
@@ -85,7 +89,7 @@ def intents(actor: Actor, bucket: str, asked: Request, members: Sequence[tuple[s
             request=asked,
         )
         why = S3Error("InvalidRequest", reason="archive_kind") if refused else None
-        made.append(Intent(tail, encode_tail(tail), () if refused else (BODY,), refused=why))
+        made.append(Intent(tail, encode_tail(tail), () if refused else BODY, refused=why))
     return made
 
 
@@ -99,31 +103,36 @@ def rows(writer: Writer) -> list[tuple[bytes, Row]]:
     return list(writer.index.scan(b"", b"\xff"))
 
 
+def stored(writer: Writer) -> list[tuple[bytes, bytes]]:
+    """The index's file, to the byte."""
+    with writer.index._env.begin() as txn:
+        return list(txn.cursor())
+
+
 def told(each: Any) -> tuple[Any, ...]:
     assert isinstance(each, MemberDone)
-    return each.seq, each.position, each.leaf, each.row, each.error.reason if each.error else ""
+    return each.seq, each.position, each.leaf, each.version_id, each.null, each.error.reason if each.error else ""
 
 
 @settings(max_examples=60, deadline=None)
 @given(requests=REQUESTS)
 def test_together_is_as_one_by_one(requests: list[Any]) -> None:
-    with memory_directory() as one, memory_directory() as other:
-        alone, together = Writer(one), Writer(other)
+    with memory_directory() as one, memory_directory() as other, ExitStack() as open_:
+        alone, many = Writer(one), Writer(other)
+        for writer in (alone, many):
+            open_.callback(writer.close)
         prepare(alone)
-        prepare(together)
+        prepare(many)
         for request in requests:
-            apart = [
-                MemberDone(each.head.seq, each.position, each.leaf, each.row, each.error)
-                for intent in intents(*request)
-                for each in commit(alone, intent)
-            ]
-            members = intents(*request)
-            (done,) = commit(together, Intent(members[0].tail, b"", members=members))
+            apart = [member_done(each) for intent in intents(*request) for each in commit(alone, intent)]
+            (done,) = commit(many, together(intents(*request)))
             assert list(map(told, done.members)) == list(map(told, apart))
             assert (done.head.seq, done.leaf) == (apart[-1].seq, apart[-1].leaf)
-        assert together.records() == alone.records()
-        assert rows(together) == rows(alone)
-        assert together.committer.refused == alone.committer.refused
-        assert together.fatal == alone.fatal == []
-        alone.close()
-        together.close()
+        assert many.records() == alone.records()
+        assert rows(many) == rows(alone)
+        for writer in (many, alone):
+            writer.index.sync()
+        assert rows(many) == rows(alone)
+        assert stored(many) == stored(alone)
+        assert many.committer.refused == alone.committer.refused
+        assert many.fatal == alone.fatal == []

@@ -33,7 +33,6 @@ from vault.service.objects import put_result
 from vault.service.packing import Alike, pack
 from vault.service.results import Extracted
 from vault.service.sealing import INLINE_BYTES
-from vault.state.rows import VersionRow
 from vault.times import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -183,13 +182,12 @@ class Extraction:
             if isinstance(outcome, Unavailable):
                 made.append(_unwritten(member))
                 continue
-            seq, _, leaf, version, error = outcome
-            record = f"{stream}/{seq}/{leaf.hex()}"  # as `reference` has it
-            if error is not None or not isinstance(version, VersionRow):
-                made.append(Extracted(member.key, record=record, error=error))
+            record = f"{stream}/{outcome.seq}/{outcome.leaf.hex()}"  # as `reference` has it
+            if outcome.error is not None:
+                made.append(Extracted(member.key, record=record, error=outcome.error))
                 continue
-            shown = "" if not versioned else "null" if version.null else version.version_id
-            made.append(Extracted(member.key, member.size, shown, etag, record))
+            version_id = "" if not versioned else "null" if outcome.null else outcome.version_id
+            made.append(Extracted(member.key, member.size, version_id, etag, record))
         return made
 
     async def _staged(self, alike: Alike, source: Source, member: Member) -> Stored:

@@ -11,15 +11,17 @@ import hashlib
 from binascii import hexlify
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from ssl import RAND_bytes  # os.urandom lets go of the interpreter, and so wakes every thread that waits for it
 from typing import TYPE_CHECKING, Final
 
 from vault.crypto import aead
-from vault.crypto.aead import SALT_BYTES, TAG_BYTES
-from vault.ports import Intent
+from vault.crypto.aead import SALT_BYTES
+from vault.forms import quoted
+from vault.ports import Intent, Put
 from vault.record import ObjectRef, Storage, Tail
 from vault.service.core import intent
-from vault.service.forms import document_form, quoted, tail_form
+from vault.service.forms import document_form, tail_form
 from vault.service.sealing import INLINE_BYTES
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Alike:
 
     Attributes:
         plain: Form of the content document of members that say nothing of themselves.
+        common: What their tails have in common.
         tail: Form of the tail.
     """
 
@@ -63,8 +66,15 @@ class Alike:
         self.domain = domain
         self.described = described
         self.plain = document_form(*described({}))
-        storage = Storage(aead.SUITE, "log", domain.id, "", 0, INLINE_BYTES, 0, "")
-        self.tail = tail_form(caller, bucket, asked, storage)
+        self.common = Tail(
+            op="object.put",
+            actor=caller.actor,
+            origin=caller.origin,
+            object=ObjectRef(bucket),
+            storage=Storage(aead.SUITE, "log", domain.id, "", 0, INLINE_BYTES, 0, ""),
+            request=asked,
+        )
+        self.tail = tail_form(self.common)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,35 +102,25 @@ def pack(alike: Alike, source: Source, members: Sequence[Member]) -> Packed:
     start = good[0].offset if good else 0
     data = source.read(start, good[-1].offset + good[-1].size - start) if good else b""
     caller, bucket, asked, key = alike.caller, alike.bucket, alike.asked, alike.domain.key
-    actor, origin, plain, form = caller.actor, caller.origin, alike.plain, alike.tail
-    suite, chunk, domain = aead.SUITE, INLINE_BYTES, alike.domain.id
+    plain, form = alike.plain, alike.tail
     salts = RAND_bytes(2 * SALT_BYTES * len(members))  # a document's, which is sealed, and a key's, which is told
-    sha256, intents, etags = hashlib.sha256, list[Intent](), list[str]()
+    made, etags, shown = list[Intent | Put](), list[str](), hexlify(salts)
     for number, (name, offset, size, fields, error) in enumerate(members):
         if error is not None:
-            intents.append(intent(caller, "object.put", ObjectRef(bucket, name), asked, refused=error))
+            made.append(intent(caller, "object.put", ObjectRef(bucket, name), asked, refused=error))
             etags.append("")
             continue
         plaintext = data[offset - start : offset - start + size]
-        salt = salts[2 * SALT_BYTES * number : 2 * SALT_BYTES * (number + 1)]
-        told, salt = hexlify(salt[:SALT_BYTES]), salt[SALT_BYTES:]
+        at = 2 * SALT_BYTES * number
+        middle, end = at + SALT_BYTES, at + 2 * SALT_BYTES
         md5 = hexlify(_md5(plaintext).digest())
         document = (document_form(*alike.described(fields)) if fields else plain) % (
-            told, size, md5, md5, hexlify(sha256(plaintext).digest()),
+            shown[2 * at : 2 * middle], size, md5, md5, hexlify(sha256(plaintext).digest()),
         )  # fmt: skip
-        sealed, ciphertext, root = aead.encrypt_whole(key, salt, document, plaintext)
-        content, length, shown, tree = sha256(document).hexdigest(), size + TAG_BYTES, salt.hex(), root.hex()
-        tail = Tail(
-            op="object.put",
-            actor=actor,
-            origin=origin,
-            object=ObjectRef(bucket, name, size=size, content=content),
-            storage=Storage(suite, "log", domain, shown, len(sealed), chunk, length, tree),
-            request=asked,
-        )
-        encoded = form % (
-            quoted(name), size, content.encode(), shown.encode(), len(sealed), length, tree.encode(),
-        )  # fmt: skip
-        intents.append(Intent(tail, encoded, (sealed, ciphertext)))
+        sealed, ciphertext, root = aead.encrypt_whole(key, salts[middle:end], document, plaintext)
+        content, salt, tree = hexlify(sha256(document).digest()), shown[2 * middle : 2 * end], hexlify(root)
+        key_name = quoted(name)
+        tail = form % (key_name, size, content, salt, len(sealed), len(ciphertext), tree)
+        made.append(Put(name, key_name, size, content, salt, tree, tail, sealed, ciphertext))
         etags.append(md5.decode())
-    return Packed(Intent(intents[0].tail, b"", members=intents), members, etags)
+    return Packed(Intent(alike.common, b"", members=made), members, etags)

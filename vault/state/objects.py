@@ -68,6 +68,19 @@ def asked_lock(case: Case, bucket: BucketRow) -> LockRef | None:
     return LockRef(asked.mode, until, bool(asked.hold))
 
 
+def always_made(case: Case, bucket: BucketRow, *, exists: bool) -> bool:
+    """Whether a PUT makes a version whatever its key, and replaces none: what :func:`new_version` can refuse.
+
+    Args:
+        case: An operation that is admitted.
+        bucket: Where its lock was :func:`placed`.
+        exists: Its key has, or had, versions.
+    """
+    if case.asked.if_match:
+        return False
+    return not exists or (bucket.versioning == ENABLED and not bucket.strict and not case.asked.if_none_match)
+
+
 def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Decision:
     """Give out the next ordinal of a key, after preconditions and strictness.
 
@@ -75,15 +88,6 @@ def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Deci
         S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
     """
     found = lookup.key_row(case.state, bucket.name, case.object.key)
-    return version_after(case, bucket, found, lock, content)
-
-
-def version_after(case: Case, bucket: BucketRow, found: KeyRow | None, lock: Lock, content: str) -> Decision:
-    """As :func:`new_version`, of a key whose row was looked up: None where it never had a version.
-
-    Raises:
-        S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
-    """
     current = found.current if found is not None else None
     if current is not None and current.marker:
         current = None

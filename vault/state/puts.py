@@ -1,110 +1,142 @@
 """PUTs of one request, one after the other: what ``vault.state.decide`` and ``apply`` make of each, for less.
 
-Who asks, the bucket and the lock asked for are the same in all of them, and no PUT changes what these are judged by:
-that is looked at once, by the same functions. Each key is looked up once, for the decision and for its effect. Where a
-PUT is unlike the others, where the request is refused, or where a version is replaced, the general way is taken.
+Who asks, the bucket, what is asked for and the clocks are the same in all of them, and no PUT changes what these are
+judged by: that is judged once, by the same functions. What is left of a PUT that nothing can refuse, and that replaces
+nothing, is a place in its key's chain: it is looked up once, and manifest and rows are forms that are filled in. All
+others are decided one by one, by the general rules.
 
 Not handled here: PUTs alone (``vault.state.objects``), records (``audit.journal.members``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from binascii import hexlify
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from vault.errors import S3Error
+from vault.manifest import manifest_form
+from vault.ports import Intent
+from vault.record import VersionRef
 from vault.state import objects
-from vault.state.apply import speaks_of_hold, version_changes, version_row_of
-from vault.state.decide import admit, decide
-from vault.state.decision import Case, Decision
-from vault.state.rows import KeyRow
+from vault.state.apply import speaks_of_hold, version_row_of
+from vault.state.decide import admit
+from vault.state.decision import Case
+from vault.state.row_forms import encode_key_row, version_form
+from vault.state.rows import ENABLED, KeyRow, version_id_of, version_key_beside
+from vault.times import rfc3339
 
 if TYPE_CHECKING:
-    from vault.ports import State
-    from vault.record import Actor, Request, Tail
-    from vault.retention import Lock
-    from vault.state.apply import Changes
-    from vault.state.rows import BucketRow
+    from vault.ports import Put, State
+    from vault.record import LockRef, Tail
+    from vault.state.rows import Row
     from vault.times import Now
 
 
-class Puts:
-    """Decides PUTs in order; their effects are added to the state before the next is decided.
+class Made(NamedTuple):
+    """A version that a PUT makes; id and digests in hex, ``previous`` empty for the first of its key."""
+
+    ordinal: int
+    version_id: bytes
+    manifest: bytes
+    previous: bytes
+    keeps_null: int
+
+
+def intent_of(put: Put, common: Tail) -> Intent:
+    """A PUT that is one of many, as an operation like any other.
 
     Args:
+        put: What it has for itself.
+        common: What it has in common with the others; names a bucket and a storage.
+
+    Raises:
+        ValueError: It does not.
+    """
+    named, storage = common.object, common.storage
+    if named is None or storage is None:
+        raise ValueError("what PUTs have in common names no bucket, or no storage")
+    named = replace(named, key=put.key, size=put.size, content=put.content.decode())
+    storage = replace(
+        storage, salt=put.salt.decode(), sealed=len(put.sealed), length=len(put.data), root=put.root.decode()
+    )
+    return Intent(replace(common, object=named, storage=storage), b"{" + put.encoded, (put.sealed, put.data))
+
+
+class Puts:
+    """Decides PUTs that are alike, where nothing but their key matters.
+
+    Args:
+        common: What they have in common; names a bucket and a storage.
         state: Everything sequenced before.
         now: The clocks of all their records.
+
+    Raises:
+        ValueError: There is no bucket, or no storage.
+
+    Attributes:
+        null: The versions they make are null versions.
+        lock: Those of their records.
     """
 
-    def __init__(self, state: State, now: Now) -> None:
-        self._state = state
-        self._now = now
-        self._alike: tuple[Actor, Request | None, str] | None = None
-        self._case: Case | None = None
-        self._bucket: BucketRow | None = None
-        self._lock: Lock | None = None
-        self._held = False
-        self._where = b""
-        self._found: KeyRow | None = None
+    def __init__(self, common: Tail, state: State, now: Now) -> None:
+        self.null = False
+        self.lock: LockRef | None = None
+        self._new = self._next = False
+        case = Case(common, state, now)
+        try:
+            admit(case)
+            bucket, lock = objects.placed(case)
+        except S3Error:
+            return  # whoever is refused is so in a record of its own
+        self._new = objects.always_made(case, bucket, exists=False)
+        self._next = objects.always_made(case, bucket, exists=True)
+        self.null, self.lock = bucket.versioning != ENABLED, lock.ref()
+        time = rfc3339(now.wall)
+        self._first, self._chained = (
+            manifest_form(bucket=bucket.name, time=time, lock=self.lock, null=self.null, chained=chained)
+            for chained in (False, True)
+        )
+        version = VersionRef(0, "", "", null=self.null)
+        held = speaks_of_hold(common)
+        row = version_row_of(version, common, lock, seq=0, created=now.wall, clock=now.clock, held=held)
+        self._row = version_form(row)
 
-    def decide(self, tail: Tail, where: bytes) -> Decision:
+    def made(self, put: Put, found: Row | None) -> Made | None:
         """Decide the next one; as :func:`vault.state.decide.decide`.
 
         Args:
-            tail: Its tail.
-            where: Where its key's row stands.
-        """
-        named = tail.object
-        if named is None or not self._is_like(tail):
-            return decide(tail, self._state, self._now)
-        case, bucket, lock = self._case, self._bucket, self._lock
-        if case is None or bucket is None or lock is None:
-            return decide(tail, self._state, self._now)
-        case.tail, case.version, case.lock = tail, None, None
-        found = self._state.get(where)
-        self._where, self._found = where, found if isinstance(found, KeyRow) else None
-        try:
-            return objects.version_after(case, bucket, self._found, lock, named.content)
-        except S3Error as error:
-            return Decision(version=case.version, lock=case.lock, error=error)
-
-    def _is_like(self, tail: Tail) -> bool:
-        """Whether it is like the one before in all but its key and bytes; else what it has is looked at."""
-        alike, named = self._alike, tail.object
-        if named is None:
-            return False
-        if alike is not None and tail.actor is alike[0] and tail.request is alike[1] and named.bucket == alike[2]:
-            return self._case is not None
-        self._alike = (tail.actor, tail.request, named.bucket)
-        self._held = speaks_of_hold(tail)
-        self._case = case = Case(tail, self._state, self._now)
-        try:
-            admit(case)
-            self._bucket, self._lock = objects.placed(case)
-        except S3Error:
-            self._case = None
-        return self._case is not None
-
-    def effect(self, tail: Tail, decision: Decision, position: int) -> Changes | None:
-        """What the PUT that was decided last changes; as :func:`vault.state.apply.apply`.
-
-        Args:
-            tail: Its tail.
-            decision: It, a success.
-            position: Of its record.
+            put: It.
+            found: The row of its key, as of everything sequenced before.
 
         Returns:
-            The changes; None where the general way is to be taken.
+            What it makes; None where the general rules have to decide.
         """
-        version, lock = decision.version, self._lock
-        if version is None or version.replaced or lock is None or self._case is None or self._case.tail is not tail:
+        if found is None:
+            if not self._new:
+                return None
+            manifest = hexlify(sha256(self._first % (put.name, 1, put.content)).digest())
+            return Made(1, version_id_of(1, manifest), manifest, b"", int(self.null))
+        if not self._next or not isinstance(found, KeyRow):
             return None
-        row = version_row_of(
-            version,
-            tail,
-            lock,  # the one that the decision names: a new version has no matters
-            seq=position,
-            created=self._now.wall,
-            clock=self._now.clock,
-            held=self._held,
-        )
-        return version_changes(self._where, self._found, row)
+        ordinal, previous = found.ordinal + 1, found.manifest.encode()
+        manifest = hexlify(sha256(self._chained % (put.name, ordinal, put.content, previous)).digest())
+        return Made(ordinal, version_id_of(ordinal, manifest), manifest, previous, found.null)
+
+    def changes(self, put: Put, made: Made, where: bytes, position: int) -> tuple[tuple[bytes, bytes], ...]:
+        """What one changes, encoded; as :func:`vault.state.apply.apply`.
+
+        Args:
+            put: It.
+            made: From :meth:`made`.
+            where: Where its key's row stands.
+            position: Of its record.
+        """
+        ordinal, version_id, manifest, _, null = made
+        row = self._row % (
+            ordinal, version_id, position, put.size, manifest, put.content,
+            put.salt, len(put.sealed), len(put.data), put.root,
+        )  # fmt: skip
+        return (version_key_beside(where, ordinal), row), (where, encode_key_row(ordinal, manifest, row, null))

@@ -29,7 +29,7 @@ escaped so that no name is a prefix of another's key.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -45,6 +45,9 @@ from vault.state.other_rows import (
     TokenRow,
     VerifiedRow,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: S3's limit on a key, in bytes of UTF-8.
 MAX_KEY_BYTES: Final = 1024
@@ -251,6 +254,12 @@ def key_key(bucket: str, key: str) -> bytes:
     return _name(b"k", bucket, key)
 
 
+def key_keys(bucket: str, keys: Iterable[str]) -> list[bytes]:
+    """Where the rows of several keys of a bucket stand, in their order; as :func:`key_key`."""
+    front = b"k%b\0" % bucket.encode()
+    return [b"%b%b\0\0" % (front, key.encode().replace(b"\0", b"\0\xff")) for key in keys]
+
+
 def versions_prefix(bucket: str, key: str) -> bytes:
     """What all versions of a key begin with; their order is newest first."""
     return _name(b"v", bucket, key)
@@ -326,6 +335,11 @@ def garbage_key(seq: int) -> bytes:
 def version_id(ordinal: int, manifest: str) -> str:
     """The public, opaque id of a version: 32 hex characters that also let it be looked up directly."""
     return f"{ordinal:08x}{manifest[:24]}"
+
+
+def version_id_of(ordinal: int, manifest: bytes) -> bytes:
+    """As :func:`version_id`, in bytes."""
+    return b"%08x%b" % (ordinal, manifest[:24])
 
 
 def ordinal_of(public_id: str) -> int:

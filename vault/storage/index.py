@@ -8,26 +8,24 @@ ledger from there (DESIGN §6). An index that was never synced between could be 
 Looking up one row takes no lock: LMDB gives up the interpreter at every call, and two threads that hand it to each
 other for every row do little else. It rests on the order of a sync's steps, see :meth:`Index.get`.
 
-LMDB takes keys of at most 511 bytes: longer ones stand under their first :data:`_HEAD` bytes and a digest, with the
-full key in the value; such rows of one head are sorted when they are read.
+Rows of long keys that have one head (``vault.storage.long_keys``) are sorted when they are read.
 
 Not handled here: what rows mean (``vault.state``).
 """
 
 from __future__ import annotations
 
-import hashlib
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import lmdb
-import msgspec
 
 from vault import durable
 from vault.errors import CorruptError
 from vault.state.rows import MetaRow, decode_row, encode_row
-from vault.storage.overlay import Overlay
+from vault.storage.long_keys import HEAD, logical, physical, stored
+from vault.storage.overlay import Overlay, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,10 +33,6 @@ if TYPE_CHECKING:
 
     from vault.state.rows import Row
 
-#: Longest key that stands in the file as it is, in bytes.
-_HEAD: Final = 480
-#: LMDB's limit; as much of the digest as fits, since clients choose names and two of them must not meet.
-_LIMIT: Final = 511
 #: How large the index file may grow, in bytes: an address range, not memory.
 MAP_BYTES: Final = 1 << 40
 #: Rows that one lock interval of a scan takes.
@@ -53,27 +47,6 @@ APPLIED: Final = b"mapplied"
 LAYOUT: Final = 2
 #: Says that a layer knows nothing of a key; None says that there is no row.
 _UNKNOWN: Final = MetaRow(-1)
-
-_long_encode: Final = msgspec.msgpack.Encoder().encode
-_long_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
-
-
-def _physical(key: bytes) -> bytes:
-    return key if len(key) <= _HEAD else (key[:_HEAD] + hashlib.sha256(key).digest())[:_LIMIT]
-
-
-def logical(physical: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """A row's key and data, from what the file has of it.
-
-    Raises:
-        ValueError: It is no row of the file.
-    """
-    if len(physical) <= _HEAD:
-        return physical, value
-    try:
-        return _long_decode(value)
-    except msgspec.DecodeError as error:
-        raise ValueError("a row under a long key is damaged") from error
 
 
 class Index:
@@ -151,7 +124,7 @@ class Index:
         in *frozen* before; what leaves *frozen* is in the file, and what was read of the file before that is forgotten.
         A row that one layer has not is therefore in the next, or was nowhere.
         """
-        row = self._recent.get(key, _UNKNOWN)
+        row: Row | bytes | None = self._recent.get(key, _UNKNOWN)
         if row is _UNKNOWN:
             row = self._frozen.get(key, _UNKNOWN)
         if row is _UNKNOWN:
@@ -162,38 +135,39 @@ class Index:
                 if len(read) >= _READ_ROWS:
                     self._read = {}
                 read[key] = row
-        return row
+        return decoded(key, row)
 
-    def prefetch(self, keys: Sequence[bytes]) -> None:
-        """Remember what :meth:`get` will find of rows: LMDB gives up the interpreter once, and not for each."""
-        read = self._read
-        wanted = [key for key in keys if key not in self._recent and key not in self._frozen and key not in read]
+    def look(self, keys: Sequence[bytes], found: dict[bytes, Row | None]) -> None:
+        """As :meth:`get`, for many keys at once: layers in the same order, and the file with one transaction.
+
+        Args:
+            keys: Those that are looked for.
+            found: Takes the rows that there are.
+        """
+        wanted = self._recent.take(keys, found)
+        wanted = self._frozen.take(wanted, found)  # looked up after the one before is done, and not with it
         if not wanted:
             return
-        physical = sorted({_physical(key): key for key in wanted}.items())
+        names = {physical(key): key for key in wanted}
         try:
             with self._env.begin() as txn, txn.cursor() as cursor:
-                found = dict(cursor.getmulti([each for each, _ in physical]))
-        except lmdb.Error as error:
+                there = cursor.getmulti(sorted(names))
+            found.update((names[place], decode_row(*logical(names[place], data))) for place, data in there)
+        except (lmdb.Error, ValueError) as error:
             raise self._damaged(error) from error
-        if len(read) + len(wanted) > _READ_ROWS:
-            self._read = read = {}
-        for each, key in physical:
-            data = found.get(each)
-            read[key] = self._decode(key, data) if data is not None else None
 
     def _from_file(self, key: bytes) -> Row | None:
         try:
             with self._env.begin() as txn:
-                found = txn.get(_physical(key))
-        except lmdb.Error as error:
+                found = txn.get(physical(key))
+            return decode_row(*logical(key, found)) if found is not None else None
+        except (lmdb.Error, ValueError) as error:
             raise self._damaged(error) from error
-        return self._decode(key, found) if found is not None else None
 
-    def _decode(self, key: bytes, data: bytes) -> Row:
+    def _decode(self, key: bytes, row: bytes | Row) -> Row:
         try:
-            return decode_row(key, _long_decode(data)[1] if len(key) > _HEAD else data)
-        except (ValueError, msgspec.DecodeError) as error:
+            return decode_row(key, row) if isinstance(row, bytes) else row
+        except ValueError as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> CorruptError:
@@ -207,7 +181,7 @@ class Index:
         while True:
             chunk, reached = self._chunk(start, end)
             for key, value in chunk:
-                yield key, self._decode(key, value) if isinstance(value, bytes) else value
+                yield key, self._decode(key, value)
             if reached is None:
                 return
             start = reached
@@ -217,7 +191,7 @@ class Index:
         with self._lock:
             try:
                 found, reached = self._chunk_of_file(start, end)
-            except (lmdb.Error, msgspec.DecodeError) as error:
+            except (lmdb.Error, ValueError) as error:
                 raise self._damaged(error) from error
             stop = end if reached is None else reached
             merged: dict[bytes, bytes | Row | None] = dict(found)
@@ -231,20 +205,20 @@ class Index:
     def _chunk_of_file(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
         with self._env.begin() as txn, txn.cursor() as cursor:
-            good = cursor.set_range(start[:_HEAD])
+            good = cursor.set_range(start[:HEAD])
             while good:
-                physical, value = cursor.item()
-                if physical[:_HEAD] > end[:_HEAD] or (len(end) <= _HEAD and physical >= end):
+                place, value = cursor.item()
+                if place[:HEAD] > end[:HEAD] or (len(end) <= HEAD and place >= end):
                     return found, None
-                if len(found) >= _CHUNK and (len(physical) <= _HEAD or physical[:_HEAD] != found[-1][0][:_HEAD]):
-                    return found, physical[:_HEAD]
-                key = physical if len(physical) <= _HEAD else _long_decode(value)[0]
+                if len(found) >= _CHUNK and (len(place) <= HEAD or place[:HEAD] != found[-1][0][:HEAD]):
+                    return found, place[:HEAD]
+                key, data = logical(place, value)
                 if start <= key < end:
-                    found.append((key, value))
+                    found.append((key, data))
                 good = cursor.next()
         return found, None
 
-    def add(self, changes: Iterable[tuple[bytes, Row | None]], applied: int) -> None:
+    def add(self, changes: Iterable[tuple[bytes, Row | bytes | None]], applied: int) -> None:
         """Apply the effects of durable records.
 
         Args:
@@ -288,13 +262,15 @@ class Index:
     def _fill(self, frozen: Overlay, applied: int) -> lmdb.Transaction:
         """Everything of one sync, to be committed."""
         txn = self._env.begin(write=True)
-        for key in sorted(frozen):  # LMDB takes ordered keys for half the price
-            row = frozen[key]
-            if row is None:
-                txn.delete(_physical(key))
+        rows: list[tuple[bytes, bytes]] = []
+        for key, row in frozen.items():
+            if row is not None:
+                rows.append(stored(key, row if isinstance(row, bytes) else encode_row(row)))
             else:
-                data = encode_row(row)
-                txn.put(_physical(key), _long_encode((key, data)) if len(key) > _HEAD else data)
+                txn.delete(physical(key))
+        rows.sort()  # LMDB takes ordered keys for half the price
+        with txn.cursor() as cursor:
+            cursor.putmulti(rows)
         txn.put(APPLIED, encode_row(MetaRow(applied, LAYOUT)))
         return txn
 
@@ -316,11 +292,13 @@ class Sequenced:
     def get(self, key: bytes) -> Row | None:
         """The row under exactly this key."""
         row = self._pending.get(key, _UNKNOWN)
-        return row if row is not _UNKNOWN else self._index.get(key)
+        return decoded(key, row) if row is not _UNKNOWN else self._index.get(key)
 
-    def prefetch(self, keys: Sequence[bytes]) -> None:
-        """See :meth:`Index.prefetch`."""
-        self._index.prefetch([key for key in keys if key not in self._pending])
+    def look(self, keys: Sequence[bytes]) -> dict[bytes, Row | None]:
+        """The rows under these keys, as :meth:`get` finds them, for less; of one that is not in it there is none."""
+        found: dict[bytes, Row | None] = {}
+        self._index.look(self._pending.take(keys, found), found)
+        return found
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with ``start <= key < end`` in order."""
@@ -328,19 +306,19 @@ class Sequenced:
         position = 0
         for key, row in self._index.scan(start, end):
             while position < len(pending) and pending[position] <= key:
-                newer = self._pending[pending[position]]
+                newer = decoded(pending[position], self._pending[pending[position]])
                 if newer is not None:
                     yield pending[position], newer
                 position += 1
             if key not in self._pending:
                 yield key, row
         for left in pending[position:]:
-            newer = self._pending[left]
+            newer = decoded(left, self._pending[left])
             if newer is not None:
                 yield left, newer
 
-    def add(self, changes: Iterable[tuple[bytes, Row | None]]) -> None:
-        """Sequence the effects of one decision."""
+    def add(self, changes: Iterable[tuple[bytes, Row | bytes | None]]) -> None:
+        """Sequence the effects of one decision; of rows that come encoded, the bytes that the file will have."""
         self._pending.update(changes)
 
     def settle(self, applied: int) -> None:

@@ -16,7 +16,8 @@ import msgspec
 
 from vault.errors import CorruptError
 from vault.state.rows import MetaRow, decode_row
-from vault.storage.index import APPLIED, MAP_BYTES, logical
+from vault.storage.index import APPLIED, MAP_BYTES
+from vault.storage.long_keys import logical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

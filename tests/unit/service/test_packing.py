@@ -12,13 +12,16 @@ from vault.archive.contents import read_contents
 from vault.crypto import aead
 from vault.crypto.aead import VersionKey
 from vault.crypto.keyring import Keyring
+from vault.forms import quoted
 from vault.manifest import decode_document, document_digest, encode_document
 from vault.merkle import leaf_hash
+from vault.ports import Put
 from vault.record import Request, encode_tail
 from vault.s3.extract import described_by
 from vault.service.packing import Alike, pack
 from vault.service.sealing import INLINE_BYTES
 from vault.service.unpacking import Held
+from vault.state.puts import intent_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +49,14 @@ def test_what_is_packed_is_what_the_encoders_and_ciphers_make(tmp_path: Path, wh
         Alike(who, "100%b", asked, domain, described_by(METADATA)), source, read_contents(source, max_size=1 << 30)
     )
     salts = set()
-    for intent, etag, (name, data) in zip(packed.intent.members, packed.etags, MEMBERS.items(), strict=True):
+    for put, etag, (name, data) in zip(packed.intent.members, packed.etags, MEMBERS.items(), strict=True):
+        assert isinstance(put, Put)
+        intent = intent_of(put, packed.intent.tail)
         tail, storage, named = intent.tail, intent.tail.storage, intent.tail.object
         assert storage is not None
         assert named is not None
         assert intent.encoded == encode_tail(tail)
+        assert (put.key, put.name) == (name, quoted(name))
         assert (named.bucket, named.key, named.size) == ("100%b", name, len(data))
         assert (tail.actor, tail.origin, tail.request) == (who.actor, who.origin, asked)
         sealed, ciphertext = intent.body
