@@ -47,6 +47,7 @@ class Intent:
         members: Operations decided in this order, seeing each other, each with a record of its own, all in one group:
             durable together or not at all. The intent itself is none then; its tail says what those have in common that
             come as :class:`Put`.
+        extent: Of the members (:meth:`together`): bytes of the longest tail, and of all tails and bodies.
     """
 
     tail: Tail
@@ -56,6 +57,22 @@ class Intent:
     refused: S3Error | None = None
     batch: Batch | None = None
     members: Sequence[Intent | Put] = ()
+    extent: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def together(cls, common: Tail, members: Sequence[Intent | Put]) -> Intent:
+        """Make an intent of members; where they were made, since another processor would have to fetch each of them.
+
+        Args:
+            common: What those have in common that come as :class:`Put`.
+            members: At least one.
+        """
+        tails = [len(each.encoded) for each in members]
+        bodies = sum(
+            len(each.sealed) + len(each.data) if isinstance(each, Put) else sum(map(len, each.body)) for each in members
+        )
+        longest, total = max(tails) + 1, sum(tails) + len(members)  # the byte that a `Put` lacks of its tail
+        return cls(common, b"", members=members, extent=(longest, total + bodies))
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):

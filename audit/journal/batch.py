@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from audit.journal.segment import frame_bytes
 from vault.errors import S3Error
 from vault.foreign import IngestRef
-from vault.ports import Committed, Put
+from vault.ports import Committed
 from vault.record import MAX_RECORD_BYTES, encode_tail, splice
 from vault.state.apply import apply
 from vault.state.ingest import plan
@@ -39,8 +39,6 @@ HEAD_BYTES: Final = 2048
 EVENT_HEAD_BYTES: Final = 640
 #: What the record of a gap may take at most beside what its batch's own has, in bytes.
 GAP_BYTES: Final = 1024
-#: What the frame of a PUT that is one of many may take beside the tail, of which a byte is lacking, and the body.
-_PUT_BYTES: Final = frame_bytes(1 + HEAD_BYTES, 0)
 
 _SEQ_PREV: Final = b'"seq":0,"prev":""'
 
@@ -143,12 +141,10 @@ def _around(head: Head, reason: str) -> tuple[bytes, bytes]:
     return front, back
 
 
-def frame_bound(intent: Intent | Put) -> int:
+def frame_bound(intent: Intent) -> int:
     """The most that an operation can take of a group, in bytes."""
-    if isinstance(intent, Put):
-        return _PUT_BYTES + len(intent.encoded) + len(intent.sealed) + len(intent.data)
     if intent.members:
-        return sum(map(frame_bound, intent.members))
+        return len(intent.members) * frame_bytes(HEAD_BYTES, 0) + intent.extent[1]
     own = frame_bytes(len(intent.encoded) + HEAD_BYTES, sum(map(len, intent.body)) if intent.body else 0)
     return own if intent.batch is None else own + intent.batch.bound
 
@@ -170,7 +166,6 @@ def require_fits(intents: Sequence[Intent], bounds: Sequence[int], limit: int) -
         S3Error: MaxMessageLengthExceeded.
     """
     for intent, bound in zip(intents, bounds, strict=True):
-        members = intent.members
-        longest = max(len(each.encoded) for each in members) if members else len(intent.encoded)
+        longest = intent.extent[0] if intent.members else len(intent.encoded)
         if bound > limit or longest + HEAD_BYTES > MAX_RECORD_BYTES:
             raise S3Error("MaxMessageLengthExceeded", "The request is too big for one record of the ledger.")

@@ -143,7 +143,7 @@ def test_members_are_decided_one_after_the_other_each_with_its_own_record(ports:
         put("other", if_none_match=True), asked("object.put", object=ObjectRef("missing", "k")),
         put("last", if_none_match=True),
     ]  # fmt: skip
-    many = together(some) if alike else Intent(some[0].tail, b"", members=some)
+    many = together(some) if alike else Intent.together(some[0].tail, some)
     before, committed, after = (
         answered(outcome) for outcome in ports.submit(asked("clock.status"), many, asked("clock.status"))
     )

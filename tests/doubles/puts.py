@@ -35,4 +35,4 @@ def together(intents: Sequence[Intent]) -> Intent:
     """Operations of one request as its members: PUTs that bring bytes as such, and others as they are."""
     members = [as_put(each) if each.body else each for each in intents]
     common = next((each for each in intents if each.body), intents[0])
-    return Intent(common.tail, b"", members=members)
+    return Intent.together(common.tail, members)

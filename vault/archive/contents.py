@@ -40,6 +40,9 @@ _WINDOW: Final = 1024 * 1024
 _MAX_LONG_NAME: Final = 64 * 1024
 #: Control characters, backslashes, and segments that are empty, ``.`` or ``..``.
 _unsafe: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|(?:^|/)\.{0,2}(?:/|$)").search
+#: What most names are, told in half the time: none of the characters above, and no segment that begins with a dot.
+_SEGMENT: Final = r"[^\x00-\x1f\x7f-\x9f\\/.][^\x00-\x1f\x7f-\x9f\\/]*"
+_plain: Final = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*").fullmatch
 #: Members that are none of ours, and have no bytes in an archive.
 _EMPTY_KINDS: Final = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"6": "fifo"}
 
@@ -155,7 +158,7 @@ def _member(header: Header, extended: Extended, at: int, prefix: str, max_size: 
             return None
     key = prefix + name
     if error is None:
-        if _unsafe(name) is not None:
+        if _plain(name) is None and _unsafe(name) is not None:
             what = "its name is empty, absolute, or has a segment, backslash or control character that no key may have"
             error = _bad(what, key, "archive_name")
         elif len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:

@@ -123,4 +123,4 @@ def pack(alike: Alike, source: Source, members: Sequence[Member]) -> Packed:
         tail = form % (key_name, size, content, salt, len(sealed), len(ciphertext), tree)
         made.append(Put(name, key_name, size, content, salt, tree, tail, sealed, ciphertext))
         etags.append(md5.decode())
-    return Packed(Intent(alike.common, b"", members=made), members, etags)
+    return Packed(Intent.together(alike.common, made), members, etags)

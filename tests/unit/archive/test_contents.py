@@ -3,6 +3,8 @@ from __future__ import annotations
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.doubles.archives import BLOCK, END, Hostile, archive, block, hostile, member, pax
 from vault.archive import contents
@@ -130,3 +132,11 @@ def test_slashes_around_a_prefix_are_of_no_account(prefix: str, kept: str) -> No
 def test_a_prefix_that_leads_elsewhere_is_refused(prefix: str) -> None:
     with pytest.raises(S3Error, match="prefix"):
         checked_prefix(prefix)
+
+
+@given(st.text(st.sampled_from("a./\\\0\x1f\x7f\x9f\u00a0é\n"), max_size=12))
+def test_what_is_told_plain_in_half_the_time_is_safe(name: str) -> None:
+    if contents._plain(name) is not None:
+        assert contents._unsafe(name) is None
+    elif not any(segment.startswith(".") for segment in name.split("/")):
+        assert contents._unsafe(name) is not None
