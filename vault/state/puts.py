@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from binascii import hexlify
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -35,14 +35,9 @@ if TYPE_CHECKING:
     from vault.times import Now
 
 
-class Made(NamedTuple):
-    """A version that a PUT makes; id and digests in hex, ``previous`` empty for the first of its key."""
-
-    ordinal: int
-    version_id: bytes
-    manifest: bytes
-    previous: bytes
-    keeps_null: int
+#: A version that a PUT makes: ordinal, id, manifest, ``prev_manifest`` (empty for the first of its key), and which is
+#: the key's null version; id and digests in hex. No class: one is made, and taken apart again, for every object.
+Made = tuple[int, bytes, bytes, bytes, int]
 
 
 def intent_of(put: Put, common: Tail) -> Intent:
@@ -118,12 +113,12 @@ class Puts:
             if not self._new:
                 return None
             manifest = hexlify(sha256(self._first % (put.name, 1, put.content)).digest())
-            return Made(1, version_id_of(1, manifest), manifest, b"", int(self.null))
+            return 1, version_id_of(1, manifest), manifest, b"", int(self.null)
         if not self._next or not isinstance(found, KeyRow):
             return None
         ordinal, previous = found.ordinal + 1, found.manifest.encode()
         manifest = hexlify(sha256(self._chained % (put.name, ordinal, put.content, previous)).digest())
-        return Made(ordinal, version_id_of(ordinal, manifest), manifest, previous, found.null)
+        return ordinal, version_id_of(ordinal, manifest), manifest, previous, found.null
 
     def changes(self, put: Put, made: Made, where: bytes, position: int) -> tuple[tuple[bytes, bytes], ...]:
         """What one changes, encoded; as :func:`vault.state.apply.apply`.
