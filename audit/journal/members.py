@@ -65,7 +65,7 @@ def record_members(intent: Intent, now: Now, group: Group, place: Place, *, deni
     outcomes: list[MemberDone | Unavailable] = []
     for member in intent.members:
         try:
-            outcomes.append(records.put(member) if isinstance(member, Put) else records.decide(member))
+            outcomes.append(records.put(member) if isinstance(member, Put) else records.other(member))
         except Exception as fault:  # noqa: BLE001 - as in the committer: a member that trips over a fault stops no other
             # Nothing was sequenced for it: what was made of it is added at the end.
             _log.exception("a member could not be decided", extra={"request_id": intent.tail.origin.request_id})
@@ -113,9 +113,11 @@ class _Records:
     def put(self, put: Put) -> MemberDone | NoSpace:
         """Decide the next PUT, make its record, and add it and what it changes."""
         where, known, group = next(self._places), self._known, self._group
-        made = self._puts.made(put, known.get(where) if known is not None else self._state.get(where))
+        found = known.get(where) if known is not None else self._state.get(where)
+        made = self._puts.made(put, found)
         if made is None:
-            return self.decide(intent_of(put, self._alike))
+            intent = intent_of(put, self._alike)
+            return self._add(intent, self._puts.decide(intent.tail, found))
         seq, prev = group.seq, group.prev
         position = self._base + seq
         ordinal, version_id, manifest, previous, _ = made
@@ -130,12 +132,15 @@ class _Records:
         self._last = seq, prev, made
         return done
 
-    def decide(self, intent: Intent) -> MemberDone | NoSpace:
+    def other(self, intent: Intent) -> MemberDone | NoSpace:
         """The same for any operation, as the committer does for one that comes alone."""
         if intent.refused is not None:
-            decision = Decision(error=intent.refused)
-        else:
-            decision = decide(intent.tail, self._state, self._now)
+            return self._add(intent, Decision(error=intent.refused))
+        self._known = None  # it may change any key's row
+        return self._add(intent, decide(intent.tail, self._state, self._now))
+
+    def _add(self, intent: Intent, decision: Decision) -> MemberDone | NoSpace:
+        """Make a record of what was decided, and add it and what it changes."""
         group, error = self._group, decision.error
         if error is not None and not self._denials:
             return NoSpace()
@@ -157,7 +162,6 @@ class _Records:
         done = MemberDone(head.seq, position, leaf, *made, error)
         if changes:
             self._state.add(changes)
-            self._known = None
         group.add(record, intent.body, leaf, error)
         self._last = head
         return done

@@ -88,6 +88,15 @@ def new_version(case: Case, bucket: BucketRow, lock: Lock, content: str) -> Deci
         S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
     """
     found = lookup.key_row(case.state, bucket.name, case.object.key)
+    return version_after(case, bucket, found, lock, content)
+
+
+def version_after(case: Case, bucket: BucketRow, found: KeyRow | None, lock: Lock, content: str) -> Decision:
+    """As :func:`new_version`, of a key whose row was looked up: None where it never had a version.
+
+    Raises:
+        S3Error: PreconditionFailed, NoSuchKey, AccessDenied.
+    """
     current = found.current if found is not None else None
     if current is not None and current.marker:
         current = None
@@ -118,7 +127,8 @@ def _next_version(
     ordinal = found.ordinal + 1 if found is not None else 1
     previous = found.manifest if found is not None else ""
     null = bucket.versioning != ENABLED
-    replaced = lookup.null_version(case.state, bucket.name, key) if null else None
+    there = found.null if found is not None and null else 0
+    replaced = lookup.version_by_ordinal(case.state, bucket.name, key, there) if there else None
     if replaced is not None:  # the null version is removed by the one that takes its place
         retention.decide_removal(_found(case, replaced), case.now, bypass=case.bypass)
     ref = lock.ref()

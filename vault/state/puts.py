@@ -2,8 +2,8 @@
 
 Who asks, the bucket, what is asked for and the clocks are the same in all of them, and no PUT changes what these are
 judged by: that is judged once, by the same functions. What is left of a PUT that nothing can refuse, and that replaces
-nothing, is a place in its key's chain: it is looked up once, and manifest and rows are forms that are filled in. All
-others are decided one by one, by the general rules.
+nothing, is a place in its key's chain: it is looked up once, and manifest and rows are forms that are filled in. Of all
+others preconditions, strictness and the version that is replaced are judged one by one, by the general rules.
 
 Not handled here: PUTs alone (``vault.state.objects``), records (``audit.journal.members``).
 """
@@ -22,8 +22,8 @@ from vault.ports import Intent
 from vault.record import VersionRef
 from vault.state import objects
 from vault.state.apply import speaks_of_hold, version_row_of
-from vault.state.decide import admit
-from vault.state.decision import Case
+from vault.state.decide import admit, decide
+from vault.state.decision import Case, Decision
 from vault.state.row_forms import encode_key_row, version_form
 from vault.state.rows import ENABLED, KeyRow, version_id_of, version_key_beside
 from vault.times import rfc3339
@@ -31,7 +31,8 @@ from vault.times import rfc3339
 if TYPE_CHECKING:
     from vault.ports import Put, State
     from vault.record import LockRef, Tail
-    from vault.state.rows import Row
+    from vault.retention import Lock
+    from vault.state.rows import BucketRow, Row
     from vault.times import Now
 
 
@@ -79,13 +80,16 @@ class Puts:
     def __init__(self, common: Tail, state: State, now: Now) -> None:
         self.null = False
         self.lock: LockRef | None = None
+        self._state, self._now = state, now
         self._new = self._next = False
+        self._placed: tuple[Case, BucketRow, Lock] | None = None
         case = Case(common, state, now)
         try:
             admit(case)
             bucket, lock = objects.placed(case)
         except S3Error:
-            return  # whoever is refused is so in a record of its own
+            return  # each is refused in a record of its own
+        self._placed = case, bucket, lock
         self._new = objects.always_made(case, bucket, exists=False)
         self._next = objects.always_made(case, bucket, exists=True)
         self.null, self.lock = bucket.versioning != ENABLED, lock.ref()
@@ -107,7 +111,7 @@ class Puts:
             found: The row of its key, as of everything sequenced before.
 
         Returns:
-            What it makes; None where the general rules have to decide.
+            What it makes; None where :meth:`decide` has to say.
         """
         if found is None:
             if not self._new:
@@ -119,6 +123,23 @@ class Puts:
         ordinal, previous = found.ordinal + 1, found.manifest.encode()
         manifest = hexlify(sha256(self._chained % (put.name, ordinal, put.content, previous)).digest())
         return ordinal, version_id_of(ordinal, manifest), manifest, previous, found.null
+
+    def decide(self, tail: Tail, found: Row | None) -> Decision:
+        """Decide one by all the rules there are for PUTs; as :func:`vault.state.decide.decide`.
+
+        Args:
+            tail: Its tail.
+            found: As in :meth:`made`.
+        """
+        if self._placed is None or tail.object is None:
+            return decide(tail, self._state, self._now)
+        case, bucket, lock = self._placed
+        case.tail, case.version, case.lock = tail, None, None
+        try:
+            key = found if isinstance(found, KeyRow) else None
+            return objects.version_after(case, bucket, key, lock, tail.object.content)
+        except S3Error as error:
+            return Decision(version=case.version, lock=case.lock, error=error)
 
     def changes(self, put: Put, made: Made, where: bytes, position: int) -> tuple[tuple[bytes, bytes], ...]:
         """What one changes, encoded; as :func:`vault.state.apply.apply`.

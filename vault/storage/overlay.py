@@ -5,6 +5,7 @@ Not handled here: which layer counts before which (``vault.storage.index``).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 def decoded(key: bytes, row: Row | bytes | None) -> Row | None:
     """A row of an overlay, whose key is ``key``."""
-    return row if not isinstance(row, bytes) else decode_row(key, row)
+    return row if not isinstance(row, bytes) else _decoded(key[:1], row)
+
+
+@lru_cache(maxsize=1024)  # one decision looks at a row some five times; rows are never changed
+def _decoded(kind: bytes, data: bytes) -> Row:
+    return decode_row(kind, data)
 
 
 class Overlay(dict[bytes, "Row | bytes | None"]):
