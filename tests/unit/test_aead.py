@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.crypto import aead
-from vault.crypto.aead import KEY_BYTES, SALT_BYTES, TAG_BYTES, VersionKey, encrypt_whole, version_key
+from vault.crypto.aead import KEY_BYTES, SALT_BYTES, TAG_BYTES, VersionKey, encrypt_whole
 from vault.errors import IntegrityError
 from vault.merkle import leaf_hash
 
@@ -16,12 +14,6 @@ OTHERS = {
     "of another version": VersionKey(bytes(KEY_BYTES), b"\x01" * SALT_BYTES),
     "of another domain": VersionKey(b"\x01" * KEY_BYTES, bytes(SALT_BYTES)),
 }
-
-
-@given(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), st.binary(min_size=SALT_BYTES, max_size=SALT_BYTES))
-def test_a_versions_key_is_what_hkdf_makes_of_the_domains(domain_key: bytes, salt: bytes) -> None:
-    hkdf = HKDF(SHA256(), KEY_BYTES, salt, b"strongroom v1 version")
-    assert version_key(domain_key, salt) == hkdf.derive(domain_key)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=5000))
