@@ -100,13 +100,18 @@ def _measure(home: Path, load: Load, results: Results, options: argparse.Namespa
     _measure_records(home, load, results, options)
 
 
+def _archives(options: argparse.Namespace) -> int:
+    """How many a run of batch puts brings: a tenth as many objects as there are records to send."""
+    return max(10, int(options.records) // 10_000)
+
+
 def _measure_relay(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
     if not options.only and not shutil.which("mvn"):  # brokers come from Maven Central
         return
     measures: dict[str, Callable[[Path], None]] = {
         "relay": lambda place: relaying.relay(place, results, count=options.records, repeats=options.repeats),
         "relay-puts": lambda place: relaying.puts(
-            place, load, results, repeats=options.repeats, seconds=options.seconds
+            place, load, results, repeats=options.repeats, seconds=options.seconds, archives=_archives(options)
         ),
         "relay-outage": lambda place: relaying.outage(place, results),
     }
@@ -130,7 +135,7 @@ def _measure_records(home: Path, load: Load, results: Results, options: argparse
         results.print_new()
     if "batch" in wanted:
         with vaults.serve(vaults.make(home / "batch")) as (target, _):
-            batching.batch(target, results, archives=max(10, options.records // 10_000), repeats=repeats)
+            batching.batch(target, results, archives=_archives(options), repeats=repeats)
         results.print_new()
     _measure_relay(home, load, results, options)
     if "restart" in wanted:

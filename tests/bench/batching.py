@@ -21,7 +21,7 @@ from tests.unit.s3.signer import Signer
 from vault.checksums import to_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.bench.load import Target
     from tests.bench.measure import Results
@@ -32,7 +32,15 @@ MEMBERS: Final = 1000
 _SIZE: Final = 1024
 
 
-def batch(target: Target, results: Results, *, archives: int, repeats: int) -> None:
+def batch(
+    target: Target,
+    results: Results,
+    *,
+    archives: int,
+    repeats: int,
+    what: str = WHAT,
+    finish: Callable[[], object] = lambda: None,
+) -> None:
     """Send archives, and see every member of each answered as durable.
 
     Args:
@@ -40,6 +48,8 @@ def batch(target: Target, results: Results, *, archives: int, repeats: int) -> N
         results: Where figures go.
         archives: Of one run.
         repeats: Runs.
+        what: What the figures are called.
+        finish: Waits for what else belongs to a run.
 
     Raises:
         Failed: An archive was not answered 200, or a member was not stored.
@@ -54,6 +64,7 @@ def batch(target: Target, results: Results, *, archives: int, repeats: int) -> N
         cpu, started = process.cpu_seconds(), time.monotonic()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             stored = sum(pool.map(lambda lane: _send(target.address, lane), requests))
+        finish()
         took, used = time.monotonic() - started, process.cpu_seconds() - cpu
         if stored != each * CONNECTIONS * MEMBERS:
             raise Failed(f"{stored} objects were stored of {each * CONNECTIONS * MEMBERS}")

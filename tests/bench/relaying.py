@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from tests.bench import vaults
+from tests.bench.batching import batch
 from tests.bench.ingesting import CONNECTIONS, EVENTS, lanes, request, send
 from tests.bench.relayed import Copied, Relayed, relayed
 
@@ -27,6 +28,7 @@ READ: Final = "relay: read back and verified"
 LAG: Final = "relay: acknowledged until who reads what is committed has it, {:,} a second"
 FULL_LAG: Final = "relay: the same, as many as come"
 PUTS: Final = "relay: PUT 1 KiB under COMPLIANCE, 32 at a time"
+BATCHES: Final = "relay: batch put of tars of 1,000 objects of 1 KiB, 2 connections, into Kafka"
 OUTAGE: Final = "relay: 20,000 a second, the broker away for a minute"
 #: Records a second at which the lag is measured, and for how many seconds.
 LAG_RATE: Final = 10_000
@@ -114,8 +116,8 @@ def _spread(milliseconds: list[float]) -> dict[str, float]:
     return {"median, ms": ordered[len(ordered) // 2], "99 of 100, ms": ordered[int(len(ordered) * 0.99)]}
 
 
-def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: float) -> None:
-    """PUTs to a vault with a relay and to one without, in turns.
+def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: float, archives: int) -> None:
+    """PUTs to a vault with a relay and to one without, in turns; and archives until Kafka has the last record of them.
 
     Args:
         home: An existing directory.
@@ -123,6 +125,7 @@ def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: flo
         results: Where figures go.
         repeats: Turns.
         seconds: Length of each.
+        archives: Of one run.
 
     Raises:
         Failed: Kafka does not get the records.
@@ -132,12 +135,19 @@ def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: flo
         with_relay = vaults.target(it.vault, it.server)
         for turn in range(repeats):
             rates = {}
-            for name, target in (("with a relay", with_relay), ("without", without)):
+            both = [("with a relay", with_relay), ("without", without)]
+            for name, target in both if turn % 2 else reversed(both):
                 run = load.run(target, "put", size=1024, conns=32, seconds=seconds, prefix=f"{turn}/")
                 rates[name] = run.per_second
                 results.add(PUTS, {f"{name}, a second": run.per_second, f"{name}, CPU µs": run.server_cpu_us_op})
                 it.processes["server"].wait_until_idle()
             results.add(PUTS, {"with a relay, to without": rates["with a relay"] / rates["without"]})
+        with Copied(it.broker.address) as copied:
+
+            def finish() -> None:
+                copied.wait(it.durable())
+
+            batch(with_relay, results, archives=archives, repeats=repeats, what=BATCHES, finish=finish)
 
 
 def outage(home: Path, results: Results) -> None:
