@@ -48,6 +48,8 @@ _ASK: Final = bytes.fromhex("0000000a0012000000000007ffff")
 _ANSWER: Final = bytes.fromhex("000000070000")
 _COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _JAVA: Final = ("-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+#: For a broker of some minutes: the second compiler takes as much processor time as all else of a start.
+_BRIEF: Final = "-XX:TieredStopAtLevel=1"
 
 
 class LabFailed(Exception):
@@ -60,10 +62,12 @@ class Broker:
     Args:
         home: Of all brokers; this one's is below, named by its port.
         port: Where it listens.
+        brief: It is soon up and done, as in a test; else it is made to be fast.
     """
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, *, brief: bool = False) -> None:
         self.port = port
+        self._java = (*_JAVA, _BRIEF) if brief else _JAVA
         self.address = f"{HOST}:{port}"
         self.directory = home / str(port)
         self.log = self.directory / "broker.log"
@@ -120,7 +124,13 @@ class Broker:
             return
         if self.answers():
             raise LabFailed(f"port {self.port} is another program's")
-        command = ["java", *_JAVA, f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}", "-cp", f"{install()}/*"]
+        command = [
+            "java",
+            *self._java,
+            f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}",
+            "-cp",
+            f"{install()}/*",
+        ]
         pid = os.posix_spawnp(
             "java",
             [*command, "kafka.Kafka", str(self._properties)],
@@ -196,18 +206,21 @@ class Broker:
             os.kill(pid, sign)
 
 
-def start(home: Path, ports: Sequence[int], settings: Mapping[str, str] | None = None) -> list[Broker]:
+def start(
+    home: Path, ports: Sequence[int], settings: Mapping[str, str] | None = None, *, brief: bool = False
+) -> list[Broker]:
     """Start brokers, which are one cluster, and wait until they answer.
 
     Args:
         home: Directory of brokers; made.
         ports: Of each.
         settings: Kafka's own, on top of the lab's; they count when the cluster is made.
+        brief: See :class:`Broker`.
 
     Raises:
         LabFailed: One could not be made or does not answer.
     """
-    members = [Broker(home, port) for port in ports]
+    members = [Broker(home, port, brief=brief) for port in ports]
     cluster = secrets.token_urlsafe(16).replace("-", "A")  # an option of Kafka's tool must not begin with a dash
     for broker in members:
         broker.form(cluster, ports, settings or {})

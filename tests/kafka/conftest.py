@@ -44,7 +44,7 @@ def starting(home: Path) -> Iterator[Starts]:
     def start(count: int, settings: dict[str, str]) -> list[Broker]:
         ports = free_ports(count)
         started.extend(kafka.Broker(home, port) for port in ports)
-        return kafka.start(home, ports, settings)
+        return kafka.start(home, ports, settings, brief=True)
 
     try:
         yield start

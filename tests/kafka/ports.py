@@ -7,8 +7,8 @@ from typing import Final
 
 from compose.lab import kafka
 
-#: Ports of controllers are higher, and must be ports still.
-_HIGHEST: Final = 65_535 - kafka.CONTROLLER
+#: Below the ports that Linux gives to connections by default, with those of controllers, which are higher.
+_HIGHEST: Final = 32_767 - kafka.CONTROLLER
 _LOWEST: Final = 20_000
 
 

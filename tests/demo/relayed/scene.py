@@ -101,10 +101,10 @@ def opened(home: Path) -> Iterator[Scene]:
         Failed: One of them does not start, or does not end well.
     """
     (port,) = free_ports(1)
-    broker = Broker(home / "brokers", port)
+    broker = Broker(home / "brokers", port, brief=True)
     vault = Vault(home, {"KAFKA__BOOTSTRAP": broker.address})
     try:
-        start(home / "brokers", [port])
+        start(home / "brokers", [port], brief=True)
         made = msgspec.json.decode(vault.run("init", "--data", vault.data, "--json"))
         with vault.serve() as server:
             yield Scene(vault, server, broker, made["stream"], Firm(vault, server))
