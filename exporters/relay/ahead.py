@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Answers of the server that wait, each of some 4 MiB.
 _AHEAD: Final = 6
-#: After an answer of fewer records than this, it is so long before more are asked for, in seconds: single requests are
+#: After fewer records than this, and none left, it waits so long before it asks again, in seconds: single requests are
 #: a group of the ledger each, and an answer for each would take a tenth of the processor time that they take.
 _FEW: Final = 1_000
 _GATHER_SECONDS: Final = 0.025
@@ -119,7 +119,7 @@ class Ahead:
                 self._put(Batch(kept, sum(run.lengths), chain.seq, chain.leaf, note, told.size, last))
             if last:
                 return
-            if len(records) < _FEW:
+            if len(records) < _FEW and chain.seq >= told.end:
                 self._stop.wait(_GATHER_SECONDS)
 
     def _put(self, item: Batch | Exception) -> None:
