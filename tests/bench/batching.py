@@ -71,7 +71,7 @@ def batch(
         figures = {"objects a second": stored / took, "server CPU µs an object": used * 1e6 / stored}
         process.wait_until_idle()
         figures["the same with the view and settling, after it"] = (process.cpu_seconds() - cpu) * 1e6 / stored
-        results.add(WHAT, figures)
+        results.add(what, figures)
 
 
 def _request(target: Target, name: str) -> bytes:
