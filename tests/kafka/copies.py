@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from audit.control.worker import WorkerClient
 from audit.identity import Layout
@@ -218,6 +219,14 @@ def require_same(server: Server, address: str, topics: str = "strongroom", first
     held = ledger(server)[first:]
     assert copied == held[: len(copied)]
     return len(copied)
+
+
+def forget(address: str, topics: str, before: int) -> None:
+    """Delete the records' messages before an offset, as retention does; all of them where it is negative."""
+    where = TopicPartition(f"{topics}.records", 0, OFFSET_END if before < 0 else before)
+    admin = AdminClient({"bootstrap.servers": address})  # kept: nothing answers once it is let go of
+    for done in admin.delete_records([where]).values():
+        done.result(PATIENCE)
 
 
 def relay_environment(address: str, topics: str = "strongroom") -> dict[str, str]:

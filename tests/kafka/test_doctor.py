@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.served import Server, command
@@ -19,6 +18,7 @@ from tests.kafka.copies import (
     Topic,
     caught_up,
     cursor,
+    forget,
     relay_environment,
     require_same,
     until,
@@ -41,12 +41,6 @@ def ask(server: Server, env: Mapping[str, str]) -> tuple[list[dict[str, Any]], l
     said = json.loads(done.stdout)
     states = [each for each in said if each["kind"] == "state"]
     return states, [f"{each['kind']}: {each['text']}" for each in said if each["kind"] != "state"]
-
-
-def forget(broker: Broker, prefix: str, before: int) -> None:
-    admin = AdminClient({"bootstrap.servers": broker.address})
-    for done in admin.delete_records([TopicPartition(f"{prefix}.records", 0, before)]).values():
-        done.result(PATIENCE)
 
 
 def test_it_shows_offsets_and_what_waits_beside_a_server_and_without_one(
@@ -88,7 +82,7 @@ def test_it_names_what_is_no_longer_there_unless_that_was_asked_for(
     feeder.send(300)
     caught_up(server, broker.address, prefix)
     assert relay.stop() == 0
-    forget(broker, prefix, 150)
+    forget(broker.address, prefix, 150)
     ((state,), found) = ask(server, env)
     assert state["first_offset"] == 150
     first = json.loads(Topic(broker.address, f"{prefix}.records").values()[0])["seq"]
@@ -99,7 +93,7 @@ def test_it_names_what_is_no_longer_there_unless_that_was_asked_for(
     )
     assert "retention.ms" in line
     assert "strongroom run relay --accept-topic" in line
-    forget(broker, prefix, -1)
+    forget(broker.address, prefix, -1)
     ((state,), found) = ask(server, env | {"STRONGROOM_RELAY__KEEP_DAYS": "1"})  # too early for that, too
     assert (state["first"], state["next"]) == (-1, cursor(broker.address, prefix)["next"])
     assert "no record, no offset; record" in state["text"]
@@ -149,7 +143,7 @@ def test_metrics_have_the_offsets_that_the_topic_has(tmp_path: Path, broker: Bro
     feeder = Feeder(server)
     feeder.send(300)
     caught_up(server, broker.address, prefix)
-    forget(broker, prefix, 100)
+    forget(broker.address, prefix, 100)
     last = Topic(broker.address, f"{prefix}.records").messages()[-1].offset()
     until(lambda: _offset(server, "first") == 100 and _offset(server, "next") > last, "offsets in /metrics")
     server.stop()

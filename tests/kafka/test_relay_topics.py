@@ -21,6 +21,7 @@ from tests.kafka.copies import (
     cursor,
     durable,
     fed_until_its_end,
+    forget,
     ledger,
     records_of,
     relay_environment,
@@ -86,12 +87,12 @@ def test_what_has_expired_is_not_missed(server: Server, broker: Broker, prefix: 
     relay = Relay(server, env)
     feeder.send(300)
     caught_up(server, broker.address, prefix)
-    _forget(broker, prefix, 150)
+    forget(broker.address, prefix, 150)
     feeder.send(10)
     count = caught_up(server, broker.address, prefix)
     relay.stop()
     feeder.send(7)
-    _forget(broker, prefix, -1)  # all of it: only the cursor knows
+    forget(broker.address, prefix, -1)  # all of it: only the cursor knows
     relay = Relay(server, env)
     caught_up(server, broker.address, prefix)
     assert relay.stop() == 0
@@ -101,15 +102,6 @@ def test_what_has_expired_is_not_missed(server: Server, broker: Broker, prefix: 
     assert copied == held[len(held) - len(copied) :] or copied == held[-len(copied) - 1 : -1]
     assert json.loads(copied[0])["seq"] == count
     assert not records_of(server, "relay.rewind")
-
-
-def _forget(broker: Broker, prefix: str, before: int) -> None:
-    from confluent_kafka import OFFSET_END, TopicPartition  # noqa: PLC0415 - here alone
-
-    admin = AdminClient({"bootstrap.servers": broker.address})
-    where = TopicPartition(f"{prefix}.records", 0, OFFSET_END if before < 0 else before)
-    for done in admin.delete_records([where]).values():
-        done.result(PATIENCE)
 
 
 def test_a_cursor_that_was_lost_is_found_in_the_records(server: Server, broker: Broker, prefix: str) -> None:
@@ -184,9 +176,9 @@ def _next(record: bytes) -> bytes:
     return record.replace(b'"seq":%d,' % seq, b'"seq":%d,' % (seq + 1))
 
 
-def _write(broker: Broker, prefix: str, value: bytes) -> None:
+def _write(broker: Broker, prefix: str, value: bytes, key: bytes = STREAM.encode()) -> None:
     producer = Producer({"bootstrap.servers": broker.address})
-    producer.produce(f"{prefix}.records", value, STREAM.encode(), partition=0)
+    producer.produce(f"{prefix}.records", value, key, partition=0)
     assert producer.flush(PATIENCE) == 0
     producer.close()
 
@@ -198,10 +190,7 @@ def test_a_strangers_message_of_another_key_is_passed_over(server: Server, broke
     feeder.send(50)
     caught_up(server, broker.address, prefix)
     relay.stop()
-    producer = Producer({"bootstrap.servers": broker.address})
-    producer.produce(f"{prefix}.records", b"hello", b"stranger", partition=0)
-    producer.flush(PATIENCE)
-    producer.close()
+    _write(broker, prefix, b"hello", b"stranger")
     relay = Relay(server, env)
     feeder.send(50)
     caught_up(server, broker.address, prefix)
