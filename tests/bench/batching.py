@@ -6,7 +6,6 @@ The clients are threads of this process over plain sockets: what they send is ma
 from __future__ import annotations
 
 import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench.load import BUCKET
 from tests.bench.measure import Process
+from tests.bench.raw import answers
 from tests.demo.server import Failed
 from tests.doubles.archives import END, member
 from tests.unit.s3.signer import Signer
@@ -94,17 +94,4 @@ def _request(target: Target, name: str) -> bytes:
 
 def _send(address: str, requests: Sequence[bytes]) -> int:
     """Send requests one after the other over one connection; how many objects were stored."""
-    host, _, port = address.rpartition(":")
-    stored = 0
-    with socket.create_connection((host, int(port))) as connection, connection.makefile("rb") as answers:
-        for request in requests:
-            connection.sendall(request)
-            status, length = answers.readline(), 0
-            while (line := answers.readline()) not in {b"\r\n", b""}:
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            answer = answers.read(length)
-            if b" 200 " not in status:
-                raise Failed(f"{status.decode().strip()}: {answer[:1000].decode()}")
-            stored += answer.count(b"<Extracted>")
-    return stored
+    return sum(answer.count(b"<Extracted>") for answer in answers(address, requests))

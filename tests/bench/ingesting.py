@@ -7,12 +7,12 @@ take next to nothing of the machine while it does.
 from __future__ import annotations
 
 import json
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.measure import Process
+from tests.bench.raw import answers
 from tests.demo.server import Failed
 
 if TYPE_CHECKING:
@@ -100,20 +100,9 @@ def send(address: str, requests: Iterable[bytes], answered: Callable[[int], None
     Raises:
         Failed: One was not answered 200.
     """
-    host, _, port = address.rpartition(":")
     stored = 0
-    with socket.create_connection((host, int(port))) as connection, connection.makefile("rb") as answers:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for each in requests:
-            connection.sendall(each)
-            status, length = answers.readline(), 0
-            while (line := answers.readline()) not in {b"\r\n", b""}:
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            answer = answers.read(length)
-            if b" 200 " not in status:
-                raise Failed(f"{status.decode().strip()}: {answer.decode()}")
-            receipt = json.loads(answer)
-            answered(receipt["records"][-1][1] + 1)
-            stored += receipt["stored"]
+    for answer in answers(address, requests):
+        receipt = json.loads(answer)
+        answered(receipt["records"][-1][1] + 1)
+        stored += receipt["stored"]
     return stored
