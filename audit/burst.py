@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Records a second from which on they are a burst: more than single requests bring, fewer than can be viewed meanwhile.
-BURST_RECORDS_S: Final = 10_000
+BURST_RECORDS_S: Final = 5_000
 #: How long a burst's records may wait, in seconds: some ten million of them, a hundred seconds of reading.
 BURST_SECONDS: Final = 90.0
 

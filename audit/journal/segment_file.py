@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: How far apart records begin that one read takes together, in bytes.
 READ_BYTES: Final = 64 * 1024
-#: From how many times their own bytes on records are picked out one by one: bodies lie between them.
+#: From how many times their own bytes on records are picked out of what was read: bodies lie between them.
 _SPARSE: Final = 2
 
 
@@ -81,14 +81,13 @@ class Segment:
         return [data[offset - start : offset - start + length] for offset, length in places]
 
     def run(self, seq: int, end: int, limit: int) -> Run:
-        """Record ``seq`` and the next before ``end``, about ``limit`` bytes; by one read, unless bodies lie between."""
+        """Record ``seq`` and the next before ``end``: what one read of about ``limit`` bytes gives."""
         first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
         start, stop = offsets[first], min(end - self.first_seq, len(offsets))
         stop = max(bisect_right(offsets, start + limit, first, stop), first + 1)
         span, those = offsets[stop - 1] + lengths[stop - 1] - start, lengths[first:stop]
-        if span > _SPARSE * sum(those):
-            return Run.of(self.records(seq, end))
-        return Run(array("I", [offset - start for offset in offsets[first:stop]]), those, self._read(start, span))
+        run = Run(array("I", [offset - start for offset in offsets[first:stop]]), those, self._read(start, span))
+        return Run.of(run.records()) if span > _SPARSE * sum(those) else run
 
     def body(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of a record's body."""

@@ -63,6 +63,22 @@ def test_records_come_in_order_from_wherever_one_begins(
         assert list(builder.log.tail(start)) == list(enumerate(builder.records))[start:]
 
 
+@pytest.mark.parametrize("body", [0, 40, 5000])
+def test_one_read_gives_all_the_records_within_it_alone(builder: Builder, body: int) -> None:
+    for _ in range(4):
+        builder.group(3, b"x" * body)
+    end, records = len(builder.records), builder.records
+    run = builder.log.run(1, end, SEGMENT_BYTES)
+    assert run is not None
+    assert run.records() == records[1:]
+    assert len(run.data) < 2 * sum(map(len, records)) + 12 * 40  # not the bodies, where they are longer
+    few = builder.log.run(1, end - 2, 3 * body + 3 * len(records[0]))
+    assert few is not None
+    assert few.records() == records[1 : 1 + len(few.lengths)]
+    assert 0 < len(few.lengths) < end - 3
+    assert builder.log.run(end, end, 1) is None
+
+
 def test_bodies_are_at_hand_where_the_page_cache_holds_them(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(builder, 1)
     oldest = builder.log.closed()[0]
