@@ -39,6 +39,8 @@ BENCHES: Final = (
 )
 #: Large objects of a GiB.
 _LARGE_A_GIB: Final = 16
+#: How long a broker is warmed up, in seconds; less in a quick look.
+_WARM_SECONDS: Final = {False: 90.0, True: 5.0}
 
 
 def main() -> None:
@@ -108,12 +110,13 @@ def _archives(options: argparse.Namespace) -> int:
 def _measure_relay(home: Path, load: Load, results: Results, options: argparse.Namespace) -> None:
     if not options.only and not shutil.which("mvn"):  # brokers come from Maven Central
         return
+    warm, repeats = _WARM_SECONDS[options.quick], options.repeats
     measures: dict[str, Callable[[Path], None]] = {
-        "relay": lambda place: relaying.relay(place, results, count=options.records, repeats=options.repeats),
+        "relay": lambda place: relaying.relay(place, results, count=options.records, repeats=repeats, warm=warm),
         "relay-puts": lambda place: relaying.puts(
-            place, load, results, repeats=options.repeats, seconds=options.seconds, archives=_archives(options)
+            place, load, results, repeats=repeats, seconds=options.seconds, archives=_archives(options), warm=warm
         ),
-        "relay-outage": lambda place: relaying.outage(place, results),
+        "relay-outage": lambda place: relaying.outage(place, results, warm=warm),
     }
     for name, measure in measures.items():
         if name in (options.only or BENCHES):

@@ -16,7 +16,7 @@ from tests.bench.raw import answers
 from tests.demo.server import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.bench.measure import Results
     from tests.demo.server import Vault
@@ -72,10 +72,10 @@ def lanes(address: str, token: str, name: str, count: int) -> list[list[bytes]]:
     return [[request(address, token, f"{name}-{lane}-{at}") for at in range(each)] for lane in range(CONNECTIONS)]
 
 
-def request(address: str, token: str, name: str) -> bytes:
+def request(address: str, token: str, name: str, events: int = EVENTS) -> bytes:
     """One request whole, head and body."""
     lines = []
-    for number in range(EVENTS):
+    for number in range(events):
         head = f'{{"id":"{name}-{number:04d}","time":"2026-11-27T12:00:00.000Z","user":"ann","note":"'
         lines.append(f'{head}{_PADDING[: EVENT_BYTES - len(head) - 2]}"}}\n')
     body = "".join(lines).encode()
@@ -84,6 +84,27 @@ def request(address: str, token: str, name: str) -> bytes:
         f"content-type: application/x-ndjson\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def paced(
+    address: str, token: str, name: str, rate: int, seconds: Callable[[], float], events: int = EVENTS
+) -> Iterator[bytes]:
+    """Requests at a steady rate, each made when it is due.
+
+    Args:
+        address: The audit listener.
+        token: To send them with.
+        name: Of the events.
+        rate: How many events a second.
+        seconds: Says anew before each how long they are to come.
+        events: Of one request.
+    """
+    started, number = time.monotonic(), 0
+    while (due := number * events / rate) < seconds():
+        following = request(address, token, f"{name}-{number}", events)
+        time.sleep(max(0.0, started + due - time.monotonic()))
+        yield following
+        number += 1
 
 
 def send(address: str, requests: Iterable[bytes], answered: Callable[[int], None] = lambda _: None) -> int:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 300.0
 _PORT: Final = 19_492
+#: Records a second meanwhile, and of a request: as many transactions as there are at any rate.
+_WARM_RATE: Final = 1_000
+_WARM_EVENTS: Final = 50
 _CURSORS: Final = "strongroom.cursors"
 
 
@@ -52,11 +55,12 @@ class Relayed(NamedTuple):
 
 
 @contextmanager
-def relayed(home: Path) -> Iterator[Relayed]:
+def relayed(home: Path, warm: float) -> Iterator[Relayed]:
     """Serve a vault beside a broker of its own, and warm them up.
 
     Args:
         home: An existing directory; the broker's part of it is removed at the end.
+        warm: Seconds of that: for a minute and a half of transactions a broker's compilers take more than its work.
     """
     (broker,) = kafka.start(home / "brokers", [_PORT])
     try:
@@ -64,8 +68,8 @@ def relayed(home: Path) -> Iterator[Relayed]:
         with vault.serve() as server:
             made = Relayed(vault, broker, server, ingesting.source(vault), {})
             with Copied(broker.address) as copied:
-                warm = [ingesting.request(made.address, made.token, f"warm-{at}") for at in range(100)]
-                ingesting.send(made.address, warm)
+                coming = ingesting.paced(made.address, made.token, "warm", _WARM_RATE, lambda: warm, _WARM_EVENTS)
+                ingesting.send(made.address, coming)
                 copied.wait(made.durable())
             pids = {"server": server.pid, "relay": server.worker(), "broker": broker.pid}
             made.processes.update((name, Process(pid)) for name, pid in pids.items())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench import vaults
 from tests.bench.batching import batch
-from tests.bench.ingesting import CONNECTIONS, EVENTS, lanes, request, send
+from tests.bench.ingesting import CONNECTIONS, lanes, paced, send
 from tests.bench.relayed import Copied, Relayed, relayed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _OUTAGE_SECONDS: Final = 60.0
 _MS: Final = 1000
 
 
-def relay(home: Path, results: Results, *, count: int, repeats: int) -> None:
+def relay(home: Path, results: Results, *, count: int, repeats: int, warm: float) -> None:
     """Send events as fast as they are taken, and wait until Kafka has them all; then some at a steady rate.
 
     Args:
@@ -46,16 +46,17 @@ def relay(home: Path, results: Results, *, count: int, repeats: int) -> None:
         results: Where figures go.
         count: Events of one run.
         repeats: Runs.
+        warm: Seconds for which the broker is warmed up.
 
     Raises:
         Failed: Kafka does not get them, or they do not verify.
     """
-    with relayed(home) as it:
+    with relayed(home, warm) as it:
         for run in range(repeats):
             it.processes["server"].wait_until_idle()
             _full(it, results, str(run), count)
         it.processes["server"].wait_until_idle()
-        _lags(it, results, LAG.format(LAG_RATE), _paced(it, "lag", LAG_RATE, lambda: _LAG_SECONDS))
+        _lags(it, results, LAG.format(LAG_RATE), paced(it.address, it.token, "lag", LAG_RATE, lambda: _LAG_SECONDS))
         started = time.monotonic()
         said = json.loads(it.vault.run("verify", "--kafka", it.broker.address, "--json"))
         results.add(READ, {"records a second": said["size"] / (time.monotonic() - started), "records": said["size"]})
@@ -92,16 +93,6 @@ def _note(answers: list[tuple[float, int]]) -> Callable[[int], None]:
     return lambda end: answers.append((time.monotonic(), end))
 
 
-def _paced(it: Relayed, name: str, rate: int, seconds: Callable[[], float]) -> Iterator[bytes]:
-    """Requests at a steady rate, each made when it is due; ``seconds`` says anew each time when the last one is."""
-    started, number = time.monotonic(), 0
-    while (due := number * EVENTS / rate) < seconds():
-        following = request(it.address, it.token, f"{name}-{number}")
-        time.sleep(max(0.0, started + due - time.monotonic()))
-        yield following
-        number += 1
-
-
 def _lags(it: Relayed, results: Results, what: str, requests: Iterator[bytes]) -> None:
     answers: list[tuple[float, int]] = []
     with Copied(it.broker.address) as copied:
@@ -116,7 +107,7 @@ def _spread(milliseconds: list[float]) -> dict[str, float]:
     return {"median, ms": ordered[len(ordered) // 2], "99 of 100, ms": ordered[int(len(ordered) * 0.99)]}
 
 
-def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: float, archives: int) -> None:
+def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: float, archives: int, warm: float) -> None:
     """PUTs to a vault with a relay and to one without, in turns; and archives until Kafka has the last record of them.
 
     Args:
@@ -126,12 +117,13 @@ def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: flo
         repeats: Turns.
         seconds: Length of each.
         archives: Of one run.
+        warm: Seconds for which the broker is warmed up.
 
     Raises:
         Failed: Kafka does not get the records.
     """
     alone = vaults.make(home / "alone")
-    with relayed(home) as it, vaults.serve(alone) as (without, _):
+    with relayed(home, warm) as it, vaults.serve(alone) as (without, _):
         with_relay = vaults.target(it.vault, it.server)
         for turn in range(repeats):
             rates = {}
@@ -150,21 +142,23 @@ def puts(home: Path, load: Load, results: Results, *, repeats: int, seconds: flo
             batch(with_relay, results, archives=archives, repeats=repeats, what=BATCHES, finish=finish)
 
 
-def outage(home: Path, results: Results) -> None:
+def outage(home: Path, results: Results, *, warm: float) -> None:
     """Events at a steady rate, while the broker is killed and comes back after a minute.
 
     Args:
         home: An existing directory.
         results: Where figures go.
+        warm: Seconds for which the broker is warmed up, before it goes away.
 
     Raises:
         Failed: Kafka does not get them.
     """
-    with relayed(home) as it, Copied(it.broker.address) as copied, ThreadPoolExecutor(1) as pool:
+    with relayed(home, warm) as it, Copied(it.broker.address) as copied, ThreadPoolExecutor(1) as pool:
         copied.wait(it.durable())
         answers: list[tuple[float, int]] = []
         until = [float("inf")]
-        sending = pool.submit(send, it.address, _paced(it, "outage", _OUTAGE_RATE, lambda: until[0]), _note(answers))
+        coming = paced(it.address, it.token, "outage", _OUTAGE_RATE, lambda: until[0])
+        sending = pool.submit(send, it.address, coming, _note(answers))
         try:
             time.sleep(5)
             it.broker.crash()
