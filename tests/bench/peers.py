@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,7 @@ from tests.demo.firm import isolate
 from tests.demo.server import PATIENCE_S, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: MinIO's last published version, of 12 February 2026.
 MINIO: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -43,28 +44,37 @@ _LARGE: Final = 4
 _ABSOLUTE: Final = ("amount", "client", "most", "memory", "p50 of one", "p50 beyond")
 
 
-def build() -> Path:
-    """Build MinIO, if it was not built before; of several processes that want it, one builds and the others wait.
+def build(environ: Mapping[str, str]) -> Path:
+    """Build MinIO, if it was not built so before; of several processes that want it, one builds and the others wait.
+
+    Args:
+        environ: Of the compiler.
 
     Raises:
         Failed: There is no Go, or the sources cannot be had.
     """
-    binary = _PLACE / MINIO.rpartition("@")[2] / "minio"
+    way = sha256(environ["GOFLAGS"].encode()).hexdigest()[:8]
+    binary = _PLACE / f"{MINIO.rpartition('@')[2]}-{way}" / "minio"
     binary.parent.mkdir(parents=True, exist_ok=True)
     with (binary.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not binary.exists():
-            _build(binary)
+            _build(binary, environ)
     return binary
 
 
-def _build(binary: Path) -> None:
+def _build(binary: Path, environ: Mapping[str, str]) -> None:
     go = shutil.which("go")
     if go is None:
         raise Failed("MinIO cannot be built: Go is not installed")
     print(f"building {MINIO}; this takes some minutes", flush=True)
-    environ = {**os.environ, "GOBIN": str(binary.parent), "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"}
-    built = subprocess.run([go, "install", MINIO], env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    built = subprocess.run(
+        [go, "install", MINIO],
+        env={**environ, "GOBIN": str(binary.parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if built.returncode:
         raise Failed(f"MinIO cannot be built:\n{built.stderr[-2000:]}")
 
@@ -115,7 +125,7 @@ def main() -> int:
     isolate()
     results, circumstances = Results(), machine()
     try:
-        binary = build()
+        binary = build({**os.environ, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"})
         load = Load()
         with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
             home = Path(name)

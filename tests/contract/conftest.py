@@ -15,6 +15,7 @@ from audit.anchor.url import open_anchor
 from audit.config import AnchorSection
 from tests.bench.peers import build, serve_minio
 from tests.doubles.s3_server import FakeS3, serving
+from tests.golang import GO
 from tests.integration.served import Server
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def strongroom_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buck
 def minio_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     if shutil.which("go") is None:
         pytest.skip("Go, which MinIO is built with, is not installed")
-    with serve_minio(build(), tmp_path_factory.mktemp("minio")) as target:
+    with serve_minio(build(GO), tmp_path_factory.mktemp("minio")) as target:
         yield Bucket(f"http://{target.address}", target.access_key, target.secret_key).make()
 
 

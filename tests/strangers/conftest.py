@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Seconds that a program may take on a busy machine.
 PATIENCE = 120
-#: Go builds what go.mod and go.sum pin, with the compiler that is there.
-GO = {**os.environ, "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 _REGION = "us-east-1"
 _buckets = count(1)
 

@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from tests.bench.peers import build, serve_minio
+from tests.golang import GO
 from tests.integration.served import Server
 from tests.readme import ROOT
 
@@ -87,7 +88,7 @@ def test_what_minio_says_of_its_requests_is_kept_also_where_the_vault_was_away(
     assert added.returncode == 0, added.stderr
     queue = tmp_path / "queue"
     set_up(monkeypatch, server, added.stdout.strip(), queue)
-    with serve_minio(build(), tmp_path) as target:
+    with serve_minio(build(GO), tmp_path) as target:
         sent = puts(target, ["first", "path/ü", "third"])
         came = until(server, "PutObject", 3)
         assert sorted(record["ingest"]["id"] for record in came) == sorted(sent)

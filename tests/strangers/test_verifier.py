@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.verify.build import archive
-from tests.strangers.conftest import GO, run, tool
+from tests.golang import GO
+from tests.strangers.conftest import run, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
