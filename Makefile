@@ -64,7 +64,7 @@ soak-kafka: setup ## Kill relay, broker and server forty times while a million r
 	SOAK_RECORDS=$(or $(RECORDS),1000000) SOAK_SEED=$(or $(SEED),1) \
 	  $(BIN)/pytest -s -p tests.kafka.conftest tests/soak/test_kafka.py
 
-bench-kafka: setup ## Measure events on their way over HTTP and ledger into a real Kafka (needs Java and Maven; BENCH as below)
+bench-kafka: setup ## Measure events on their way over HTTP and ledger into a real Kafka (some 30 minutes; needs Java and Maven; BENCH as below)
 	$(BIN)/python -m tests.bench --only relay --only relay-puts --only relay-outage --records 6000000 $(BENCH)
 
 bench: setup ## Measure against every goal (some 10 minutes, 15 GB of disk; BENCH=--quick: 2 minutes, BENCH=--help: more)

@@ -53,7 +53,10 @@ def main() -> None:
     if load.note:
         print(load.note)
     with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
-        _measure(Path(name), load, results, options)
+        try:
+            _measure(Path(name), load, results, options)
+        finally:
+            results.print_new()  # also where what came next failed
     verdicts = goals.judge(results, goals.GOALS)
     goals.show(verdicts)
     print("`make bench-peers` measures what has to be reached in comparison with MinIO.")

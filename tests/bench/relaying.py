@@ -35,6 +35,8 @@ LAG_RATE: Final = 10_000
 _LAG_SECONDS: Final = 20.0
 _OUTAGE_RATE: Final = 20_000
 _OUTAGE_SECONDS: Final = 60.0
+#: How long verifying all of it may take, in seconds: some twenty million records.
+_VERIFY_SECONDS: Final = 1_800.0
 _MS: Final = 1000
 
 
@@ -58,7 +60,7 @@ def relay(home: Path, results: Results, *, count: int, repeats: int, warm: float
         it.processes["server"].wait_until_idle()
         _lags(it, results, LAG.format(LAG_RATE), paced(it.address, it.token, "lag", LAG_RATE, lambda: _LAG_SECONDS))
         started = time.monotonic()
-        said = json.loads(it.vault.run("verify", "--kafka", it.broker.address, "--json"))
+        said = json.loads(it.vault.run("verify", "--kafka", it.broker.address, "--json", patience=_VERIFY_SECONDS))
         results.add(READ, {"records a second": said["size"] / (time.monotonic() - started), "records": said["size"]})
 
 

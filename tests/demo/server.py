@@ -63,12 +63,13 @@ class Vault:
         # Whatever the caller has set for a vault of his own is not meant for this one.
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")} | mine
 
-    def run(self, *arguments: str | Path, expect: int = 0) -> str:
+    def run(self, *arguments: str | Path, expect: int = 0, patience: float = PATIENCE_S) -> str:
         """Run a command to its end.
 
         Args:
             arguments: After ``strongroom``.
             expect: The exit code it must have.
+            patience: Seconds that it may take.
 
         Returns:
             Its standard output.
@@ -76,7 +77,7 @@ class Vault:
         Raises:
             Failed: It ended otherwise.
         """
-        return run([COMMAND, *arguments], self._environ, expect=expect)
+        return run([COMMAND, *arguments], self._environ, expect=expect, patience=patience)
 
     @contextmanager
     def serve(self) -> Iterator[Server]:
@@ -118,14 +119,14 @@ class Vault:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
 
 
-def run(arguments: list[str | Path], environ: Mapping[str, str], *, expect: int) -> str:
+def run(arguments: list[str | Path], environ: Mapping[str, str], *, expect: int, patience: float = PATIENCE_S) -> str:
     """Run any program to its end; its standard output.
 
     Raises:
         Failed: It did not end with the exit code ``expect``.
     """
     done = subprocess.run(
-        arguments, env=environ, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False
+        arguments, env=environ, capture_output=True, text=True, errors="replace", timeout=patience, check=False
     )
     if done.returncode != expect:
         told = "\n".join((done.stdout + done.stderr).splitlines()[-_LOG_LINES:])
