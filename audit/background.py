@@ -57,7 +57,7 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
-#: Bytes of segments that may wait to be settled: a start reads them all, which takes it some ten seconds.
+#: From so many bytes of segments that wait on, settling goes on in a burst, too: a start reads all that waits.
 UNSETTLED_BYTES: Final = 1 << 30
 #: Seconds after a question in which the view reads in a burst, too: who asks will ask again.
 ASKED_SECONDS: Final = 300.0

@@ -73,21 +73,12 @@ class Segment:
 
     def records(self, seq: int, end: int) -> list[bytes]:
         """Exact bytes of record ``seq`` and of the next ones before ``end``: as many as one read gives."""
-        first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
-        start, stop = offsets[first], min(end - self.first_seq, len(offsets))
-        stop = max(bisect_right(offsets, start + READ_BYTES, first, stop), first + 1)
-        data = self._read(start, offsets[stop - 1] + lengths[stop - 1] - start)
-        places = zip(offsets[first:stop], lengths[first:stop], strict=True)
-        return [data[offset - start : offset - start + length] for offset, length in places]
+        return self._together(seq, end, READ_BYTES).records()
 
     def run(self, seq: int, end: int, limit: int) -> Run:
         """Record ``seq`` and the next before ``end``: what one read of about ``limit`` bytes gives."""
-        first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
-        start, stop = offsets[first], min(end - self.first_seq, len(offsets))
-        stop = max(bisect_right(offsets, start + limit, first, stop), first + 1)
-        span, those = offsets[stop - 1] + lengths[stop - 1] - start, lengths[first:stop]
-        run = Run(array("I", [offset - start for offset in offsets[first:stop]]), those, self._read(start, span))
-        return Run.of(run.records()) if span > _SPARSE * sum(those) else run
+        run = self._together(seq, end, limit)
+        return Run.of(run.records()) if len(run.data) > _SPARSE * sum(run.lengths) else run
 
     def body(self, seq: int, offset: int, length: int) -> bytes:
         """Bytes of a record's body."""
@@ -121,6 +112,14 @@ class Segment:
             if error.errno in durable.NO_DESCRIPTOR:
                 raise Unavailable(f"{self.path}: {error.strerror}") from error
             raise CorruptError(f"{self.path} cannot be opened: {error.strerror}") from error
+
+    def _together(self, seq: int, end: int, limit: int) -> Run:
+        """Record ``seq`` and those before ``end`` that begin within ``limit`` bytes of it, and what lies between."""
+        first, offsets, lengths = seq - self.first_seq, self._offsets, self._records
+        start, stop = offsets[first], min(end - self.first_seq, len(offsets))
+        stop = max(bisect_right(offsets, start + limit, first, stop), first + 1)
+        data = self._read(start, offsets[stop - 1] + lengths[stop - 1] - start)
+        return Run(array("I", [offset - start for offset in offsets[first:stop]]), lengths[first:stop], data)
 
     def _read(self, offset: int, length: int) -> bytes:
         file = self.file()  # held until it is read
