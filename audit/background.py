@@ -19,6 +19,7 @@ from audit.backup.holds import ERASING
 from audit.burst import Burst
 from audit.eraser import Eraser
 from audit.errors import AuditError
+from audit.journal import debt
 from audit.pruning import Pruner
 from audit.replay import records
 from audit.settle import Settler
@@ -57,8 +58,6 @@ SPARES_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 1.0
 #: Seconds between looks at the feed while the query view has all of it; a question has it look at once.
 VIEW_SECONDS: Final = 2.0
-#: From so many bytes of segments that wait on, settling goes on in a burst, too: a start reads all that waits.
-UNSETTLED_BYTES: Final = 1 << 30
 #: Seconds after a question in which the view reads in a burst, too: who asks will ask again.
 ASKED_SECONDS: Final = 300.0
 #: Records after which a clock record is written before its interval is over: the way back at a start stays short.
@@ -256,6 +255,8 @@ class Background:
         waiting = time.monotonic() - self._sealed_at
         if self.sealed < self._stores.log.durable_end and waiting > UNSEALED_SECONDS:
             warnings.append(f"no checkpoint for {waiting:.0f} s: records are kept, and nothing is signed")
+        if (behind := self._stores.log.debt.bytes) > debt.UNSETTLED_BYTES:
+            warnings.append(f"settler: {behind >> 20} MiB of the commit log wait for it: writes are slowed down")
         now = self._clock.now()
         lag = now.wall - now.clock
         if lag > NS:
@@ -289,7 +290,7 @@ class Background:
 
         def step() -> bool:
             waiting = (len(log.closed()) + 1) * log.segment_bytes
-            if burst.lasts() and waiting <= UNSETTLED_BYTES and has_room(self._spares, 2 * waiting):
+            if burst.lasts() and waiting <= debt.UNSETTLED_BYTES and has_room(self._spares, 2 * waiting):
                 return False
             if settler.step():
                 return True

@@ -97,7 +97,6 @@ class Settler:
         self._published = published
         self._base = base
         self._closed = closed
-        self._settled = -1
         self._left: list[bytes] = []
         self._retired: list[tuple[RecyclingToken, int]] = []
 
@@ -116,7 +115,7 @@ class Settler:
 
     def _settle(self) -> bool:
         """Copy what is in the oldest segment that was not settled by this process, unless it was by another."""
-        segment = next((item for item in self._log.closed() if item.header.number > self._settled), None)
+        segment = next(iter(self._log.debt.waiting), None)
         if segment is None:
             return self._closed and self._end()
         run = list(self._left)
@@ -137,7 +136,7 @@ class Settler:
         for (bucket, _, until), bodies in groups.items():
             self._packs.add(bucket, until, bodies)
             crash_point("settle.bodies")
-        self._settled = segment.header.number
+        self._log.debt.settled = segment.header.number
         return True
 
     def _end(self) -> bool:
@@ -148,7 +147,7 @@ class Settler:
 
     def _retire(self) -> bool:
         oldest = next(iter(self._log.closed()), None)
-        if oldest is None or oldest.header.number > self._settled:
+        if oldest is None or oldest.header.number > self._log.debt.settled:
             return False
         if oldest.end_seq > min(self._ledger.end, self._published()):
             return False

@@ -63,7 +63,6 @@ MAX_GROUP_RECORDS: Final = 8_192
 GROUP_BYTES: Final = 4 * 1024 * 1024
 #: How long a look at the free disk space holds, in seconds.
 _SPACE_SECONDS: Final = 0.25
-
 #: What has the bytes of ``row`` read after the record is durable.
 _READS: Final = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
 
@@ -108,8 +107,7 @@ class Committer:
     ) -> None:
         self._journal = log
         self._state = state
-        self._clock = clock
-        self._stream = stream
+        self._clock, self._stream = clock, stream
         self._seq, self._prev = next_seq, prev
         self._base = base
         self._leases = leases
@@ -200,6 +198,7 @@ class Committer:
             if not batch:
                 return
             group = Group(self._seq, self._prev, [done for _, done, _ in batch])
+            began = time.monotonic()
             try:
                 self._commit([intent for intent, _, _ in batch], bound, group)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
@@ -207,6 +206,7 @@ class Committer:
                 _log.critical("the ledger's writer stops: %s", poison, exc_info=None if poison is error else error)
                 self._fail(poison, group)
                 return
+            self._journal.debt.rest(time.monotonic() - began)
 
     def _fail(self, poison: VaultError, group: Group) -> None:
         with self._wake:

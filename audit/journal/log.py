@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from audit.errors import LedgerCorrupt
 from audit.journal import segment as format_
+from audit.journal.debt import Debt
 from audit.journal.segment import BLOCK, GroupHeader, SegmentHeader
 from audit.journal.segment_file import Segment
 from vault import durable
@@ -66,6 +67,7 @@ class CommitLog:
         write_seconds: What writing and syncing one group took.
         group_records: Records of one group.
         group_bytes: Bytes of all groups written by this process.
+        debt: What waits to be settled.
     """
 
     def __init__(
@@ -79,15 +81,13 @@ class CommitLog:
         self.group_bytes = 0
         self._cramped = False
         self.files = OpenFiles(OPEN_SEGMENTS, os.O_RDWR)
+        self.debt = Debt(self.closed)
         self._stream = stream
         self._segments: tuple[Segment, ...] = ()  # replaced as a whole, under the lock: readers take none
         self._active: Segment | None = None
-        self._lock = Lock()
-        self._making = Lock()
+        self._lock, self._making = Lock(), Lock()
         self._grown = Condition()
-        self._durable_end = 0
-        self._incarnation = 0
-        self._next_number = 0
+        self._durable_end = self._incarnation = self._next_number = 0
 
     @property
     def max_payload(self) -> int:

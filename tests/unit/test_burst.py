@@ -9,6 +9,7 @@ import pytest
 
 from audit import background
 from audit.burst import BURST_RECORDS_S, BURST_SECONDS, Burst
+from audit.journal import debt
 from audit.query.view import View
 from audit.settle import Settler
 from tests.doubles.memory import memory_directory
@@ -113,7 +114,7 @@ def test_in_a_burst_segments_wait_unless_they_are_too_many(node: Node, monkeypat
         with mock.patch.object(background, "has_room", return_value=False):
             step()
             settler.step.assert_called_once()
-        monkeypatch.setattr(background, "UNSETTLED_BYTES", 0)
+        monkeypatch.setattr(debt, "UNSETTLED_BYTES", 0)
         step()
         assert settler.step.call_count == 2
     monkeypatch.undo()
@@ -130,3 +131,10 @@ def test_the_settler_says_when_nothing_waits_for_it_any_more(node: Node) -> None
         done.assert_not_called()
         step()
         done.assert_called_once()
+
+
+def test_a_server_says_that_it_slows_writes_for_settling(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("settler" in text for text in node.status().warnings)
+    node.stores.log.open_segment(node.stores.log.durable_end)  # the one before it is written no more
+    monkeypatch.setattr(debt, "UNSETTLED_BYTES", 0)
+    assert any("settler: " in text and "slowed down" in text for text in node.status().warnings)
