@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from binascii import hexlify
-from typing import Final
+from typing import Final, Self
 
 from audit.errors import LedgerCorrupt
 from vault.merkle import EMPTY_ROOT, leaf_hash
@@ -39,6 +39,13 @@ class Chain:
         self.seq = seq
         self._prev = b"" if before == b"" else hexlify(EMPTY_ROOT if before is None else leaf_hash(before))
         self._front = b""  # what stood before the seq of the last record
+
+    @classmethod
+    def after(cls, leaf: bytes, seq: int) -> Self:
+        """One that goes on with record ``seq``, after one of that leaf hash; empty bytes where it is not known."""
+        chain = cls(seq, b"")
+        chain._prev = hexlify(leaf)
+        return chain
 
     @property
     def leaf(self) -> str:

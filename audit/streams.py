@@ -14,7 +14,7 @@ from audit.journal.log import CommitLog
 from audit.journal.segment import stream_hash
 from audit.ledger import SettledLedger
 from audit.strand import Strand
-from vault.merkle import leaf_hash
+from vault.merkle import EMPTY_ROOT, leaf_hash
 from vault.record import decode
 from vault.storage.packs import PackStore
 
@@ -140,4 +140,4 @@ def _settled(layout: Layout, stream: str, *, closed: bool = False) -> SettledLed
 
 def _end(settled: SettledLedger) -> tuple[int, bytes]:
     """End seq of settled records, and the leaf hash of the last one."""
-    return settled.end, leaf_hash(settled.record(settled.end - 1)) if settled.end else recovery.EMPTY_ROOT
+    return settled.end, leaf_hash(settled.record(settled.end - 1)) if settled.end else EMPTY_ROOT

@@ -32,6 +32,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit.chain import Chain
 from audit.crash import crash_point
 from audit.errors import LedgerCorrupt
 from audit.journal import segment as format_
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 
 #: Zeros at the end of a closed segment that are given back to the disk, in bytes: each start closes one.
 _WORTH_RELEASING = 64 * 1024
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+#: What a record has that names a torn group.
+_RECOVERY = b'"op":"ledger.recover"'
 
 
 @dataclass(slots=True)
@@ -87,10 +89,9 @@ class _Scan:
     """The state of one pass over all segments."""
 
     files: OpenFiles
-    expected: int | None = None
-    prev: bytes | None = None
+    chain: Chain | None = None
     incarnation: int = 0
-    last: tuple[GroupHeader, list[tuple[bytes, bytes]]] | None = None
+    last: tuple[GroupHeader, bytes] | None = None
     segments: list[Segment] = field(default_factory=list)
     tails: list[tuple[SegmentHeader, int, bytes]] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
@@ -131,10 +132,11 @@ def recover(
     log.begin(scan.segments, found.incarnation, found.next_seq, number + 1)
     crash_point("recover.before-rewrite")
     if scan.last is not None:
-        header, records = scan.last
+        header, data = scan.last
         target = log.open_segment(header.first_seq, header.length)
         crash_point("recover.opened")
-        log.append(target, header.first_seq, [(record, (body,)) for record, body in records])
+        found_last = format_.frames(data, header, str(log.directory))
+        log.append(target, header.first_seq, [(frame.record, (_body(frame, data),)) for frame in found_last])
     crash_point("recover.after-rewrite")
     for item, (_, _, rest) in zip(scan.segments, scan.tails, strict=True):
         if not rest and (left := item.header.length - item.end_offset) > _WORTH_RELEASING:
@@ -180,11 +182,11 @@ def _read(  # noqa: PLR0917 - private, named at both calls
     number = max((int(path.stem) for path in paths), default=-1)
     for path, data in _contents(paths):
         _read_segment(path, data, stream, settled, scan)
-        progress(scan.expected or 0)
-    next_seq = scan.expected if scan.expected is not None else settled[0]
+        progress(scan.chain.seq if scan.chain is not None else 0)
+    chain = scan.chain if scan.chain is not None else Chain.after(settled[1], settled[0])
+    next_seq, prev = chain.seq, bytes.fromhex(chain.leaf)
     if next_seq < settled[0]:  # all of it was settled: then the commit log ends before it does
         raise LedgerCorrupt(str(log.directory), f"it ends at record {next_seq}, settled ones at {settled[0]}")
-    prev = scan.prev if scan.prev is not None else settled[1]
     if next_seq == settled[0] and prev != settled[1]:
         raise LedgerCorrupt(str(log.directory), f"record {next_seq - 1} is not the one that was settled")
     torn = _judge_tails(scan, log.directory)
@@ -233,13 +235,8 @@ def _read_segment(path: Path, data: bytes, stream: bytes, settled: tuple[int, by
         known = group.first_seq <= group.durable_through <= group.first_seq + group.count
         if group.incarnation != header.incarnation or not known:
             raise LedgerCorrupt(f"{place} at {offset}", "a group that its segment's writer cannot have written")
-        records = []
-        for frame in format_.frames(data, group, place):
-            body = data[frame.body_offset : frame.body_offset + frame.body_length]
-            _chain(frame, place, opened, settled, scan)
-            _note_recovery(frame.record, scan)
-            records.append((frame.record, body))
-        scan.last = (group, records)
+        _read_records(data, group, place, settled, scan)
+        scan.last = (group, data)
         offset = group.end
     opened.end_offset = offset
     for later in range(offset + BLOCK, size, BLOCK):  # rule 2
@@ -249,42 +246,43 @@ def _read_segment(path: Path, data: bytes, stream: bytes, settled: tuple[int, by
     scan.tails.append((header, offset, rest))
 
 
-def _chain(frame: Frame, place: str, opened: Segment, settled: tuple[int, bytes], scan: _Scan) -> None:
-    """Rules 4 and 5 for one record."""
-    leaf = hashlib.sha256(b"\0" + frame.record).digest()
-    if scan.expected is None:
-        if frame.seq > settled[0]:
-            raise LedgerCorrupt(place, f"records {settled[0]} to {frame.seq - 1} are missing before it")
-        scan.expected = frame.seq
-    if frame.seq == scan.expected:
-        if scan.prev is not None and not _names_prev(frame.record, scan.prev):
-            raise LedgerCorrupt(place, f"record {frame.seq} does not follow the one before it")
-        if frame.seq == settled[0] and not _names_prev(frame.record, settled[1]):
-            raise LedgerCorrupt(place, f"record {frame.seq} does not follow the settled ledger")
-        scan.prev = leaf
-        scan.expected += 1
-    elif frame.seq < scan.expected:
-        known = next(
-            (
-                part.record(frame.seq)
-                for part in reversed(scan.segments[:-1])
-                if part.first_seq <= frame.seq < part.end_seq
-            ),
-            None,
-        )
-        if known != frame.record:
-            raise LedgerCorrupt(place, f"record {frame.seq} stands twice with different bytes")
-    else:
-        raise LedgerCorrupt(place, f"records {scan.expected} to {frame.seq - 1} are missing before {frame.seq}")
-    if frame.seq != opened.end_seq:
-        raise LedgerCorrupt(place, f"record {frame.seq} stands where {opened.end_seq} belongs")
-    start = frame.body_offset - len(frame.record)
-    opened.note(start, len(frame.record), frame.body_length)
+def _read_records(data: bytes, group: GroupHeader, place: str, settled: tuple[int, bytes], scan: _Scan) -> None:
+    """Rules 4, 5 and 7 for the records of one group of the last segment there is so far."""
+    first, opened = group.first_seq, scan.segments[-1]
+    if scan.chain is None:
+        if first > settled[0]:
+            raise LedgerCorrupt(place, f"records {settled[0]} to {first - 1} are missing before it")
+        scan.chain = Chain.after(settled[1] if first == settled[0] else b"", first)
+    chain = scan.chain
+    if first > chain.seq:
+        raise LedgerCorrupt(place, f"records {chain.seq} to {first - 1} are missing before {first}")
+    if first != opened.end_seq:
+        raise LedgerCorrupt(place, f"record {first} stands where {opened.end_seq} belongs")
+    found = format_.places(data, group, place)
+    named = _RECOVERY in data[group.offset : group.end]
+    for seq, (start, length, _) in enumerate(found, first):
+        record = data[start : start + length]
+        if seq < chain.seq:
+            _require_known(seq, record, place, scan)
+            continue
+        if seq == settled[0] and chain.leaf != settled[1].hex():
+            raise LedgerCorrupt(place, f"record {seq} does not follow the settled ledger")
+        chain.add(record, place)
+        if named:
+            _note_recovery(record, scan)
+    opened.note_all(found)
+
+
+def _require_known(seq: int, record: bytes, place: str, scan: _Scan) -> None:
+    """Rule 4: a record that stands twice is the same."""
+    parts = (part for part in reversed(scan.segments[:-1]) if part.first_seq <= seq < part.end_seq)
+    if next((part.record(seq) for part in parts), None) != record:
+        raise LedgerCorrupt(place, f"record {seq} stands twice with different bytes")
 
 
 def _note_recovery(record: bytes, scan: _Scan) -> None:
     """Rule 7: what earlier starts have named."""
-    if b'"op":"ledger.recover"' in record:
+    if _RECOVERY in record:
         try:
             ledger = decode(record)[1].ledger
         except ValueError:  # a newer schema's; whoever replays it says so
@@ -293,8 +291,8 @@ def _note_recovery(record: bytes, scan: _Scan) -> None:
             scan.named.add(ledger.quarantined)
 
 
-def _names_prev(record: bytes, leaf: bytes) -> bool:
-    return b'"prev":"%b"' % leaf.hex().encode() in record[:512]
+def _body(frame: Frame, data: bytes) -> bytes:
+    return data[frame.body_offset : frame.body_offset + frame.body_length]
 
 
 def _judge_tails(scan: _Scan, directory: Path) -> list[tuple[Path, str, bytes]]:

@@ -210,31 +210,38 @@ def read_group(data: bytes | memoryview, offset: int, segment: SegmentHeader) ->
     return header if checksums.crc32c(covered) == crc else None
 
 
-def frames(data: bytes | memoryview, header: GroupHeader, place: str) -> Iterator[Frame]:
-    """The records of a good group, in order.
+def places(data: bytes | memoryview, header: GroupHeader, place: str) -> list[tuple[int, int, int]]:
+    """Where the records of a good group stand, in order: of each its offset in the file, its length and its body's.
 
     Args:
         data: The segment's bytes, whole.
         header: From :func:`read_group`.
         place: File name for messages.
 
-    Yields:
-        One frame a record.
-
     Raises:
         LedgerCorrupt: The frames do not fill the payload exactly.
     """
-    position = header.offset + GROUP_HEADER_BYTES
+    found: list[tuple[int, int, int]] = []
+    position, unpack, size = header.offset + GROUP_HEADER_BYTES, _FRAME.unpack_from, _FRAME.size
     end = position + header.length
     for seq in range(header.first_seq, header.first_seq + header.count):
-        if position + _FRAME.size > end:
+        if position + size > end:
             raise LedgerCorrupt(f"{place} at {header.offset}", f"frames end before record {seq}")
-        record_length, body_length = _FRAME.unpack_from(data, position)
-        start = position + _FRAME.size
-        body = start + record_length
-        position = body + body_length
-        if record_length > MAX_RECORD_BYTES or position > end:
+        length, body_length = unpack(data, position)
+        found.append((position + size, length, body_length))
+        position += size + length + body_length
+        if length > MAX_RECORD_BYTES or position > end:
             raise LedgerCorrupt(f"{place} at {header.offset}", f"frame of record {seq} is too long")
-        yield Frame(seq, bytes(data[start:body]), body, body_length)
     if position != end:
         raise LedgerCorrupt(f"{place} at {header.offset}", "bytes after its last record")
+    return found
+
+
+def frames(data: bytes | memoryview, header: GroupHeader, place: str) -> Iterator[Frame]:
+    """The records of a good group, in order; arguments and error as of :func:`places`.
+
+    Yields:
+        One frame a record.
+    """
+    for seq, (start, length, body_length) in enumerate(places(data, header, place), header.first_seq):
+        yield Frame(seq, bytes(data[start : start + length]), start + length, body_length)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit.journal.log import CommitLog
-from audit.journal.recovery import EMPTY_ROOT, Recovered, recover
+from audit.journal.recovery import Recovered, recover
 from audit.journal.segment import stream_hash
 from vault import durable
+from vault.merkle import EMPTY_ROOT
 from vault.record import Actor, Head, LedgerRef, Origin, Tail, encode_tail, splice
 from vault.times import rfc3339
 
