@@ -255,8 +255,8 @@ class Background:
         waiting = time.monotonic() - self._sealed_at
         if self.sealed < self._stores.log.durable_end and waiting > UNSEALED_SECONDS:
             warnings.append(f"no checkpoint for {waiting:.0f} s: records are kept, and nothing is signed")
-        if (behind := self._stores.log.debt.bytes) > debt.UNSETTLED_BYTES:
-            warnings.append(f"settler: {behind >> 20} MiB of the commit log wait for it: writes are slowed down")
+        if (owed := self._stores.log.debt).pressing:
+            warnings.append(f"settler: {owed.bytes >> 20} MiB of the commit log wait for it: writes are slowed down")
         now = self._clock.now()
         lag = now.wall - now.clock
         if lag > NS:

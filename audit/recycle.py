@@ -22,15 +22,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from threading import Event
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from audit.chain import Chain
 from audit.crash import crash_point
 from audit.errors import LedgerCorrupt
-from audit.journal.segment import BLOCK, RETIRED_MAGIC, decode_segment_header, frames, read_group
+from audit.journal.segment import BLOCK, RETIRED_MAGIC, decode_segment_header, places, read_group
 from vault import durable, merkle
 from vault.crypto.aead import TAG_BYTES
 from vault.errors import DurabilityError
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from audit.journal.segment import Frame
     from audit.journal.segment_file import Segment
     from audit.ledger import SettledLedger
     from vault.storage.packs import PackStore
@@ -52,11 +52,10 @@ MAX_SPARES: Final = 4
 _ZERO_BYTES: Final = 4 * 1024 * 1024
 #: Records after which other threads get a turn, and for how long: without it each of a commit's steps could wait for
 #: the interpreter's whole switch interval while we compute.
-_TURN: Final = 128
+TURN_RECORDS: Final = 128
 _TURN_SECONDS: Final = 0.000_05
 _never: Final = Event()
 _ZEROS: Final = bytes(_ZERO_BYTES)
-_NOTHING: Final = memoryview(b"")
 
 
 class _Stored(msgspec.Struct):
@@ -76,11 +75,20 @@ class RecyclingToken:
     bodies: frozenset[int]
 
 
-def contents(segment: Segment) -> Iterator[tuple[Frame, memoryview]]:
-    """The records of a closed segment with their bodies, in order; check 1.
+class Piece(NamedTuple):
+    """Some records of a segment, in order: the first one's seq, their exact bytes, and their bodies by seq."""
+
+    first: int
+    records: list[bytes]
+    bodies: list[tuple[int, memoryview]]
+
+
+def contents(segment: Segment, *, hurry: bool = False) -> Iterator[Piece]:
+    """The records of a closed segment with their bodies, in order, at most :data:`TURN_RECORDS` at once; check 1.
 
     Args:
         segment: Not written any more.
+        hurry: Other threads get no turn in between but what the interpreter gives them.
 
     Raises:
         LedgerCorrupt: It cannot be read up to the last record it holds.
@@ -98,18 +106,31 @@ def contents(segment: Segment) -> Iterator[tuple[Frame, memoryview]]:
         group = read_group(data, offset, segment.header)
         if group is None or group.first_seq != seq:
             raise LedgerCorrupt(f"{place} at {offset}", f"record {seq} was here and cannot be read any more")
-        for frame in frames(data, group, place):
-            yield (
-                frame,
-                view[frame.body_offset : frame.body_offset + frame.body_length] if frame.body_length else _NOTHING,
+        found = places(data, group, place)
+        for at in range(0, len(found), TURN_RECORDS):
+            some = found[at : at + TURN_RECORDS]
+            yield Piece(
+                seq + at,
+                [data[start : start + length] for start, length, _ in some],
+                [
+                    (number, view[start + length : start + length + body])
+                    for number, (start, length, body) in enumerate(some, seq + at)
+                    if body
+                ],
             )
-            if frame.seq % _TURN == 0:
+            if not hurry:
                 _never.wait(_TURN_SECONDS)  # unlike sleep, it waits on no clock that a tester may shift
         offset, seq = group.end, seq + group.count
 
 
-def verify_copies(segment: Segment, ledger: SettledLedger, packs: PackStore) -> RecyclingToken:
+def verify_copies(segment: Segment, ledger: SettledLedger, packs: PackStore, *, hurry: bool = False) -> RecyclingToken:
     """Find everything in a closed segment again, wholly settled as it is.
+
+    Args:
+        segment: Not written any more.
+        ledger: Has its records.
+        packs: Have its bodies.
+        hurry: See :func:`contents`.
 
     Returns:
         Leave to recycle it.
@@ -122,13 +143,13 @@ def verify_copies(segment: Segment, ledger: SettledLedger, packs: PackStore) -> 
     copies = ledger.read_back(first, end)
     chain = Chain(first, ledger.record(first - 1) if first else None)
     bodies: dict[int, tuple[bytes, memoryview]] = {}
-    for frame, body in contents(segment):
-        seq, record = next(copies, (-1, b""))
-        if (seq, record) != (frame.seq, frame.record):  # check 2
-            raise LedgerCorrupt(str(segment.path), f"record {frame.seq} was settled with other bytes")
-        chain.add(record, str(segment.path))  # check 3
-        if frame.body_length:
-            bodies[seq] = (record, body)
+    for piece in contents(segment, hurry=hurry):
+        there = list(islice(copies, len(piece.records)))
+        for own, copy in zip_longest(enumerate(piece.records, piece.first), there):
+            if own != copy:  # check 2
+                raise LedgerCorrupt(str(segment.path), f"record {own[0]} was settled with other bytes")
+            chain.add(copy[1], str(segment.path))  # check 3
+        bodies.update((seq, (piece.records[seq - piece.first], body)) for seq, body in piece.bodies)
     found: set[int] = set()
     for seq, copy in packs.read_back(list(bodies)):
         record, body = bodies.pop(seq)

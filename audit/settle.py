@@ -121,14 +121,15 @@ class Settler:
         run = list(self._left)
         following = self._ledger.end + len(run)
         groups: dict[tuple[str, str, str], list[tuple[int, memoryview]]] = {}
-        for frame, body in recycle.contents(segment):
-            if frame.seq > following:
-                raise LedgerCorrupt(str(segment.path), f"record {following} is missing before {frame.seq}")
-            if frame.seq == following:
-                run.append(frame.record)
-                following += 1
-            if frame.body_length and frame.seq not in self._packs:
-                groups.setdefault(_place(frame.record, str(segment.path)), []).append((frame.seq, body))
+        for first, records, bodies in recycle.contents(segment, hurry=self._log.debt.pressing):
+            if first > following:
+                raise LedgerCorrupt(str(segment.path), f"record {following} is missing before {first}")
+            fresh = records[following - first :]
+            run += fresh
+            following += len(fresh)
+            for seq, body in bodies:
+                if seq not in self._packs:
+                    groups.setdefault(_place(records[seq - first], str(segment.path)), []).append((seq, body))
         whole = len(run) // FRAME_RECORDS * FRAME_RECORDS
         self._ledger.add(run[at : at + FRAME_RECORDS] for at in range(0, whole, FRAME_RECORDS))
         self._left = run[whole:]
@@ -154,7 +155,7 @@ class Settler:
         with self._holds.passing(RECYCLING) as free:
             if not free:
                 return False
-            token = recycle.verify_copies(oldest, self._ledger, self._packs)
+            token = recycle.verify_copies(oldest, self._ledger, self._packs, hurry=self._log.debt.pressing)
             crash_point("settle.verified")
             recycle.retire(token)
             self._log.forget(oldest)

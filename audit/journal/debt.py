@@ -53,6 +53,11 @@ class Debt:
         """What they take of the disk."""
         return sum(item.header.length for item in self.waiting)
 
+    @property
+    def pressing(self) -> bool:
+        """Whether so much waits that settling must not wait for anybody."""
+        return self.bytes > UNSETTLED_BYTES
+
     def rest(self, took: float) -> None:
         """Rest after a group, where more than :data:`UNSETTLED_BYTES` wait.
 

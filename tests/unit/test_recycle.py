@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
 from audit import recycle
 from audit.errors import LedgerCorrupt
+from audit.journal import debt
 from audit.journal.segment import BLOCK, RETIRED_MAGIC
 from tests.doubles.stream import Stream
 from tests.doubles.traffic import Traffic
@@ -180,4 +182,26 @@ def test_segments_are_kept_as_spares_where_there_is_room_and_one_where_there_is_
     assert stream.log.first_seq == 512
     assert len(list((tmp_path / "spare").iterdir())) == spares
     stream.check(ENTRIES)
+    stream.stop()
+
+
+def test_other_threads_get_turns_unless_too_much_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries, turns = Traffic(5).mixed(812), list[float]()
+    monkeypatch.setattr(recycle, "_never", mock.Mock(wait=turns.append))
+    stream = Stream(tmp_path)
+    stream.append(entries[:512])
+    stream.roll()
+    pieces = [piece for segment in stream.log.closed() for piece in recycle.contents(segment)]
+    assert [record for piece in pieces for record in piece.records] == [entry.record for entry in entries[:512]]
+    assert max(len(piece.records) for piece in pieces) <= recycle.TURN_RECORDS
+    assert len(turns) == len(pieces)
+    stream.settle()
+    assert len(turns) == 3 * len(pieces), "it is read twice: to copy it, and to compare the copies"
+    turns.clear()
+    stream.append(entries[512:])
+    stream.roll()
+    monkeypatch.setattr(debt, "UNSETTLED_BYTES", -1)
+    stream.settle()
+    assert not turns
+    assert stream.ledger.end == 768
     stream.stop()

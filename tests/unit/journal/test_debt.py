@@ -43,7 +43,10 @@ def test_what_waits_is_what_is_closed_and_not_settled() -> None:
 
 def test_nobody_rests_before_too_much_waits() -> None:
     assert _Rests().after(5) == 0
-    assert _Rests(UNSETTLED_BYTES).after(5) == 0
+    just = _Rests(UNSETTLED_BYTES)
+    assert just.after(5) == 0
+    assert not just.debt.pressing
+    assert _Rests(UNSETTLED_BYTES, 1).debt.pressing
 
 
 def test_a_rest_grows_with_what_waits_and_with_what_the_group_took() -> None:
