@@ -53,7 +53,9 @@ lint: setup
 check: lint ## Lint, types, import rules, unit tests: under a minute
 	$(PYTEST) tests/unit
 
+# Some thousand processes are started; where PYTHONDONTWRITEBYTECODE is set each would compile all of our modules anew.
 test: check-lock lint ## Everything but benches and soak
+	@$(BIN)/python -m compileall -q audit exporters tests vault
 	$(PYTEST)
 
 soak-ask: setup ## Hold answers about 2,000,000 records against the ledger (some 15 minutes, 3 GB; RECORDS=… QUESTIONS=… SEED=…)

@@ -26,15 +26,16 @@ def command(
     stdin: str = "",
     env: Mapping[str, str] | None = None,
     program: Sequence[str | Path] = (STRONGROOM,),
+    patience: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``strongroom`` to its end, with no settings but these."""
+    """Run ``strongroom`` to its end, with no settings but these, in at most so many seconds."""
     return subprocess.run(
         [*program, *map(str, arguments)],
         input=stdin,
         env=environment(env or {}),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.served import Server, command
+from tests.integration.served import PATIENCE, Server, command
 from tests.kafka.copies import Feeder, Relay, caught_up, relay_environment, require_same, run_killed
 
 if TYPE_CHECKING:
@@ -102,8 +102,9 @@ class Kills:
         assert self.relay.stop() == 0
         count = require_same(self.server, self.broker.address)
         self.server.stop()
+        patience = PATIENCE + count / 5_000
         for reader in ("librdkafka", "kafka-python"):  # strangers to the relay, and to each other
-            told = command("verify", "--kafka", self.broker.address, "--reader", reader, "--json")
+            told = command("verify", "--kafka", self.broker.address, "--reader", reader, "--json", patience=patience)
             assert told.returncode == 0, told.stdout
             assert json.loads(told.stdout)["size"] == count
         return count
