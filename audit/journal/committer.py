@@ -110,8 +110,7 @@ class Committer:
         self._clock, self._stream = clock, stream
         self._seq, self._prev = next_seq, prev
         self._base = base
-        self._leases = leases
-        self._reserve = reserve_bytes
+        self._leases, self._reserve = leases, reserve_bytes
         self._behind, self._on_fatal = behind, on_fatal
         self._seen = seen if seen is not None else Seen()
         self.refused = Counts()
@@ -206,7 +205,8 @@ class Committer:
                 _log.critical("the ledger's writer stops: %s", poison, exc_info=None if poison is error else error)
                 self._fail(poison, group)
                 return
-            self._journal.debt.rest(time.monotonic() - began)
+            if not self._closing:  # a stop has nobody wait
+                self._journal.debt.rest(time.monotonic() - began)
 
     def _fail(self, poison: VaultError, group: Group) -> None:
         with self._wake:

@@ -44,6 +44,7 @@ def test_the_vault_finds_the_broker_where_it_listens_and_the_host_does() -> None
     assert both["kafka"]["ports"] == [f"{advertised['HOST']}{listeners['HOST']}"]
     assert kafka_settings()["controller.quorum.voters"] == f"1@kafka{listeners['CONTROLLER']}"
     assert "depends_on" not in both["vault"]  # a vault serves without Kafka, too
+    assert both["kafka"]["healthcheck"]["test"][-1] == advertised["HOST"]
     assert both["kafka"]["volumes"] == [f"kafka:{kafka_settings()['log.dirs']}"]
 
 

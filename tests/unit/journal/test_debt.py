@@ -63,6 +63,17 @@ def test_what_was_rested_is_added_up() -> None:
     assert rests.debt.rested == pytest.approx(0.3)
 
 
+def test_a_writer_that_is_stopped_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    with memory_directory() as directory:
+        writer = Writer(directory)
+        asked = writer.send("bucket.create", object=ObjectRef("b"))
+        monkeypatch.setattr(writer.log.debt, "rest", lambda _: pytest.fail("it rests"))
+        writer.committer._closing = True
+        writer.start()
+        assert isinstance(asked.result(30), Committed)
+        writer.close()
+
+
 def test_who_asked_is_answered_before_the_committer_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     with memory_directory() as directory:
         writer = Writer(directory)
