@@ -19,7 +19,7 @@ from audit.backup.holds import ERASING
 from audit.burst import Burst
 from audit.eraser import Eraser
 from audit.errors import AuditError
-from audit.journal import debt
+from audit.journal.debt import UNSETTLED_BYTES
 from audit.pruning import Pruner
 from audit.replay import records
 from audit.settle import Settler
@@ -289,8 +289,8 @@ class Background:
         burst = Burst(lambda: log.durable_end)
 
         def step() -> bool:
-            waiting = (len(log.closed()) + 1) * log.segment_bytes
-            if burst.lasts() and waiting <= debt.UNSETTLED_BYTES and has_room(self._spares, 2 * waiting):
+            owed = log.debt.bytes + log.segment_bytes
+            if burst.lasts() and owed <= UNSETTLED_BYTES and has_room(self._spares, 2 * owed):
                 return False
             if settler.step():
                 return True

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 MAX_SPARES: Final = 4
 #: Zeros written by one call, in bytes: a commit's sync never waits for more of them.
 _ZERO_BYTES: Final = 4 * 1024 * 1024
-#: Records after which other threads get a turn, and for how long: without it each of a commit's steps could wait for
-#: the interpreter's whole switch interval while we compute.
+#: Records after which, at most, other threads get a turn, and for how long: without it each of a commit's steps could
+#: wait for the interpreter's whole switch interval while we compute.
 TURN_RECORDS: Final = 128
 _TURN_SECONDS: Final = 0.000_05
 _never: Final = Event()
@@ -101,7 +101,7 @@ def contents(segment: Segment, *, hurry: bool = False) -> Iterator[Piece]:
     if decode_segment_header(data[:BLOCK], place) != segment.header:
         raise LedgerCorrupt(place, "not the segment that was opened")
     view = memoryview(data)
-    offset, seq = BLOCK, segment.first_seq
+    offset, seq, turn = BLOCK, segment.first_seq, segment.first_seq
     while seq < segment.end_seq:
         group = read_group(data, offset, segment.header)
         if group is None or group.first_seq != seq:
@@ -118,7 +118,8 @@ def contents(segment: Segment, *, hurry: bool = False) -> Iterator[Piece]:
                     if body
                 ],
             )
-            if not hurry:
+            if not hurry and seq + at + len(some) >= turn + TURN_RECORDS:
+                turn = seq + at + len(some)
                 _never.wait(_TURN_SECONDS)  # unlike sleep, it waits on no clock that a tester may shift
         offset, seq = group.end, seq + group.count
 

@@ -97,6 +97,8 @@ class Settler:
         self._published = published
         self._base = base
         self._closed = closed
+        self._settled = -1
+        log.debt.settled = ledger.end
         self._left: list[bytes] = []
         self._retired: list[tuple[RecyclingToken, int]] = []
 
@@ -113,15 +115,20 @@ class Settler:
         """
         return self._reuse() or self._retire() or self._settle()
 
+    @property
+    def _pressed(self) -> bool:
+        """Whether so much waits that nobody else goes first; what was taken over grows no more, and can wait."""
+        return not self._closed and self._log.debt.pressing
+
     def _settle(self) -> bool:
         """Copy what is in the oldest segment that was not settled by this process, unless it was by another."""
-        segment = next(iter(self._log.debt.waiting), None)
+        segment = next((item for item in self._log.closed() if item.header.number > self._settled), None)
         if segment is None:
             return self._closed and self._end()
         run = list(self._left)
         following = self._ledger.end + len(run)
         groups: dict[tuple[str, str, str], list[tuple[int, memoryview]]] = {}
-        for first, records, bodies in recycle.contents(segment, hurry=self._log.debt.pressing):
+        for first, records, bodies in recycle.contents(segment, hurry=self._pressed):
             if first > following:
                 raise LedgerCorrupt(str(segment.path), f"record {following} is missing before {first}")
             fresh = records[following - first :]
@@ -137,7 +144,8 @@ class Settler:
         for (bucket, _, until), bodies in groups.items():
             self._packs.add(bucket, until, bodies)
             crash_point("settle.bodies")
-        self._log.debt.settled = segment.header.number
+        self._settled = segment.header.number
+        self._log.debt.settled = self._ledger.end
         return True
 
     def _end(self) -> bool:
@@ -148,14 +156,14 @@ class Settler:
 
     def _retire(self) -> bool:
         oldest = next(iter(self._log.closed()), None)
-        if oldest is None or oldest.header.number > self._log.debt.settled:
+        if oldest is None or oldest.header.number > self._settled:
             return False
         if oldest.end_seq > min(self._ledger.end, self._published()):
             return False
         with self._holds.passing(RECYCLING) as free:
             if not free:
                 return False
-            token = recycle.verify_copies(oldest, self._ledger, self._packs, hurry=self._log.debt.pressing)
+            token = recycle.verify_copies(oldest, self._ledger, self._packs, hurry=self._pressed)
             crash_point("settle.verified")
             recycle.retire(token)
             self._log.forget(oldest)

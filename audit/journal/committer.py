@@ -200,13 +200,13 @@ class Committer:
             began = time.monotonic()
             try:
                 self._commit([intent for intent, _, _ in batch], bound, group)
+                if not self._closing:  # while it stops, all that wait are to be answered soon
+                    self._journal.debt.rest(time.monotonic() - began)
             except Exception as error:  # noqa: BLE001 - the loop that owns it: whatever it is, this writer writes no more
                 poison = error if isinstance(error, VaultError) else VaultError(f"unexpected {type(error).__name__}")
                 _log.critical("the ledger's writer stops: %s", poison, exc_info=None if poison is error else error)
                 self._fail(poison, group)
                 return
-            if not self._closing:  # a stop has nobody wait
-                self._journal.debt.rest(time.monotonic() - began)
 
     def _fail(self, poison: VaultError, group: Group) -> None:
         with self._wake:

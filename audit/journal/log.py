@@ -81,7 +81,7 @@ class CommitLog:
         self.group_bytes = 0
         self._cramped = False
         self.files = OpenFiles(OPEN_SEGMENTS, os.O_RDWR)
-        self.debt = Debt(self.closed)
+        self.debt = Debt(self.look)
         self._stream = stream
         self._segments: tuple[Segment, ...] = ()  # replaced as a whole, under the lock: readers take none
         self._active: Segment | None = None
@@ -254,7 +254,7 @@ class CommitLog:
         self.write_seconds.add(time.perf_counter() - began)
         self.group_records.add(header.count)
         self.group_bytes += header.end - header.offset
-        target.note_all(packed.places)
+        target.note(packed.places)
         target.end_offset = header.end
         with self._grown:
             self._durable_end = max(self._durable_end, first_seq + len(records))

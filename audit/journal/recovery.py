@@ -259,7 +259,7 @@ def _read_records(data: bytes, group: GroupHeader, place: str, settled: tuple[in
     if first != opened.end_seq:
         raise LedgerCorrupt(place, f"record {first} stands where {opened.end_seq} belongs")
     found = format_.places(data, group, place)
-    named = _RECOVERY in data[group.offset : group.end]
+    named = data.find(_RECOVERY, group.offset, group.end) >= 0
     for seq, (start, length, _) in enumerate(found, first):
         record = data[start : start + length]
         if seq < chain.seq:
@@ -270,7 +270,7 @@ def _read_records(data: bytes, group: GroupHeader, place: str, settled: tuple[in
         chain.add(record, place)
         if named:
             _note_recovery(record, scan)
-    opened.note_all(found)
+    opened.note(found)
 
 
 def _require_known(seq: int, record: bytes, place: str, scan: _Scan) -> None:

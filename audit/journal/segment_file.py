@@ -53,14 +53,8 @@ class Segment:
         """One more than the last seq in it."""
         return self.first_seq + len(self._offsets)
 
-    def note(self, record_offset: int, record_length: int, body_length: int) -> None:
-        """Remember where the next record stands."""
-        self._records.append(record_length)
-        self._bodies.append(body_length)
-        self._offsets.append(record_offset)  # last: readers go by its length
-
-    def note_all(self, places: Sequence[tuple[int, int, int]]) -> None:
-        """The same for several records: of each its offset, its length, and that of its body."""
+    def note(self, places: Sequence[tuple[int, int, int]]) -> None:
+        """Remember where the next records stand: of each its offset, its length, and that of its body."""
         offsets, records, bodies = zip(*places, strict=True)
         self._records.extend(records)
         self._bodies.extend(bodies)

@@ -147,7 +147,11 @@ def _add_state(page: Page, status: NodeStatus, reserve: int) -> None:
     page.counter("records_durable_total", "Records in the ledger.", ({}, status.durable))
     page.counter("records_sealed_total", "Records under the published checkpoint.", ({}, status.sealed))
     page.gauge("clock_lag_seconds", "Compliance clock behind the wall clock.", ({}, status.lag_ns / NS))
-    page.gauge("settle_debt_bytes", "Closed commit log segments not settled.", ({}, status.settle_debt_bytes))
+    page.gauge(
+        "settle_debt_bytes",
+        "Commit log segments that are written no more and not given back.",
+        ({}, status.settle_debt_bytes),
+    )
     page.gauge("disk_free_bytes", "Free on the file system of the data directory.", ({}, free))
     page.gauge("disk_reserve_bytes", "Free space below which reads are refused.", ({}, reserve))
     page.gauge(

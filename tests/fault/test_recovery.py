@@ -15,10 +15,13 @@ from audit.errors import LedgerCorrupt
 from audit.journal.log import CommitLog
 from audit.journal.recovery import recover
 from audit.journal.segment import BLOCK
-from tests.doubles.commitlog import SEGMENT_BYTES, STREAM, Builder, leaf
+from tests.doubles.commitlog import SEGMENT_BYTES, STREAM, Builder, leaf, record
+from vault.merkle import EMPTY_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from audit.journal.recovery import Recovered
 
 
 @pytest.fixture
@@ -203,6 +206,59 @@ def test_the_same_seq_with_other_bytes_is_refused(memory: Path) -> None:
     shutil.copy(source, memory / "a" / "commit" / source.name)
     with pytest.raises(LedgerCorrupt, match="stands twice with different bytes"):
         Builder(memory / "a").open()
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_group_of_which_some_stands_twice_is_read_on_after_that(memory: Path, *, other: bool) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(4)
+    again = list(made.records[2:])
+    made.group(2)
+    again += made.records[4:]
+    if other:
+        again[1] = record(3, leaf(again[0]), agent="somebody else")
+    opened = made.log.open_segment(2)
+    made.log.append(opened, 2, [(data, ()) for data in again])
+    made.log.close()
+    twice = Builder(memory / "a")
+    if other:
+        with pytest.raises(LedgerCorrupt, match="record 3 stands twice with different bytes"):
+            twice.open()
+    else:
+        assert twice.open().next_seq == 6
+        assert twice.prev == leaf(made.records[-1])
+        assert twice.contents() == made.records
+        twice.log.close()
+
+
+def test_a_record_that_does_not_follow_the_one_before_it_is_refused(memory: Path) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(4)
+    made.prev = bytes(32)
+    made.group(2)
+    made.log.close()
+    with pytest.raises(LedgerCorrupt, match="what stands as record 4 does not follow the record before it"):
+        Builder(memory / "a").open()
+
+
+@pytest.mark.parametrize("end", [0, 3, 4, 6])
+def test_the_log_follows_the_settled_ledger_wherever_that_ends(memory: Path, end: int) -> None:
+    made = Builder(memory / "a")
+    made.open()
+    made.group(4)
+    made.group(2)
+    made.log.close()
+    leaves = [EMPTY_ROOT, *map(leaf, made.records)]
+
+    def start(last: bytes) -> Recovered:
+        log = CommitLog(memory / "a" / "commit", memory / "a" / "spare", STREAM, SEGMENT_BYTES)
+        return recover(log, memory / "a" / "quarantine", STREAM, settled=(end, last), covered=0)
+
+    with pytest.raises(LedgerCorrupt, match=r"does not follow|not the one that was settled"):
+        start(leaves[end - 1] if end else bytes(32))
+    assert start(leaves[end]).next_seq == 6
 
 
 @pytest.mark.parametrize("torn", [False, True])

@@ -105,16 +105,15 @@ def test_the_view_says_when_nothing_waits_for_it_any_more(node: Node) -> None:
 def test_in_a_burst_segments_wait_unless_they_are_too_many(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     settler = mock.create_autospec(Settler, instance=True)
     step = node._background._settle(settler)
-    closed = len(node.stores.log.closed())
     with mock.patch.object(Burst, "lasts", return_value=True):
         with mock.patch.object(background, "has_room", return_value=True) as room:
             step()
             settler.step.assert_not_called()
-            assert room.call_args.args[1] == 2 * (closed + 1) * node.stores.log.segment_bytes
+            assert room.call_args.args[1] == 2 * (node.stores.log.debt.bytes + node.stores.log.segment_bytes)
         with mock.patch.object(background, "has_room", return_value=False):
             step()
             settler.step.assert_called_once()
-        monkeypatch.setattr(debt, "UNSETTLED_BYTES", 0)
+        monkeypatch.setattr(background, "UNSETTLED_BYTES", 0)
         step()
         assert settler.step.call_count == 2
     monkeypatch.undo()

@@ -194,9 +194,10 @@ def test_other_threads_get_turns_unless_too_much_waits(tmp_path: Path, monkeypat
     pieces = [piece for segment in stream.log.closed() for piece in recycle.contents(segment)]
     assert [record for piece in pieces for record in piece.records] == [entry.record for entry in entries[:512]]
     assert max(len(piece.records) for piece in pieces) <= recycle.TURN_RECORDS
-    assert len(turns) == len(pieces)
+    assert len(turns) in {2, 3}, "one after 128 records, however many groups they are"
+    once = len(turns)
     stream.settle()
-    assert len(turns) == 3 * len(pieces), "it is read twice: to copy it, and to compare the copies"
+    assert len(turns) == 3 * once, "it is read twice: to copy it, and to compare the copies"
     turns.clear()
     stream.append(entries[512:])
     stream.roll()
