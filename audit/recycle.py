@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 MAX_SPARES: Final = 4
 #: Zeros written by one call, in bytes: a commit's sync never waits for more of them.
 _ZERO_BYTES: Final = 4 * 1024 * 1024
-#: Records after which, at most, other threads get a turn, and for how long: without it each of a commit's steps could
-#: wait for the interpreter's whole switch interval while we compute.
+#: After so many records, or up to twice as many, other threads get a turn, and for how long: without it each of a
+#: commit's steps could wait for the interpreter's whole switch interval while we compute.
 TURN_RECORDS: Final = 128
 _TURN_SECONDS: Final = 0.000_05
 _never: Final = Event()

@@ -2,7 +2,8 @@
 
 One thread takes operations in the order they were submitted, decides each seeing everything decided before it,
 chains and frames its record, and writes whatever is queued as one group: one ``pwritev``, one ``fdatasync``. While
-the sync runs the next group gathers, so the group size follows the load and nobody waits for a timer.
+the sync runs the next group gathers, so the group size follows the load and nobody waits for a timer; only where too
+much waits to be settled it rests between groups (``audit.journal.debt``).
 
 Three outcomes only. *Not done*: refused before the write (``Unavailable``). *Done*: the record is durable. *Unknown*:
 the write was begun and failed; the log is poisoned, the process must stop, and recovery decides by the group.
@@ -35,7 +36,7 @@ from vault.state.decide import decide
 from vault.state.decision import Decision
 from vault.state.ingest import Seen
 from vault.state.rows import VersionRow
-from vault.storage.room import free_bytes
+from vault.storage.room import FreeSpace
 from vault.times import rfc3339
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ MAX_LEAVES: Final = 1 << 20
 MAX_GROUP_RECORDS: Final = 8_192
 #: Payload at which a group is closed, in bytes.
 GROUP_BYTES: Final = 4 * 1024 * 1024
-#: How long a look at the free disk space holds, in seconds.
-_SPACE_SECONDS: Final = 0.25
+
 #: What has the bytes of ``row`` read after the record is durable.
 _READS: Final = frozenset({"object.get", "object.head", "object.retention.get", "object.hold.get"})
 
@@ -107,10 +107,13 @@ class Committer:
     ) -> None:
         self._journal = log
         self._state = state
-        self._clock, self._stream = clock, stream
+        self._clock = clock
+        self._stream = stream
         self._seq, self._prev = next_seq, prev
         self._base = base
-        self._leases, self._reserve = leases, reserve_bytes
+        self._leases = leases
+        self._reserve = reserve_bytes
+        self._free = FreeSpace(log.directory)
         self._behind, self._on_fatal = behind, on_fatal
         self._seen = seen if seen is not None else Seen()
         self.refused = Counts()
@@ -119,7 +122,6 @@ class Committer:
         self._wake = Condition()
         self._closing = False
         self._poison: VaultError | None = None
-        self._free = (0.0, 0)
         self._leaves: list[bytes] = []
         self._leaves_from = next_seq
         self._thread = Thread(target=self._run, name="committer", daemon=True)
@@ -226,7 +228,7 @@ class Committer:
 
     def _commit(self, intents: list[Intent], bound: int, group: Group) -> None:
         """Decide, write and answer one group."""
-        free = self._free_bytes()
+        free = self._free.bytes()
         # Before anything is sequenced: without room nothing is done.
         target, admitted = self._room(list(enumerate(intents)), bound, group, free)
         if target is None:
@@ -340,11 +342,3 @@ class Committer:
         if error is None and tail.clock_state is not None:
             group.clock_state = tail.clock_state
         return committed
-
-    def _free_bytes(self) -> int:
-        checked, free = self._free
-        now = time.monotonic()
-        if now - checked > _SPACE_SECONDS:
-            free = free_bytes(self._journal.directory)
-            self._free = (now, free)
-        return free

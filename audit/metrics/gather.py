@@ -124,7 +124,7 @@ class Metrics:
         page.histogram("commit_write_seconds", "pwritev and fdatasync of one group.", ({}, log.write_seconds))
         page.histogram("commit_group_records", "Records of one group.", ({}, log.group_records))
         page.counter("commit_bytes_total", "Groups written, their padding included.", ({}, log.group_bytes))
-        page.counter("commit_rest_seconds_total", "The committer left to settling.", ({}, log.debt.rested))
+        page.counter("commit_rest_seconds_total", "Time that the committer left to settling.", ({}, log.debt.rested))
         page.gauge("commit_queue_operations", "Operations that wait to be decided.", ({}, committer.waiting))
         page.counter(
             "commit_turned_away_total",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from audit.ingest.events import Sender, batches, prepare
-from audit.journal import committer as committer_
 from audit.verify.records import Checker
 from tests.doubles.memory import memory_directory
 from tests.doubles.writer import SERVER, Outcome, Writer
@@ -21,6 +20,7 @@ from vault.state.ingest import Member
 from vault.state.ingest import Outcome as Told
 from vault.state.other_rows import SourceRow
 from vault.state.rows import source_key
+from vault.storage.room import FreeSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def test_without_room_on_the_disk_nothing_of_it_is_kept(monkeypatch: pytest.Monk
     with memory_directory() as directory:
         writer = Writer(directory, reserve_bytes=300)
         space = [199]
-        monkeypatch.setattr(committer_.Committer, "_free_bytes", lambda _: space[0])
+        monkeypatch.setattr(FreeSpace, "bytes", lambda _: space[0])
         writer.start()
         (outcome,) = [each.result(30) for each in send(writer, b'{"id":"a"}')]
         assert isinstance(outcome, NoSpace)

@@ -11,6 +11,7 @@ from tests.doubles.memory import memory_directory
 from tests.doubles.writer import Writer
 from vault.errors import NoSpace, S3Error, Unavailable
 from vault.record import ObjectRef
+from vault.storage import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,13 +63,13 @@ def test_what_is_turned_away_is_counted_by_why(writer: Writer, monkeypatch: pyte
     with pytest.raises(Unavailable):
         writer.send("bucket.create", object=ObjectRef("b3"))
     assert writer.committer.turned_away == NONE | {"queue_full": 1}
-    monkeypatch.setattr(committer_, "free_bytes", lambda _: 0)
+    monkeypatch.setattr(room, "free_bytes", lambda _: 0)
     writer.committer._reserve = 1 << 30
     writer.start()
     assert [type(answer.result(30)) for answer in kept] == [NoSpace, NoSpace]
     assert writer.committer.turned_away == NONE | {"queue_full": 1, "no_space": 2}
-    monkeypatch.setattr(committer_, "_SPACE_SECONDS", -1)
-    monkeypatch.setattr(committer_, "free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr(room, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(room, "free_bytes", lambda _: 1 << 40)
     monkeypatch.setattr(committer_, "decide", lambda *_: 1 // 0)
     assert isinstance(writer.send("bucket.create", object=ObjectRef("b4")).result(30), Unavailable)
     assert writer.committer.turned_away["fault"] == 1

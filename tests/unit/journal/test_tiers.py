@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from audit.journal import committer as committer_
 from audit.journal import log as log_
 from audit.journal.tiers import admitted, tier
 from tests.doubles.memory import memory_directory
@@ -13,6 +12,7 @@ from tests.doubles.writer import SERVER, Writer
 from vault.errors import Unavailable, VaultError
 from vault.ports import Committed, Intent
 from vault.record import OPS, BucketConfig, ObjectRef, Origin, Request, Storage, Tail, encode_tail
+from vault.storage.room import FreeSpace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def test_as_the_disk_fills_reads_stop_then_writes_then_denials_and_never_holds_a
     with memory_directory() as directory:
         writer = Writer(directory, reserve_bytes=300)
         space = [1000]
-        monkeypatch.setattr(committer_.Committer, "_free_bytes", lambda _: space[0])
+        monkeypatch.setattr(FreeSpace, "bytes", lambda _: space[0])
         writer.start()
         writer.do("bucket.create", object=ObjectRef("b"), bucket=BucketConfig(lock=True))
         writer.do("object.put", b"data", object=ObjectRef("b", "k"), storage=BYTES)
