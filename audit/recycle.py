@@ -108,18 +108,18 @@ def contents(segment: Segment, *, hurry: bool = False) -> Iterator[Piece]:
             raise LedgerCorrupt(f"{place} at {offset}", f"record {seq} was here and cannot be read any more")
         found = places(data, group, place)
         for at in range(0, len(found), TURN_RECORDS):
-            some = found[at : at + TURN_RECORDS]
+            some, first = found[at : at + TURN_RECORDS], seq + at
             yield Piece(
-                seq + at,
+                first,
                 [data[start : start + length] for start, length, _ in some],
                 [
                     (number, view[start + length : start + length + body])
-                    for number, (start, length, body) in enumerate(some, seq + at)
+                    for number, (start, length, body) in enumerate(some, first)
                     if body
                 ],
             )
-            if not hurry and seq + at + len(some) >= turn + TURN_RECORDS:
-                turn = seq + at + len(some)
+            if not hurry and first + len(some) >= turn + TURN_RECORDS:
+                turn = first + len(some)
                 _never.wait(_TURN_SECONDS)  # unlike sleep, it waits on no clock that a tester may shift
         offset, seq = group.end, seq + group.count
 

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from audit.journal.segment import Frame
     from vault.storage.open_files import OpenFiles
 
 #: Zeros at the end of a closed segment that are given back to the disk, in bytes: each start closes one.
@@ -135,8 +134,11 @@ def recover(
         header, data = scan.last
         target = log.open_segment(header.first_seq, header.length)
         crash_point("recover.opened")
-        found_last = format_.frames(data, header, str(log.directory))
-        log.append(target, header.first_seq, [(frame.record, (_body(frame, data),)) for frame in found_last])
+        entries = [
+            (data[start : start + length], (data[start + length : start + length + body],))
+            for start, length, body in format_.places(data, header, str(log.directory))
+        ]
+        log.append(target, header.first_seq, entries)
     crash_point("recover.after-rewrite")
     for item, (_, _, rest) in zip(scan.segments, scan.tails, strict=True):
         if not rest and (left := item.header.length - item.end_offset) > _WORTH_RELEASING:
@@ -289,10 +291,6 @@ def _note_recovery(record: bytes, scan: _Scan) -> None:
             return
         if ledger is not None:
             scan.named.add(ledger.quarantined)
-
-
-def _body(frame: Frame, data: bytes) -> bytes:
-    return data[frame.body_offset : frame.body_offset + frame.body_length]
 
 
 def _judge_tails(scan: _Scan, directory: Path) -> list[tuple[Path, str, bytes]]:

@@ -14,14 +14,13 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 from awscrt import checksums
 
 from audit.errors import LedgerCorrupt
 from vault.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 BLOCK: Final = 4096
 #: Length of a commit segment, in bytes.
@@ -106,15 +105,6 @@ class GroupHeader:
     def end(self) -> int:
         """Offset of the boundary after the group."""
         return self.offset + padded(GROUP_HEADER_BYTES + self.length)
-
-
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One record of a group; ``body_offset`` is where its body begins in the segment file."""
-
-    seq: int
-    record: bytes
-    body_offset: int
-    body_length: int
 
 
 def padded(length: int) -> int:
@@ -235,13 +225,3 @@ def places(data: bytes | memoryview, header: GroupHeader, place: str) -> list[tu
     if position != end:
         raise LedgerCorrupt(f"{place} at {header.offset}", "bytes after its last record")
     return found
-
-
-def frames(data: bytes | memoryview, header: GroupHeader, place: str) -> Iterator[Frame]:
-    """The records of a good group, in order; arguments and error as of :func:`places`.
-
-    Yields:
-        One frame a record.
-    """
-    for seq, (start, length, body_length) in enumerate(places(data, header, place), header.first_seq):
-        yield Frame(seq, bytes(data[start : start + length]), start + length, body_length)

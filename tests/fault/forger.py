@@ -74,11 +74,10 @@ class Forger:
         made, offset = bytearray(data), BLOCK
         while (group := format_.read_group(data, offset, header)) is not None:
             entries: list[tuple[bytes, tuple[bytes]]] = []
-            for frame in format_.frames(data, group, place):
-                if frame.seq == len(self._forged):
-                    self._follow(frame.record)
-                body = data[frame.body_offset : frame.body_offset + frame.body_length]
-                entries.append((self._forged[frame.seq], (body,)))
+            for seq, (start, length, body) in enumerate(format_.places(data, group, place), group.first_seq):
+                if seq == len(self._forged):
+                    self._follow(data[start : start + length])
+                entries.append((self._forged[seq], (data[start + length : start + length + body],)))
             payload = format_.pack(entries, 0).payload
             made[offset : group.end] = b"".join(format_.encode_group(group, payload))
             offset = group.end

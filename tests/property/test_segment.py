@@ -66,10 +66,10 @@ def test_any_records_and_bodies_are_read_as_they_were_written(
     data = encoded(segment, block * BLOCK, first_seq, some)
     group = format_.read_group(memoryview(data), block * BLOCK, segment)
     assert group is not None
-    read = list(format_.frames(data, group, "here"))
-    assert [frame.record for frame in read] == [record for record, _ in some]
-    assert [data[frame.body_offset :][: frame.body_length] for frame in read] == [body for _, body in some]
-    assert [frame.seq for frame in read] == list(range(first_seq, first_seq + len(some)))
+    read = format_.places(data, group, "here")
+    assert [data[start:][:length] for start, length, _ in read] == [record for record, _ in some]
+    assert [data[start + length :][:body] for start, length, body in read] == [body for _, body in some]
+    assert (group.first_seq, len(read)) == (first_seq, len(some))
     assert group.length == sum(format_.frame_bytes(len(record), len(body)) for record, body in some)
 
 
@@ -136,4 +136,4 @@ def test_frames_that_do_not_fill_a_payload_exactly_are_refused(
     if lying == group:
         return
     with pytest.raises(LedgerCorrupt):
-        list(format_.frames(data, lying, "here"))
+        format_.places(data, lying, "here")
