@@ -83,11 +83,8 @@ class Librdkafka:
         found = {}
         for number in numbers:
             partition = self._kafka.TopicPartition(topic, number)
-            try:
-                begin, end = self._all.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
-                _, stable = self._committed.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
-            except self._kafka.KafkaException as error:
-                raise self._refused(error) from error
+            begin, end = self._bounds(self._all, partition)
+            _, stable = self._bounds(self._committed, partition)
             found[number] = Extent(begin, stable, end)
         return found
 
@@ -126,6 +123,20 @@ class Librdkafka:
         """See :class:`audit.verify.topic.Reader`."""
         self._all.close()
         self._committed.close()
+
+    def _bounds(self, consumer: Any, partition: Any) -> tuple[int, int]:  # noqa: ANN401 - the library has no types
+        """First offset and end of a partition; waits while its leader changes, or was started a moment ago."""
+        kinds, deadline = self._kafka.KafkaError, time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                low, high = consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+            except self._kafka.KafkaException as error:
+                leaderless = error.args[0].code() in {kinds.NOT_LEADER_FOR_PARTITION, kinds.LEADER_NOT_AVAILABLE}
+                if not leaderless or time.monotonic() > deadline:
+                    raise self._refused(error) from error
+            else:
+                return low, high
+            time.sleep(_WAIT_SECONDS)
 
     def _ends(self, message: Any, part: Part) -> bool:  # noqa: ANN401 - the library has no types
         """Whether the partition was read up to where it ended, as this message shows that is none, or comes after."""
