@@ -1,4 +1,4 @@
-"""What holds for every test: how Hypothesis searches, and that CI skips nothing.
+"""What holds for every test: how Hypothesis searches, that CI skips nothing, and that no server outlives its test.
 
 ``CI`` set: Hypothesis tries the same examples at each run, and a skip is a failure,
 since a green run must mean that everything ran. Elsewhere Hypothesis searches at
@@ -8,13 +8,17 @@ random and remembers what failed, and a test whose outside tool is missing may s
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.integration.served import STARTED
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from tests.integration.served import Server
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -23,6 +27,29 @@ _UNTIMED = settings(deadline=None, print_blob=True, suppress_health_check=[Healt
 settings.register_profile("local", _UNTIMED)
 settings.register_profile("ci", _UNTIMED, derandomize=True)
 settings.load_profile("ci" if IN_CI else "local")
+
+
+#: Servers that the test itself started, and no fixture of it or of others.
+_OWN: Final[set[Server]] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    before = set(STARTED)
+    try:
+        return (yield)
+    finally:
+        _OWN.update(STARTED - before)
+
+
+@pytest.fixture(autouse=True)
+def _no_server_outlives_its_test() -> Iterator[None]:
+    """One that failed would have others fail, which want its ports, or run when Python notices what it left."""
+    yield
+    while _OWN:
+        server = _OWN.pop()
+        if server.running:
+            server.kill()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

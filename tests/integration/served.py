@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 STRONGROOM = Path(sys.executable).with_name("strongroom")
 #: How long a start or a stop may take on a busy machine, in seconds.
 PATIENCE = 45
+#: Servers that were started, so that the end of a test that failed can end those it left running.
+STARTED: set[Server] = set()
 _READY = re.compile(r"ready: S3 on (https?://\S+), audit on (https?://\S+)$")
 
 
@@ -96,6 +98,7 @@ class Server:
                 stderr=errors,
                 text=True,
             )
+        STARTED.add(self)
         found = _READY.search(self._first_line())
         assert found is not None, self.errors
         self.endpoint, self.audit_endpoint = found.groups()

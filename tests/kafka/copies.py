@@ -32,6 +32,8 @@ _STEP: Final = 0.1
 _ANSWER: Final = 8
 
 
+#: What a broker answers that was started and has not read yet what it leads.
+_NO_LEADER: Final = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 #: Relays of this test, which its end kills.
 STARTED: Final[list[Relay]] = []
 
@@ -171,7 +173,7 @@ class Topic:
         found: list[Any] = []
         where = TopicPartition(self._name, partition)
         try:
-            low, high = consumer.get_watermark_offsets(where, timeout=_ANSWER)
+            low, high = _ends(consumer, where)
             if low == high:
                 return []
             consumer.assign([TopicPartition(self._name, partition, low)])
@@ -192,6 +194,18 @@ class Topic:
     def values(self, partition: int = 0) -> list[bytes]:
         """Their values."""
         return [message.value() for message in self.messages(partition)]
+
+
+def _ends(consumer: Consumer, where: TopicPartition) -> tuple[int, int]:
+    """The first offset of a partition, and that after its last, as soon as it has a leader."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return consumer.get_watermark_offsets(where, timeout=_ANSWER)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise
+        time.sleep(_STEP)
 
 
 def cursor(address: str, topics: str = "strongroom", stream: str = STREAM) -> dict[str, Any]:

@@ -92,9 +92,10 @@ def test_a_date_that_has_passed_is_refused(s3: Any, locked: str) -> None:
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
 def test_it_can_be_lengthened(s3: Any, locked: str, mode: str) -> None:
     s3.put_object(Bucket=locked, Key="k")
-    for days in (1, 1, 2):
-        s3.put_object_retention(Bucket=locked, Key="k", Retention=lock(mode, days))
-    assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"] == lock(mode, 2)
+    longest = lock(mode, 2)
+    for each in (lock(mode), lock(mode), longest):
+        s3.put_object_retention(Bucket=locked, Key="k", Retention=each)
+    assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"] == longest
 
 
 def test_governance_is_weakened_only_with_the_bypass(s3: Any, locked: str) -> None:
@@ -110,13 +111,14 @@ def test_governance_is_weakened_only_with_the_bypass(s3: Any, locked: str) -> No
 
 def test_compliance_is_weakened_by_nobody(s3: Any, locked: str) -> None:
     s3.put_object(Bucket=locked, Key="k")
-    s3.put_object_retention(Bucket=locked, Key="k", Retention=lock("COMPLIANCE", 2))
+    kept = lock("COMPLIANCE", 2)
+    s3.put_object_retention(Bucket=locked, Key="k", Retention=kept)
     for weaker in (lock("COMPLIANCE", 1), lock("GOVERNANCE", 3), {}):
         refusal = refused(
             s3.put_object_retention, Bucket=locked, Key="k", Retention=weaker, BypassGovernanceRetention=True
         )
         assert (refusal.brief, refusal.message) == ((403, "AccessDenied"), PROTECTED)
-    assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"] == lock("COMPLIANCE", 2)
+    assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"] == kept
 
 
 def test_an_event_hold_is_refused(server: Server, s3: Any, locked: str) -> None:
