@@ -11,9 +11,10 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
-from tests.integration.served import STARTED
+from tests.integration.served import PATIENCE, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,6 +28,8 @@ _UNTIMED = settings(deadline=None, print_blob=True, suppress_health_check=[Healt
 settings.register_profile("local", _UNTIMED)
 settings.register_profile("ci", _UNTIMED, derandomize=True)
 settings.load_profile("ci" if IN_CI else "local")
+# Nor is one that stands still for longer than the five seconds after which httpx gives up.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = PATIENCE
 
 
 #: Servers that the test itself started, and no fixture of it or of others.

@@ -11,7 +11,6 @@ import argparse
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from tests.bench.load import ROOT, Load, Target
 from tests.bench.measure import Results, machine
 from tests.demo.firm import isolate
 from tests.demo.server import PATIENCE_S, Failed
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +82,7 @@ def _build(binary: Path, environ: Mapping[str, str]) -> None:
 @contextmanager
 def serve_minio(binary: Path, home: Path) -> Iterator[Target]:
     """Run MinIO on one directory, on ports that are free."""
-    address, console = _free_address(), _free_address()
+    address, console = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     environ = {**os.environ, "MINIO_ROOT_USER": _KEY, "MINIO_ROOT_PASSWORD": _KEY, "MINIO_BROWSER": "off"}
     command = [binary, "server", home / "minio", "--quiet", "--address", address, "--console-address", console]
     with subprocess.Popen([str(word) for word in command], env=environ, stdout=subprocess.DEVNULL) as process:
@@ -93,12 +93,6 @@ def serve_minio(binary: Path, home: Path) -> Iterator[Target]:
             yield target
         finally:
             process.terminate()
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:

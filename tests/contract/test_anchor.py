@@ -54,7 +54,7 @@ class Insistent:
 
 
 #: Building MinIO takes minutes, once.
-MINIO = pytest.param("minio", marks=pytest.mark.timeout(1200))
+MINIO = pytest.param("minio", marks=pytest.mark.timeout(2400))
 
 
 @pytest.fixture(params=["file", "strongroom", MINIO, *Does, "faulty", *Fault, "unreadable"], ids=str)

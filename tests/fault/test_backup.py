@@ -47,6 +47,11 @@ class Lived:
         return [outcome for outcome in self.outcomes if outcome.record and int(outcome.record.split("/")[1]) < end]
 
 
+def copied_anchor(data: Path, target: Path) -> Path:
+    """A copy of the anchor's directory, without what a swap that goes on meanwhile is about to rename."""
+    return shutil.copytree(data.with_name("data.anchor"), target, ignore=shutil.ignore_patterns("*.tmp"))
+
+
 def backed_up(server: Server, target: Path, env: dict[str, str] | None = None) -> dict[str, Any]:
     done = command("backup", target, "--data", server.data, "--json", env={**FAST, **(env or {})})
     assert done.returncode == 0, done.stderr
@@ -63,7 +68,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     early = Load(server, seed=1, turns=40, names="early").wait()
     load = Load(server, seed=2, names="during")
     backed_up(server, root / "target")
-    before = shutil.copytree(server.data.with_name("data.anchor"), root / "anchor-before")
+    before = copied_anchor(server.data, root / "anchor-before")
     made = backed_up(server, root / "target")
     during = load.stop()
     late = Load(server, seed=3, turns=5, names="late").wait()
@@ -88,7 +93,7 @@ def recovered(data: Path) -> dict[str, Any]:
 def test_records_of_the_backup_and_what_they_promise_are_all_there_where_the_anchor_knows_more(
     lived: Lived, tmp_path: Path
 ) -> None:
-    shutil.copytree(lived.server.data.with_name("data.anchor"), tmp_path / "data.anchor")
+    copied_anchor(lived.server.data, tmp_path / "data.anchor")
     told = restored(lived, tmp_path / "data", 1)
     held = lived.made["streams"][-1]["records"]
     assert (told["anchor"]["state"], told["anchor"]["records"]) == ("lost", held)
@@ -129,7 +134,7 @@ def test_an_anchor_of_another_history_is_told_apart(lived: Lived, tmp_path: Path
     (tmp_path / "other").mkdir()
     other = Server(tmp_path / "other", FAST)
     assert other.stop() == 0
-    shutil.copytree(other.data.with_name("data.anchor"), tmp_path / "data.anchor")
+    copied_anchor(other.data, tmp_path / "data.anchor")
     (note,) = (path for path in (tmp_path / "data.anchor").iterdir() if not path.name.endswith(".lock"))
     (mine,) = (path for path in lived.anchor_before.iterdir() if len(path.name) == 64)  # copied amid a swap, perhaps
     shutil.copy2(note, note.with_name(mine.name))

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 STRONGROOM = Path(sys.executable).with_name("strongroom")
 #: How long a start or a stop may take on a busy machine, in seconds.
 PATIENCE = 45
+#: Nothing is recorded and nothing is logged but what somebody asks for, for an hour.
+UNDISTURBED: Final = {"STRONGROOM_CLOCK__STATUS_INTERVAL_S": "3600", "STRONGROOM_SCRUB__INTERVAL_HOURS": "0"}
 #: Servers that were started, so that the end of a test that failed can end those it left running.
 STARTED: set[Server] = set()
 _READY = re.compile(r"ready: S3 on (https?://\S+), audit on (https?://\S+)$")
@@ -66,7 +70,7 @@ class Server:
 
     def __init__(self, root: Path, env: Mapping[str, str] | None = None, *options: str) -> None:
         self.data = root / "data"
-        self.endpoint = self.audit_endpoint = "http://127.0.0.1:0"
+        self.endpoint, self.audit_endpoint = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self._errors = root / "stderr"
         self._env = dict(env or {})
         self._options = options

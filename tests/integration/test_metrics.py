@@ -208,7 +208,7 @@ def test_every_panel_has_a_unit_a_source_and_a_place_of_its_own() -> None:
 
 def promtool(*arguments: str, stdin: str = "") -> None:
     done = subprocess.run(
-        ["promtool", *arguments], input=stdin, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50
+        ["promtool", *arguments], input=stdin, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 

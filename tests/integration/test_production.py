@@ -264,7 +264,7 @@ def test_a_production_goes_on_after_a_kill_and_comes_out_the_same(filled: Server
                     making.wait(delay)
                 except subprocess.TimeoutExpired:
                     making.send_signal(signal.SIGKILL)
-            if (out / "tagmanifest-sha256.txt").exists():
+            if (out / "tagmanifest-sha256.txt").exists() and not (out / ".unfinished.json").exists():
                 break
         else:
             done = filled.cli(*asked)

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from tests.doubles.certificates import Authority, fingerprint
-from tests.integration.served import PATIENCE, STRONGROOM, Server, command, environment
+from tests.integration.served import PATIENCE, STRONGROOM, UNDISTURBED, Server, command, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Secured(Server):
         self.files = {name: self.authority.issue(name) for name in ("s3", "audit")}
         self.config = root / "strongroom.toml"
         self.configure()
-        super().__init__(root, {"STRONGROOM_CONFIG": str(self.config)})
+        super().__init__(root, {"STRONGROOM_CONFIG": str(self.config), **UNDISTURBED})
 
     def configure(self, more: str = "", **sections: str) -> None:
         """Write the configuration: ``more``, and more of a section."""
@@ -279,23 +279,21 @@ def test_a_terminal_that_closes_stops_what_was_started_there_unless_it_was_to_ou
     assert command("init", "--data", data).returncode == 0
     terminal, end = pty.openpty()
     nohup, free = ["nohup"] if outlive else [], ["--s3", "127.0.0.1:0", "--audit", "127.0.0.1:0"]
-    with errors.open("w") as log:
-        started = subprocess.Popen(
-            ["setsid", "--ctty", *nohup, STRONGROOM, "serve", "--data", data, *free],
-            stdin=end, stdout=subprocess.PIPE, stderr=log, env=environment({}),
-        )  # fmt: skip
-    os.close(end)
-    assert started.stdout is not None
-    assert b"is ready" in started.stdout.readline()
-    started.send_signal(signal.SIGHUP)  # with its terminal still there
-    await_text(errors, RELOADED, 1)
-    os.close(terminal)
-    if outlive:
-        started.send_signal(signal.SIGHUP)  # nohup passes on none, and somebody asks again
-        await_text(errors, RELOADED, 2)
-        started.terminate()
-    assert started.wait(PATIENCE) == 0, errors.read_text()
-    started.stdout.close()
+    with errors.open("w") as log, subprocess.Popen(
+        ["setsid", "--ctty", *nohup, STRONGROOM, "serve", "--data", data, *free],
+        stdin=end, stdout=subprocess.PIPE, stderr=log, env=environment({}),
+    ) as started:  # fmt: skip
+        os.close(end)
+        assert started.stdout is not None
+        assert b"is ready" in started.stdout.readline()
+        started.send_signal(signal.SIGHUP)  # with its terminal still there
+        await_text(errors, RELOADED, 1)
+        os.close(terminal)
+        if outlive:
+            started.send_signal(signal.SIGHUP)  # nohup passes on none, and somebody asks again
+            await_text(errors, RELOADED, 2)
+            started.terminate()
+        assert started.wait(PATIENCE) == 0, errors.read_text()
     assert "INFO audit.node: stopped: " in errors.read_text()
 
 

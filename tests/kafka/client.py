@@ -23,7 +23,7 @@ def main() -> None:
         admin = KafkaAdminClient(bootstrap_servers=brokers)
         admin.create_topics([NewTopic(TOPIC, 1, int(values[0]))])
     elif action == "write":
-        producer = KafkaProducer(bootstrap_servers=brokers, acks="all", retries=50)
+        producer = KafkaProducer(bootstrap_servers=brokers, acks="all")
         for written in [producer.send(TOPIC, value.encode()) for value in values]:
             written.get(timeout=60)
     else:

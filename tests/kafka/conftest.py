@@ -13,8 +13,8 @@ from tests.integration.served import Server
 from tests.integration.verify.conftest import whole_log
 from tests.kafka.copies import STARTED
 from tests.kafka.judged import NUMBERS, judge
-from tests.kafka.ports import free_ports
 from tests.kafka.relay import RelayTopics
+from tests.ports import broker_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def starting(home: Path) -> Iterator[Starts]:
     started: list[Broker] = []
 
     def start(count: int, settings: dict[str, str]) -> list[Broker]:
-        ports = free_ports(count)
+        ports = broker_ports(count)
         started.extend(kafka.Broker(home, port) for port in ports)
         return kafka.start(home, ports, settings, brief=True)
 

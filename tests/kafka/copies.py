@@ -32,8 +32,11 @@ _STEP: Final = 0.1
 _ANSWER: Final = 8
 
 
-#: What a broker answers that was started and has not read yet what it leads.
-_NO_LEADER: Final = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+#: What is said of a broker that was started and has not read yet what it leads.
+_STARTING: Final = {
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
+}  # fmt: skip
 #: Relays of this test, which its end kills.
 STARTED: Final[list[Relay]] = []
 
@@ -162,8 +165,8 @@ class Topic:
         self._name = name
         self._isolation = isolation
 
-    def messages(self, partition: int = 0) -> list[Any]:
-        """All messages that can be read now."""
+    def messages(self, partition: int = 0, patience: float = PATIENCE) -> list[Any]:
+        """All messages that can be read now; waits so many seconds for a leader."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self._address, "group.id": "test", "isolation.level": self._isolation,
@@ -173,7 +176,7 @@ class Topic:
         found: list[Any] = []
         where = TopicPartition(self._name, partition)
         try:
-            low, high = _ends(consumer, where)
+            low, high = _ends(consumer, where, patience)
             if low == high:
                 return []
             consumer.assign([TopicPartition(self._name, partition, low)])
@@ -196,14 +199,14 @@ class Topic:
         return [message.value() for message in self.messages(partition)]
 
 
-def _ends(consumer: Consumer, where: TopicPartition) -> tuple[int, int]:
+def _ends(consumer: Consumer, where: TopicPartition, patience: float) -> tuple[int, int]:
     """The first offset of a partition, and that after its last, as soon as it has a leader."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             return consumer.get_watermark_offsets(where, timeout=_ANSWER)
         except KafkaException as error:
-            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+            if error.args[0].code() not in _STARTING or time.monotonic() > deadline:
                 raise
         time.sleep(_STEP)
 
@@ -211,7 +214,7 @@ def _ends(consumer: Consumer, where: TopicPartition) -> tuple[int, int]:
 def cursor(address: str, topics: str = "strongroom", stream: str = STREAM) -> dict[str, Any]:
     """The last cursor of a stream; empty where there is none."""
     try:
-        messages = Topic(address, f"{topics}.cursors").messages()
+        messages = Topic(address, f"{topics}.cursors").messages(patience=0)
     except KafkaException:  # no such topic yet, or its leader is down: to be asked again
         return {}
     found = [message.value() for message in messages if message.key() == stream.encode()]

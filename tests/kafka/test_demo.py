@@ -19,7 +19,7 @@ from tests.kafka.copies import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(700)
 PATIENCE = 120
 #: A shell's background job ignores Ctrl-C, and what it starts inherits that.
 HEARS = ["env", "--default-signal=INT"]
@@ -53,7 +53,7 @@ def left(root: Path) -> list[str]:
 
 
 def test_it_goes_to_its_end(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    said, told = demo.communicate(timeout=2 * PATIENCE)
+    said, told = demo.communicate(timeout=5 * PATIENCE)
     assert (demo.returncode, told) == (0, ""), said
     assert said.count("\n   GOOD") == 5
     assert said.count("each once, in order, byte by byte") == 2

@@ -41,7 +41,7 @@ class Kills:
         self.records = 0
         self._batch = batch
         self._stop = Event()
-        self._feeding = Thread(target=self._feed, args=(Feeder(self.server),))
+        self._feeding = Thread(target=self._feed, args=(Feeder(self.server),), daemon=True)
         self.relay = Relay(self.server, self.env)
         self._feeding.start()
 

@@ -78,7 +78,7 @@ def test_one_that_hangs_does_not_answer_until_it_goes_on_and_one_that_does_not_r
         time.sleep(0.1)
     assert broker.pid
     broker.go_on()
-    assert broker.answers()
+    broker.wait()
     broker.pause()
     broker.stop()
     assert broker.pid == 0

@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 
 from tests.doubles.certificates import Authority
+from tests.golang import GO
 from tests.integration.served import Server, command
 
 if TYPE_CHECKING:
@@ -54,15 +55,17 @@ class Door(NamedTuple):
         return run(*arguments, env={**self.environment, **(env or {})}, cwd=self.home)
 
 
-def run(*arguments: str | Path, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, in no environment but ``env``."""
+def run(
+    *arguments: str | Path, env: Mapping[str, str], cwd: Path, patience: float = PATIENCE
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, in no environment but ``env``, in at most so many seconds."""
     return subprocess.run(
         [str(argument) for argument in arguments],
         env=env,
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
 
@@ -138,6 +141,7 @@ def tlog_checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("go") / "tlog"
     built = subprocess.run(
         [go, "build", "-o", program, "."],
+        env=GO,
         cwd=Path(__file__).parent / "tlog",
         capture_output=True,
         text=True,

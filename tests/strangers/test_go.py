@@ -25,12 +25,12 @@ def program(once: Callable[[str], Path]) -> Path:
     """The tests, compiled."""
     go = tool("go")
     built = once("gos3") / "gos3.test"
-    done = run(go, "test", "-c", "-o", built, ".", env=GO, cwd=SOURCES)
+    done = run(go, "test", "-c", "-o", built, ".", env=GO, cwd=SOURCES, patience=600)
     assert done.returncode == 0, done.stderr
     return built
 
 
-@pytest.mark.timeout(300)  # the first one compiles two SDKs
+@pytest.mark.timeout(900)  # the first one compiles two SDKs
 @pytest.mark.parametrize("name", TESTS)
 def test_go_sdk(door: Door, bucket: str, program: Path, name: str) -> None:
     done = door.run(program, "-test.v", "-test.run", f"^{name}$", env={"BUCKET": bucket})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.bench.load import Target
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(2400)
 PATIENCE = 60
 
 

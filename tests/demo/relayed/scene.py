@@ -17,7 +17,7 @@ from tests.demo.firm import Firm
 from tests.demo.relayed.topics import messages
 from tests.demo.server import Failed, Server, Vault
 from tests.demo.telling import get, wait
-from tests.kafka.ports import free_ports
+from tests.ports import broker_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def opened(home: Path) -> Iterator[Scene]:
     Raises:
         Failed: One of them does not start, or does not end well.
     """
-    (port,) = free_ports(1)
+    (port,) = broker_ports(1)
     broker = Broker(home / "brokers", port, brief=True)
     vault = Vault(home, {"KAFKA__BOOTSTRAP": broker.address})
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -33,8 +34,10 @@ ENVIRONMENT: Final = {
 KILL_AT: Final = 700
 #: Turns of each client after the kill.
 TURNS: Final = 12
-#: How long the server rests before it is stopped, in seconds: it settles and erases.
+#: How long the server erases nothing more before it is stopped, in seconds, and how long that is waited for.
 _REST: Final = 2.5
+_ERASED: Final = 60
+_ERASING: Final = re.compile(r"^strongroom_erased_objects_total\{.*\} (\d+)$", re.MULTILINE)
 #: A kill during a call leaves what no trace tells; then it is done again.
 _ATTEMPTS: Final = 4
 
@@ -128,9 +131,21 @@ def _work(vault: Path, strace: Sequence[str], program: Sequence[str | Path]) -> 
     load = Load(server, seed=2, names="b", turns=TURNS)
     _look_on(server, load, until=KILL_AT)
     outcomes += load.wait()
-    time.sleep(_REST)
+    _rest(server)
     assert server.stop() == 0, server.errors
     return outcomes
+
+
+def _rest(server: Watched) -> None:
+    """Wait until some of what was removed is erased, and nothing more: the rest lies where more is still written to."""
+    end, since, last = time.monotonic() + _ERASED, time.monotonic(), 0
+    while not last or time.monotonic() < since + _REST:
+        told = _ERASING.search(httpx.get(f"{server.audit_endpoint}/metrics").text)
+        assert told is not None
+        if int(told[1]) != last:
+            since, last = time.monotonic(), int(told[1])
+        assert time.monotonic() < end, f"{last} bodies erased, and no end of it"
+        time.sleep(0.2)
 
 
 def _look_on(server: Watched, load: Load, until: int) -> None:

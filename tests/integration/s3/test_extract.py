@@ -15,15 +15,21 @@ from lxml import etree
 
 from tests.doubles.archives import END, archive, block, hostile, member
 from tests.integration.s3.calls import Answer, later, raw, refused
-from tests.integration.served import command
+from tests.integration.served import UNDISTURBED, Server, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration.served import Server
+    from collections.abc import Callable, Iterator
 
 EXTRACT = {"x-amz-meta-snowball-auto-extract": "true"}
 NS = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that records nothing by itself: records are counted here."""
+    served = Server(tmp_path_factory.mktemp("server"), UNDISTURBED)
+    yield served
+    assert served.stop() == 0, served.errors
 
 
 def content(name: str, size: int = 1024) -> bytes:
