@@ -55,6 +55,13 @@ def _no_server_outlives_its_test() -> Iterator[None]:
             server.kill()
 
 
+def pytest_sessionfinish() -> None:
+    """End those whose fixture failed."""
+    for server in STARTED:
+        if server.running:
+            server.kill()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
