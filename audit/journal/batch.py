@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audit.journal.group import Group
+    from audit.journal.operation import Place
     from vault.ports import Intent
     from vault.record import Head, Tail
     from vault.state.ingest import Batch, Plan, Seen
-    from vault.storage.index import Sequenced
 
 #: What the head may take of a record at most, in bytes.
 HEAD_BYTES: Final = 2048
@@ -43,32 +43,29 @@ GAP_BYTES: Final = 1024
 _SEQ_PREV: Final = b'"seq":0,"prev":""'
 
 
-def record_batch(
-    batch: Batch, tail: Tail, head: Head, group: Group, *, state: Sequenced, seen: Seen, base: int
-) -> Committed:
+def record_batch(batch: Batch, tail: Tail, common: Head, group: Group, place: Place, *, seen: Seen) -> Committed:
     """Decide the events of a batch, and make a record of each that is kept.
 
     Args:
         batch: Admitted.
         tail: Of the request.
-        head: What the heads of its records have in common; ``seq`` and ``prev`` are those of the first.
+        common: What the heads of its records have in common.
         group: Takes the records.
-        state: Everything sequenced before; takes what they change.
+        place: Where they go; its state takes what they change.
         seen: What repeats are recognised by; takes the new ones.
-        base: Position of the stream's first record.
 
     Raises:
         ValueError: A record would be too long; nothing was added.
     """
-    row = state.get(source_key(batch.source))
+    row = place.state.get(source_key(batch.source))
     decided = plan(batch, row.sequence if isinstance(row, SourceRow) else -1, seen)
     own, first, prev = of_request(batch, decided, tail), group.seq, group.prev
-    changes = apply(head, own, state) if own is not None else []
-    add_batch(group, decided, head, tail, own)
-    seen.add(base + first, decided.fresh)
-    state.add(changes)
-    last = replace(head, seq=group.seq - 1, prev=(group.leaves[-2] if group.seq - first > 1 else prev).hex())
-    return Committed(last, group.prev, base + last.seq, batch=decided.outcome)
+    changes = apply(common, own, place.state) if own is not None else []
+    add_batch(group, decided, common, tail, own)
+    seen.add(place.base + first, decided.fresh)
+    place.state.add(changes)
+    last = replace(common, seq=group.seq - 1, prev=(group.leaves[-2] if group.seq - first > 1 else prev).hex())
+    return Committed(last, group.prev, place.base + last.seq, batch=decided.outcome)
 
 
 def of_request(batch: Batch, plan: Plan, tail: Tail) -> Tail | None:

@@ -13,31 +13,25 @@ Not handled here: the rules themselves (``vault.state``), files (``audit.journal
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections import deque
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from audit.crash import crash_point
 from audit.journal import tiers
 from audit.journal.batch import frame_bound, record_batch, records_of, require_fits
-from audit.journal.group import Group, outcome_of
-from audit.journal.members import Place, record_members
+from audit.journal.group import Group
+from audit.journal.members import record_members
+from audit.journal.operation import Place, record_operation
 from vault.errors import Behind, NoSpace, OutcomeUnknown, Unavailable, VaultError
 from vault.measures import Counts
-from vault.ports import Committed
-from vault.record import VERSION, Head, splice
-from vault.state.apply import apply
 from vault.state.decide import decide
 from vault.state.decision import Decision
 from vault.state.ingest import Seen
 from vault.state.rows import VersionRow
 from vault.storage.room import FreeSpace
-from vault.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +39,7 @@ if TYPE_CHECKING:
     from audit.clock import ComplianceClock
     from audit.journal.log import CommitLog
     from audit.journal.segment_file import Segment
-    from vault.ports import Done, Intent
+    from vault.ports import Committed, Done, Intent
     from vault.storage.index import Sequenced
     from vault.storage.leases import Leases
 
@@ -108,9 +102,8 @@ class Committer:
         self._journal = log
         self._state = state
         self._clock = clock
-        self._stream = stream
         self._seq, self._prev = next_seq, prev
-        self._base = base
+        self._place = Place(stream, state, base)
         self._leases = leases
         self._reserve = reserve_bytes
         self._free = FreeSpace(log.directory)
@@ -260,7 +253,7 @@ class Committer:
             if len(self._leaves) >= MAX_LEAVES:
                 self._leaves_from, self._leaves = self._leaves_from + len(self._leaves), []
             self._leaves += group.leaves
-        self._state.settle(self._base + self._seq)
+        self._state.settle(self._place.base + self._seq)
         group.count_refusals(self.refused)
         for number, committed in group.committed.items():
             group.answer(number, committed)
@@ -303,8 +296,7 @@ class Committer:
         now = self._clock.now()
         if intent.members:
             denials = tiers.admitted(tail.op, free, self._reserve, refused=True)
-            place = Place(self._stream, self._state, self._base)
-            return record_members(intent, now, group, place, denials=denials)
+            return record_members(intent, now, group, self._place, denials=denials)
         if intent.refused is not None:
             decision = Decision(error=intent.refused)
         else:
@@ -312,33 +304,11 @@ class Committer:
         error = decision.error
         if error is not None and not tiers.admitted(tail.op, free, self._reserve, refused=True):
             return None
-        head = Head(
-            v=VERSION,
-            stream=self._stream,
-            seq=group.seq,
-            prev=group.prev.hex(),
-            time=rfc3339(now.wall),
-            clock=rfc3339(now.clock),
-            outcome=outcome_of(error),
-            reason=error.reason if error is not None else "",
-            version=decision.version,
-            lock=decision.lock,
-        )
         if error is None and intent.batch is not None:
-            return record_batch(intent.batch, tail, head, group, state=self._state, seen=self._seen, base=self._base)
-        record = splice(head, intent.encoded)
-        position = self._base + group.seq
-        changes = apply(replace(head, seq=position) if self._base else head, tail, self._state)
-        leaf = hashlib.sha256(b"\0" + record).digest()
-        row = decision.row
-        if row is None and changes:  # what the operation made comes first among its effects
-            row = changes[0][1]
-        committed = Committed(head, leaf, position, row, error)
-        if error is None and tail.op in _READS and isinstance(row, VersionRow):
-            committed.release = self._leases.take(row.seq)
-        if changes:
-            self._state.add(changes)
-        group.add(record, intent.body, leaf, error)
+            return record_batch(intent.batch, tail, self._place.head(now), group, self._place, seen=self._seen)
+        committed = record_operation(intent, decision, self._place.head(now), group, self._place)
+        if error is None and tail.op in _READS and isinstance(committed.row, VersionRow):
+            committed.release = self._leases.take(committed.row.seq)
         if error is None and tail.clock_state is not None:
             group.clock_state = tail.clock_state
         return committed

@@ -12,40 +12,31 @@ from __future__ import annotations
 import logging
 from binascii import hexlify
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from audit.journal.group import outcome_of
+from audit.journal.operation import record_operation
 from vault.errors import NoSpace, Unavailable
 from vault.ports import Committed, MemberDone, Put
-from vault.record import SUCCESS, VERSION, Head, VersionRef, head_form, splice
-from vault.state.apply import apply
+from vault.record import VersionRef, head_form
 from vault.state.decide import decide
 from vault.state.decision import Decision
 from vault.state.puts import Puts, intent_of
 from vault.state.rows import VersionRow, key_keys
-from vault.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audit.journal.group import Group
+    from audit.journal.operation import Place
     from vault.ports import Intent
+    from vault.record import Head
     from vault.state.puts import Made
     from vault.state.rows import Row
-    from vault.storage.index import Sequenced
     from vault.times import Now
 
 _log: Final = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """Where records go: the stream's name, everything sequenced before, and the position of the stream's first one."""
-
-    stream: str
-    state: Sequenced
-    base: int
 
 
 def record_members(intent: Intent, now: Now, group: Group, place: Place, *, denials: bool) -> Committed | None:
@@ -81,18 +72,9 @@ class _Records:
         self._alike = intent.tail
         self._now = now
         self._group = group
-        self._state = place.state
-        self._base = place.base
+        self._place, self._state, self._base = place, place.state, place.base
         self._denials = denials
-        self._head = Head(
-            v=VERSION,
-            stream=place.stream,
-            seq=0,
-            prev="",
-            time=rfc3339(now.wall),
-            clock=rfc3339(now.clock),
-            outcome=SUCCESS,
-        )
+        self._head = place.head(now)
         self._last: Head | tuple[int, bytes, Made] | None = None
         puts = [member for member in intent.members if isinstance(member, Put)]
         if puts:
@@ -141,30 +123,12 @@ class _Records:
 
     def _add(self, intent: Intent, decision: Decision) -> MemberDone | NoSpace:
         """Make a record of what was decided, and add it and what it changes."""
-        group, error = self._group, decision.error
-        if error is not None and not self._denials:
+        if decision.error is not None and not self._denials:
             return NoSpace()
-        head = replace(
-            self._head,
-            seq=group.seq,
-            prev=group.prev.hex(),
-            outcome=outcome_of(error),
-            reason=error.reason if error is not None else "",
-            version=decision.version,
-            lock=decision.lock,
-        )
-        position = self._base + head.seq
-        changes = apply(replace(head, seq=position) if self._base else head, intent.tail, self._state)
-        record = splice(head, intent.encoded)
-        leaf = sha256(b"\0" + record).digest()
-        row = changes[0][1] if changes else None
-        made = (row.version_id, row.null) if isinstance(row, VersionRow) else ("", False)
-        done = MemberDone(head.seq, position, leaf, *made, error)
-        if changes:
-            self._state.add(changes)
-        group.add(record, intent.body, leaf, error)
-        self._last = head
-        return done
+        done = record_operation(intent, decision, self._head, self._group, self._place)
+        self._last = done.head
+        made = (done.row.version_id, done.row.null) if isinstance(done.row, VersionRow) else ("", False)
+        return MemberDone(done.head.seq, done.position, done.leaf, *made, done.error)
 
     def committed(self, outcomes: Sequence[MemberDone | Unavailable]) -> Committed | None:
         """What became of all; None where none has a record."""
