@@ -7,7 +7,7 @@ with the same bytes. A crash after it leaves an anchored checkpoint that nobody 
 next start adopts and publishes it. No signature leaves this module before its swap.
 
 Not handled here: when to seal, which records are durable, and the thread that does it
-(``audit.seal``).
+(``audit.background``).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from vault.record import LockRef
 VERSION: Final = 1
 #: Random bytes that make a content document's digest no oracle for its content.
 SALT_BYTES: Final = 16
-#: A content document's plaintext, in bytes. Metadata is bounded long before (``vault.service.validate``).
+#: A content document's plaintext, in bytes. Metadata is bounded long before (``vault.service.limits``).
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
 
 

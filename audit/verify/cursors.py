@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_STREAMS: Final = 1024
 #: One cursor, in bytes.
 _MAX_BYTES: Final = 4096
-#: Every stream's name (``vault.identity`` makes shorter ones).
+#: Every stream's name (``audit.identity`` makes shorter ones).
 _MAX_NAME_BYTES: Final = 255
 _MAX_NUMBER: Final = 1 << 62
 _ORIGIN: Final = re.compile(r"strongroom/[^/\s]+/(\S+)")
