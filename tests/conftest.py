@@ -19,7 +19,7 @@ from tests.integration.served import PATIENCE, STARTED
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from tests.integration.served import Server
+    from tests.integration.served import Started
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -32,8 +32,8 @@ settings.load_profile("ci" if IN_CI else "local")
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = PATIENCE
 
 
-#: Servers that the test itself started, and no fixture of it or of others.
-_OWN: Final[set[Server]] = set()
+#: Servers and relays that the test itself started, and no fixture of it or of others.
+_OWN: Final[set[Started]] = set()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,16 +50,18 @@ def _no_server_outlives_its_test() -> Iterator[None]:
     """One that failed would have others fail, which want its ports, or run when Python notices what it left."""
     yield
     while _OWN:
-        server = _OWN.pop()
-        if server.running:
-            server.kill()
+        _end(_OWN.pop())
 
 
 def pytest_sessionfinish() -> None:
     """End those whose fixture failed."""
-    for server in STARTED:
-        if server.running:
-            server.kill()
+    for started in STARTED:
+        _end(started)
+
+
+def _end(started: Started) -> None:
+    if started.running:
+        started.kill()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -24,11 +24,8 @@ _BROKERS: Final = range(20_000, 32_768 - CONTROLLER)
 
 def _own(ports: range) -> Iterator[int]:
     """This process's part of them, over and over, from any of them on."""
-    workers, number = (
-        int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
-        os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
-    )
-    own = ports[int(number.removeprefix("gw")) :: workers]
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = ports[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
     start = random.SystemRandom().randrange(len(own))
     return cycle([*own[start:], *own[:start]])
 

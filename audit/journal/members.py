@@ -72,7 +72,7 @@ class _Records:
         self._alike = intent.tail
         self._now = now
         self._group = group
-        self._place, self._state, self._base = place, place.state, place.base
+        self._place = place
         self._denials = denials
         self._head = place.head(now)
         self._last: Head | tuple[int, bytes, Made] | None = None
@@ -82,26 +82,26 @@ class _Records:
 
     def _prepare(self, puts: Sequence[Put]) -> None:
         """Look once at what all of them need."""
-        self._puts = Puts(self._alike, self._state, self._now)
+        self._puts = Puts(self._alike, self._place.state, self._now)
         head = replace(self._head, version=VersionRef(0, "", "", null=self._puts.null), lock=self._puts.lock)
         self._first, self._chained = head_form(head, chained=False), head_form(head, chained=True)
         bucket = self._alike.object.bucket if self._alike.object is not None else ""
         places = key_keys(bucket, [put.key for put in puts])
         self._places = iter(places)
-        self._known: dict[bytes, Row | None] | None = self._state.look(places)
+        self._known: dict[bytes, Row | None] | None = self._place.state.look(places)
         if len(set(places)) < len(places):  # what one of them does to a key, the next one sees
             self._known = None
 
     def put(self, put: Put) -> MemberDone | NoSpace:
         """Decide the next PUT, make its record, and add it and what it changes."""
         where, known, group = next(self._places), self._known, self._group
-        found = known.get(where) if known is not None else self._state.get(where)
+        found = known.get(where) if known is not None else self._place.state.get(where)
         made = self._puts.made(put, found)
         if made is None:
             intent = intent_of(put, self._alike)
             return self._add(intent, self._puts.decide(intent.tail, found))
         seq, prev = group.seq, group.prev
-        position = self._base + seq
+        position = self._place.base + seq
         ordinal, version_id, manifest, previous, _ = made
         if previous:
             record = self._chained % (seq, hexlify(prev), ordinal, version_id, manifest, previous, put.encoded)
@@ -109,7 +109,7 @@ class _Records:
             record = self._first % (seq, hexlify(prev), ordinal, version_id, manifest, put.encoded)
         leaf = sha256(b"\0" + record).digest()
         done = MemberDone(seq, position, leaf, version_id.decode(), self._puts.null)
-        self._state.add(self._puts.changes(put, made, where, position))
+        self._place.state.add(self._puts.changes(put, made, where, position))
         group.add(record, (put.sealed, put.data), leaf)
         self._last = seq, prev, made
         return done
@@ -119,7 +119,7 @@ class _Records:
         if intent.refused is not None:
             return self._add(intent, Decision(error=intent.refused))
         self._known = None  # it may change any key's row
-        return self._add(intent, decide(intent.tail, self._state, self._now))
+        return self._add(intent, decide(intent.tail, self._place.state, self._now))
 
     def _add(self, intent: Intent, decision: Decision) -> MemberDone | NoSpace:
         """Make a record of what was decided, and add it and what it changes."""
@@ -140,4 +140,4 @@ class _Records:
             ids = version_id.decode(), manifest.decode(), previous.decode()
             version = VersionRef(ordinal, *ids, null=self._puts.null)
             last = replace(self._head, seq=seq, prev=prev.hex(), version=version, lock=self._puts.lock)
-        return Committed(last, group.prev, self._base + last.seq, members=outcomes)
+        return Committed(last, group.prev, self._place.base + last.seq, members=outcomes)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tests.ports import free_port
 
@@ -22,9 +22,20 @@ STRONGROOM = Path(sys.executable).with_name("strongroom")
 PATIENCE = 45
 #: Nothing is recorded and nothing is logged but what somebody asks for, for an hour.
 UNDISTURBED: Final = {"STRONGROOM_CLOCK__STATUS_INTERVAL_S": "3600", "STRONGROOM_SCRUB__INTERVAL_HOURS": "0"}
-#: Servers that were started, so that the end of a test that failed can end those it left running.
-STARTED: set[Server] = set()
 _READY = re.compile(r"ready: S3 on (https?://\S+), audit on (https?://\S+)$")
+
+
+class Started(Protocol):
+    """A process of ours that goes on until it is ended."""
+
+    @property
+    def running(self) -> bool: ...
+
+    def kill(self) -> None: ...
+
+
+#: All there were, so that the end of a test that failed can end those it left running.
+STARTED: Final[set[Started]] = set()
 
 
 def command(

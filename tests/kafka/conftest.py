@@ -11,7 +11,6 @@ import pytest
 from compose.lab import kafka
 from tests.integration.served import Server
 from tests.integration.verify.conftest import whole_log
-from tests.kafka.copies import STARTED
 from tests.kafka.judged import NUMBERS, judge
 from tests.kafka.relay import RelayTopics
 from tests.ports import broker_ports
@@ -73,13 +72,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     yield server
     if server.running:
         server.stop()
-
-
-@pytest.fixture(autouse=True)
-def _no_relay_outlives_its_test() -> Iterator[None]:
-    yield
-    while STARTED:
-        STARTED.pop().kill()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from audit.control.worker import WorkerClient
 from audit.identity import Layout
-from tests.integration.served import STRONGROOM, environment
+from tests.integration.served import STARTED, STRONGROOM, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +37,6 @@ _STARTING: Final = {
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
 }  # fmt: skip
-#: Relays of this test, which its end kills.
-STARTED: Final[list[Relay]] = []
 
 
 class Relay:
@@ -58,17 +56,21 @@ class Relay:
         *options: str,
         program: Sequence[str | Path] = (STRONGROOM, "run", "relay"),
     ) -> None:
-        STARTED.append(self)
         self._log = server.data.parent / f"relay-{time.monotonic_ns()}.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*program, "--data", server.data, *options], env=environment(env), stderr=log, stdin=subprocess.DEVNULL
             )
+        STARTED.add(self)
 
     @property
     def errors(self) -> str:
         """What it wrote to standard error."""
         return self._log.read_text()
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -259,7 +261,7 @@ def run_killed(server: Server, env: Mapping[str, str], seed: int) -> Relay:
 
 def fed_until_its_end(feeder: Feeder, relay: Relay) -> None:
     """Bring events until a relay ends by itself."""
-    until(lambda: feeder.send(1) and relay.process.poll() is not None, "its end")
+    until(lambda: feeder.send(1) and not relay.running, "its end")
 
 
 def records_of(server: Server, op: str) -> list[dict[str, Any]]:

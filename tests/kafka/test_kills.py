@@ -96,7 +96,7 @@ class Kills:
         """See that all is there; how many records."""
         self._stop.set()
         self._feeding.join()
-        if self.relay.process.poll() is not None:
+        if not self.relay.running:
             raise AssertionError(self.relay.errors)
         caught_up(self.server, self.broker.address)
         assert self.relay.stop() == 0
